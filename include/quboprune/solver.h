@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "quboprune/mask.h"
+#include "quboprune/progress.h"
+#include "quboprune/qubo.h"
+
+namespace quboprune {
+
+/// What a solution must obey. The solvers never leave it: no penalty terms.
+struct Constraint {
+  enum class Kind { none, exactly, at_most };
+  Kind kind = Kind::none;
+  double capacity = 0;               ///< K, or C when costs are given
+  std::vector<double> costs{};       ///< empty: every variable costs 1 (a cardinality)
+  std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
+};
+
+struct SolverOptions {
+  std::string method = "auto";  ///< "auto" or a name of solver_names()
+  double seconds = 10;          ///< wall time; the search is anytime
+  std::int64_t max_moves = 0;   ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
+  std::uint64_t seed = 1;
+  int threads = 1;
+  int pool_size = 1;      ///< how many distinct solutions to keep, best first
+  int pool_distance = 1;  ///< smallest Hamming distance between two of them
+  double target_energy = -std::numeric_limits<double>::infinity();  ///< stop when reached
+  bool bound = false;                                               ///< also compute a lower bound
+  Mask start{};                                                     ///< empty, or a feasible start
+};
+
+struct Solution {
+  Mask x;
+  double energy = 0;
+};
+
+struct SolverResult {
+  std::vector<Solution> pool;                               ///< best first; never empty
+  double bound = -std::numeric_limits<double>::infinity();  ///< proven lower bound on E
+  bool optimal = false;                                     ///< proven
+  double seconds = 0;
+  std::int64_t moves = 0;  ///< flips; a swap counts two
+  std::string method;      ///< what ran
+  std::string reason;      ///< why it ended
+};
+
+/// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible or sizes don't fit.
+SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
+                   const Control& control = {});
+
+/// The methods that `SolverOptions::method` takes.
+std::vector<std::string> solver_names();
+
+}  // namespace quboprune

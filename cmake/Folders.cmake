@@ -1,0 +1,89 @@
+# A folder of src/ is a stage or a concept: one static library, with its tests beside its sources.
+
+function(quboprune_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion)
+  if(QUBOPRUNE_STRICT)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()
+
+# quboprune_folder(NAME USES targets...)
+# Every src/NAME/*.cpp goes into the library quboprune_NAME; every src/NAME/*_test.cpp into NAME_test.
+function(quboprune_folder name)
+  cmake_parse_arguments(ARG "" "" "USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  set(target quboprune_${name})
+  if(NOT sources)
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${ARG_USES})
+    return()
+  endif()
+  add_library(${target} STATIC ${sources})
+  add_library(quboprune::${name} ALIAS ${target})
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>
+    PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${target} PUBLIC ${ARG_USES})
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+  quboprune_warnings(${target})
+  if(QUBOPRUNE_TESTS AND tests)
+    quboprune_test(${name}_test SOURCES ${tests} USES ${target})
+  endif()
+endfunction()
+
+# quboprune_test(NAME SOURCES files... USES targets...): one GoogleTest program, its cases seen by ctest.
+function(quboprune_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(${name} PRIVATE ${ARG_USES} GTest::gtest_main)
+  quboprune_warnings(${name})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES SKIP_REGULAR_EXPRESSION "^$"
+    ENVIRONMENT "QUBOPRUNE_SOURCE_DIR=${PROJECT_SOURCE_DIR};QUBOPRUNE_BINARY_DIR=${PROJECT_BINARY_DIR}")
+endfunction()
+
+# Writes the table of operators from the file names in src/ops/: <family>.cpp defines
+# `void make_<family>(OperatorTable&)`. Adding an operator is adding its file.
+function(quboprune_operator_table)
+  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/ops/*.cpp")
+  list(FILTER files EXCLUDE REGEX "_test\\.cpp$")
+  set(declarations "")
+  set(calls "")
+  foreach(file IN LISTS files)
+    get_filename_component(family "${file}" NAME_WE)
+    string(APPEND declarations "void make_${family}(OperatorTable& table);\n")
+    string(APPEND calls "  make_${family}(table);\n")
+  endforeach()
+  set(generated "${PROJECT_BINARY_DIR}/generated/operator_table.cpp")
+  file(CONFIGURE OUTPUT "${generated}" @ONLY CONTENT
+"// Written by CMake from the file names in src/ops/.
+#include \"ops/base/operator.h\"
+namespace quboprune {
+@declarations@
+void make_all_operators(OperatorTable& table) {
+@calls@}
+}  // namespace quboprune
+")
+  file(GLOB base CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/ops/base/*.cpp")
+  target_sources(quboprune_ops PRIVATE "${generated}" ${base})
+endfunction()
+
+# quboprune_command(FOLDER USES targets...): the program `quboprune`, put at the top of the build folder.
+function(quboprune_command name)
+  cmake_parse_arguments(ARG "" "" "USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  add_executable(quboprune ${sources})
+  target_include_directories(quboprune PRIVATE "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(quboprune PRIVATE ${ARG_USES})
+  target_compile_definitions(quboprune PRIVATE QUBOPRUNE_VERSION="${PROJECT_VERSION}")
+  set_target_properties(quboprune PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
+  quboprune_warnings(quboprune)
+  install(TARGETS quboprune)
+endfunction()

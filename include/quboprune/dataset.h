@@ -2,10 +2,13 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "quboprune/random.h"
 
 namespace quboprune {
 
@@ -22,17 +25,83 @@ struct Sample {
 
 /// How a source of data is read.
 struct DataOptions {
-  int channels = 3;              ///< 1: converted to grey, 3: RGB, 4 as stored
-  int crop = 128;                ///< square crops of this size for calibration; 0: whole images
-  int crops_per_image = 0;       ///< 0: as many as `limit` asks for, spread over the images
-  int limit = 64;                ///< how many samples at most; 0: all
-  double value_scale = 1.0;      ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
-  std::string noise;             ///< noise model drawn on clean images ("" none); see noise.h
-  std::string split = "auto";    ///< how calibration and held-out data part; see split_scenes
-  std::uint64_t seed = 1;
+  int channels = 3;  ///< 1: converted to grey, 3: RGB
+  int crop = 128;    ///< square crops of this size for calibration; 0: whole images
+  int limit =
+      64;  ///< how many calibration samples at most; 0: one of each image (each, for labels and tensors)
+  int heldout_crop = 256;  ///< held-out images are cut to their middle, at most this high and wide; 0: whole
+  int heldout_limit = 0;   ///< how many held-out samples at most; 0: one of each image
+  int size_multiple = 16;  ///< heights and widths of uncut images are cut down to a multiple of this
+  double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
+  std::string noise;         ///< noise drawn on clean images ("" none); see noise.h
+  double max_downscale =
+      4;  ///< clean images with drawn noise are first reduced by a random factor from 1 to this
+  /// How calibration and held-out data part, always by whole scenes:
+  /// "auto": about half of the scenes each; "0.7": that part of the scenes for calibration; "all": no
+  /// split, both are everything; or a text file, one held-out scene or sample name a line (# comments).
+  /// With one scene only, its images are cut: one end for calibration, the other held out (see notes()).
+  std::string split = "auto";
+  std::uint64_t seed = 1;  ///< of crops and drawn noise; the split doesn't depend on it
+  std::size_t cache_bytes = std::size_t{1} << 30U;  ///< decoded images kept in memory, at most
 };
 
-/// Which part of a source is wanted. The two never share a scene.
+/// Which part of a source is wanted. With split "all" both parts are everything.
 enum class Part { calibration, heldout, all };
+
+/// What a data set consists of, for reports.
+struct Manifest {
+  std::string source;  ///< as given
+  std::string form;    ///< the form that was recognised, in words
+  std::string noise;   ///< the noise drawn, or ""
+  TargetKind target = TargetKind::none;
+  std::vector<std::string> calibration;         ///< names of the images or samples
+  std::vector<std::string> heldout;             ///< the same names again where an image is cut in two
+  std::vector<std::string> calibration_scenes;  ///< sorted
+  std::vector<std::string> heldout_scenes;      ///< sorted
+};
+
+/// Inputs, perhaps with targets, in two parts that share no scene.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  /// The samples of one part, the same ones for the same options.
+  ///
+  /// Images, calibration: `limit` crops, spread evenly over scenes, then images; within an image such
+  /// that brightness and detail of all crops together vary as much as can be. Held-out: one piece of each
+  /// image, its middle. all: the middle piece of each image. Labels and tensors: whole samples, evenly
+  /// spread over the classes. Throws InputError, naming the file, where one can't be read or doesn't fit.
+  virtual std::vector<Sample> samples(Part part) const = 0;
+
+  /// A training sample from the calibration part: a random crop x crop piece of a random image, with
+  /// `augment` in one of its eight flips and quarter turns (labels: mirrored or not), noise drawn anew.
+  /// crop 0: the whole image. Tensors are returned whole, whatever `crop` is.
+  ///
+  /// Safe from several threads. Depends on `rng` alone as long as the images fit into cache_bytes; beyond
+  /// that, most crops come from the images in memory, which are exchanged little by little.
+  virtual Sample random_crop(Rng& rng, int crop, bool augment) const = 0;
+
+  virtual TargetKind target_kind() const = 0;
+  virtual Manifest manifest() const = 0;
+  /// What the user should know about this source, a sentence each (how it was split where that wasn't by
+  /// scenes, images left out).
+  virtual std::vector<std::string> notes() const = 0;
+};
+
+/// Opens a source whose form is recognised from what is there:
+///
+/// | form                    | recognised by                                                              |
+/// |-------------------------|----------------------------------------------------------------------------|
+/// | paired folders          | `noisy/` and `clean/` with the same file names (PNG, JPEG, TIFF, 8/16 bit)   |
+/// | SIDD scene folders      | `*NOISY_SRGB*` and `*GT_SRGB*` in sub-folders (Small and Medium) | | SIDD
+/// validation blocks  | `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat` (v5, v7.3)   | |
+/// .npz, .npy              | arrays `inputs` and perhaps `targets`; the first axis counts the samples     |
+/// | class folders           | a folder a class, of images; labels are the sorted folders' numbers          |
+/// | clean images            | a folder of images, with `options.noise`                                   |
+/// | inputs without targets  | a folder of images, without it                                             |
+///
+/// Throws InputError (one line: what, where, what to do) if the source isn't there, is none of these, a
+/// pair doesn't match, the split leaves a part empty, or an option is out of range.
+std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptions& options);
 
 }  // namespace quboprune

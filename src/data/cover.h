@@ -1,0 +1,33 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <opencv2/core/mat.hpp>
+#include <vector>
+
+#include "data/cut.h"
+#include "quboprune/random.h"
+
+namespace quboprune {
+
+/// Chooses crops that differ: in brightness, colour, amount of detail, and place.
+///
+/// A few crops have to stand for a whole data set, and random ones mostly show its commonest content (sky,
+/// blurred background). Ours: farthest-first traversal over a few random candidates per image, against
+/// everything chosen before, from all images.
+class Cover {
+ public:
+  /// `count` crops of this image's region; see random_cut for crop and max_downscale.
+  std::vector<Cut> choose(const cv::Mat& image, const cv::Rect& region, int crop, double max_downscale,
+                          std::size_t count, Rng& rng);
+
+ private:
+  using Features = std::array<float, 6>;
+  static Features features(const cv::Mat& image, const cv::Rect& region, const Cut& cut);
+  /// Squared distance to the nearest one chosen; places count within `own`, this image's choices, only.
+  float distance(const Features& candidate, std::size_t own) const;
+
+  std::vector<Features> chosen_;
+};
+
+}  // namespace quboprune

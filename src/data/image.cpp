@@ -1,0 +1,102 @@
+#include "data/image.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <fstream>
+#include <iterator>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using Bytes = std::vector<unsigned char>;
+
+Bytes read_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw InputError(path.string() + ": can't be opened");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+bool starts_with(const Bytes& bytes, std::string_view mark) {
+  return bytes.size() >= mark.size() &&
+         std::equal(mark.begin(), mark.end(), bytes.begin(),
+                    [](char a, unsigned char b) { return static_cast<unsigned char>(a) == b; });
+}
+
+bool ends_near(const Bytes& bytes, std::string_view mark) {
+  constexpr std::size_t tail = 4096;  // some cameras write a little behind the end mark
+  const auto from = bytes.end() - static_cast<std::ptrdiff_t>(std::min(bytes.size(), tail));
+  return std::search(from, bytes.end(), mark.begin(), mark.end(), [](unsigned char a, char b) {
+           return a == static_cast<unsigned char>(b);
+         }) != bytes.end();
+}
+
+/// The decoders fill the missing part of a JPEG with grey and call it a success.
+bool cut_short(const Bytes& bytes) {
+  if (starts_with(bytes, "\xFF\xD8\xFF")) return !ends_near(bytes, "\xFF\xD9");
+  if (starts_with(bytes, "\x89PNG")) return !ends_near(bytes, "IEND");
+  return false;
+}
+
+double full_scale(const cv::Mat& image) {
+  return image.depth() == CV_8U ? 255.0 : image.depth() == CV_16U ? 65535.0 : 1.0;
+}
+
+}  // namespace
+
+bool is_image_name(const std::filesystem::path& path) {
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  constexpr std::array known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm"};
+  return std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+cv::Mat read_image(const std::filesystem::path& path, int channels) {
+  const Bytes bytes = read_bytes(path);
+  if (bytes.empty()) throw InputError(path.string() + ": is empty");
+  if (cut_short(bytes)) throw InputError(path.string() + ": the image is cut short; fetch it again");
+  const int colour = channels == 1 ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
+  cv::Mat image;
+  try {
+    image = cv::imdecode(bytes, colour | cv::IMREAD_ANYDEPTH | cv::IMREAD_IGNORE_ORIENTATION);
+  } catch (const cv::Exception&) {
+    image.release();  // too large for the decoder, or damaged: the same answer as an empty result
+  }
+  if (image.empty()) throw InputError(path.string() + ": can't be read as an image; is it damaged?");
+  if (image.depth() != CV_8U && image.depth() != CV_16U)
+    throw InputError(path.string() + ": only images of 8 or 16 bit are read; convert it");
+  if (image.channels() == 3) cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
+  return image;
+}
+
+cv::Mat to_float(const cv::Mat& image) {
+  cv::Mat result;
+  image.convertTo(result, CV_32F, 1.0 / full_scale(image));
+  return result;
+}
+
+at::Tensor to_tensor(const cv::Mat& image, double scale) {
+  cv::Mat values;
+  image.convertTo(values, CV_32F, scale / full_scale(image));
+  const int channels = values.channels();
+  at::Tensor result = at::empty({channels, values.rows, values.cols}, at::kFloat);
+  const auto plane = static_cast<std::ptrdiff_t>(values.rows) * values.cols;
+  std::vector<cv::Mat> planes;
+  for (int c = 0; c < channels; ++c)
+    planes.emplace_back(values.rows, values.cols, CV_32F, result.data_ptr<float>() + c * plane);
+  cv::split(values, planes);
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,226 @@
+#include "data/image_dataset.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <set>
+
+#include "data/cover.h"
+#include "data/cut.h"
+#include "data/image_cache.h"
+#include "data/split.h"
+#include "quboprune/error.h"
+#include "quboprune/noise.h"
+
+namespace quboprune {
+namespace {
+
+std::vector<SplitItem> split_items(const ImageSource& images) {
+  std::vector<SplitItem> result;
+  for (const ImageItem& item : images.items())
+    result.push_back({item.name, item.scene, std::max(item.label, 0)});
+  return result;
+}
+
+class ImageDataset : public Dataset {
+ public:
+  ImageDataset(std::unique_ptr<ImageSource> images, const std::string& source, const DataOptions& options)
+      : images_(std::move(images)),
+        source_(source),
+        options_(options),
+        items_(split_items(*images_)),
+        cache_(*images_, options.channels, options.cache_bytes) {
+    split_ = split_scenes(items_, options.split, images_->target() != TargetKind::label, source);
+    split_.calibration = spread_over_scenes(split_.calibration, items_);
+    split_.heldout = spread_over_scenes(split_.heldout, items_);
+    for (std::size_t i = 0; i < split_.calibration.size(); ++i)
+      choices_.push_back(split_.calibration[i].item);
+    if (!options.noise.empty()) noise_.emplace(options.noise);
+  }
+
+  std::vector<Sample> samples(Part part) const override;
+  Sample random_crop(Rng& rng, int crop, bool augment) const override;
+  TargetKind target_kind() const override { return images_->target(); }
+  Manifest manifest() const override;
+  std::vector<std::string> notes() const override;
+
+ private:
+  bool labelled() const { return images_->target() == TargetKind::label; }
+  double max_downscale() const { return noise_ ? options_.max_downscale : 1.0; }
+  std::vector<Sample> whole_images(const std::vector<Piece>& pieces, int largest, int limit) const;
+  std::vector<Sample> covering_crops() const;
+  /// Sample of what `cut` takes from the image, noise drawn by `rng`.
+  Sample sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn, Rng& rng) const;
+  void leave_out(std::size_t item) const;
+  [[noreturn]] void refuse_sizes(int needed) const;
+
+  std::unique_ptr<ImageSource> images_;
+  std::string source_;
+  DataOptions options_;
+  std::vector<SplitItem> items_;
+  ImageCache cache_;
+  Split split_;
+  std::vector<std::size_t> choices_;  ///< the item of each calibration piece, for ImageCache::choose
+  std::optional<NoiseModel> noise_;
+  mutable std::mutex left_out_mutex_;
+  mutable std::set<std::string> left_out_;  ///< images smaller than a crop
+};
+
+Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn,
+                            Rng& rng) const {
+  Sample result;
+  result.name = items_[item].name;
+  result.scene = items_[item].scene;
+  const auto part = [&](const cv::Mat& image) { return to_tensor(turned(take(image, cut), turn)); };
+  if (!pair.target.empty()) result.target = part(pair.target);
+  result.input = noise_ ? noise_->draw(result.target, rng) : part(pair.input);
+  if (options_.value_scale != 1.0) {
+    result.input.mul_(options_.value_scale);
+    if (result.target.defined()) result.target.mul_(options_.value_scale);
+  }
+  if (labelled()) result.target = at::scalar_tensor(images_->items()[item].label, at::kLong);
+  return result;
+}
+
+void ImageDataset::leave_out(std::size_t item) const {
+  const std::lock_guard lock(left_out_mutex_);
+  left_out_.insert(items_[item].name);
+}
+
+void ImageDataset::refuse_sizes(int needed) const {
+  throw InputError(source_ + ": no image (or held part of one) is as large as " + std::to_string(needed) +
+                   "x" + std::to_string(needed) + "; ask for smaller crops");
+}
+
+std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest,
+                                               int limit) const {
+  std::vector<Sample> result;
+  cv::Size first;
+  for (const Piece& piece : pieces) {
+    if (limit > 0 && static_cast<int>(result.size()) >= limit) break;
+    const auto pair = cache_.get(piece.item);
+    // The name alone decides on scale and noise: held-out data must not move with the seed.
+    Rng rng(stable_hash(items_[piece.item].name));
+    const cv::Rect region = region_of(pair->any().size(), piece);
+    Cut cut{region, region.size()};
+    if (labelled()) {
+      if (result.empty()) first = cut.to;
+      if (cut.to != first)
+        throw InputError(source_ + "/" + items_[piece.item].name + ": is " + std::to_string(cut.to.width) +
+                         "x" + std::to_string(cut.to.height) + ", others are " + std::to_string(first.width) +
+                         "x" + std::to_string(first.height) + "; class images need one size");
+    } else {
+      const double room = std::min(region.width, region.height) / std::max(1.0, static_cast<double>(largest));
+      const double scale = std::exp(rng.uniform() * std::log(std::clamp(room, 1.0, max_downscale())));
+      cut = middle_cut(region, largest, options_.size_multiple, scale);
+    }
+    if (cut.to.empty())
+      leave_out(piece.item);
+    else
+      result.push_back(sample(piece.item, *pair, cut, 0, rng));
+  }
+  if (result.empty()) refuse_sizes(options_.size_multiple);
+  return result;
+}
+
+std::vector<Sample> ImageDataset::covering_crops() const {
+  const std::vector<Piece>& pieces = split_.calibration;
+  const std::size_t wanted = options_.limit > 0 ? static_cast<std::size_t>(options_.limit) : pieces.size();
+  std::vector<std::vector<Sample>> of_piece(pieces.size());
+  std::vector<std::size_t> usable;
+  for (std::size_t p = 0; p < pieces.size(); ++p) {
+    const auto pair = cache_.get(pieces[p].item);
+    if (fits(region_of(pair->any().size(), pieces[p]), options_.crop))
+      usable.push_back(p);
+    else
+      leave_out(pieces[p].item);
+    if (usable.size() == wanted) break;
+  }
+  if (usable.empty()) refuse_sizes(options_.crop);
+  Cover cover;
+  for (std::size_t u = 0; u < usable.size(); ++u) {
+    const Piece& piece = pieces[usable[u]];
+    const std::size_t count = wanted / usable.size() + (u < wanted % usable.size() ? 1 : 0);
+    const auto pair = cache_.get(piece.item);
+    Rng rng(stable_hash(items_[piece.item].name) ^ options_.seed);
+    const cv::Rect region = region_of(pair->any().size(), piece);
+    for (const Cut& cut : cover.choose(pair->any(), region, options_.crop, max_downscale(), count, rng))
+      of_piece[usable[u]].push_back(sample(piece.item, *pair, cut, 0, rng));
+  }
+  std::vector<Sample> result;  // one of each image, then the second of each: any beginning is spread out too
+  for (std::size_t round = 0; result.size() < wanted; ++round)
+    for (const std::size_t p : usable)
+      if (round < of_piece[p].size()) result.push_back(std::move(of_piece[p][round]));
+  return result;
+}
+
+std::vector<Sample> ImageDataset::samples(Part part) const {
+  if (part == Part::heldout)
+    return whole_images(split_.heldout, options_.heldout_crop, options_.heldout_limit);
+  if (part == Part::all) {
+    std::vector<Piece> everything;
+    for (std::size_t i = 0; i < items_.size(); ++i) everything.push_back({i});
+    return whole_images(spread_over_scenes(everything, items_), options_.heldout_crop, 0);
+  }
+  if (labelled() || options_.crop == 0) return whole_images(split_.calibration, 0, options_.limit);
+  return covering_crops();
+}
+
+Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
+  const auto flips = augment ? (labelled() ? 2U : 8U) : 1U;
+  // Images that turn out too small for a crop are passed over.
+  for (int tries = 0; tries < 1000; ++tries) {
+    const Piece& piece = split_.calibration[cache_.choose(choices_, rng)];
+    const auto pair = cache_.get(piece.item);
+    const cv::Rect region = region_of(pair->any().size(), piece);
+    const bool whole = crop == 0 || (labelled() && !fits(region, crop));
+    if (!whole && !fits(region, crop)) {
+      leave_out(piece.item);
+      continue;
+    }
+    Cut cut{region, region.size()};
+    if (!whole)
+      cut = random_cut(region, crop, max_downscale(), rng);
+    else if (!labelled())
+      cut = middle_cut(region, 0, options_.size_multiple, 1.0);
+    if (!cut.to.empty()) return sample(piece.item, *pair, cut, rng.below(flips), rng);
+  }
+  refuse_sizes(std::max(crop, options_.size_multiple));
+}
+
+Manifest ImageDataset::manifest() const {
+  Manifest result{source_, images_->form(), options_.noise, images_->target(), {}, {}, {}, {}};
+  const auto list = [&](const std::vector<Piece>& pieces, std::vector<std::string>& names,
+                        std::vector<std::string>& scenes) {
+    std::set<std::string> sorted;
+    for (const Piece& piece : pieces) {
+      names.push_back(items_[piece.item].name);
+      sorted.insert(items_[piece.item].scene);
+    }
+    scenes.assign(sorted.begin(), sorted.end());
+  };
+  list(split_.calibration, result.calibration, result.calibration_scenes);
+  list(split_.heldout, result.heldout, result.heldout_scenes);
+  return result;
+}
+
+std::vector<std::string> ImageDataset::notes() const {
+  std::vector<std::string> result = split_.notes;
+  const std::lock_guard lock(left_out_mutex_);
+  if (!left_out_.empty())
+    result.push_back(std::to_string(left_out_.size()) + " of " + std::to_string(items_.size()) +
+                     " images are too small for the crops asked for and were left out: " +
+                     *left_out_.begin() + (left_out_.size() > 1 ? ", ..." : ""));
+  return result;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> make_image_dataset(std::unique_ptr<ImageSource> images, const std::string& source,
+                                            const DataOptions& options) {
+  return std::make_unique<ImageDataset>(std::move(images), source, options);
+}
+
+}  // namespace quboprune

@@ -1,0 +1,51 @@
+// Recognises the form of a source. To add one: a factory in image_source.h, and its line below.
+#include <cmath>
+#include <filesystem>
+
+#include "data/image_dataset.h"
+#include "data/image_source.h"
+#include "quboprune/dataset.h"
+#include "quboprune/error.h"
+
+namespace fs = std::filesystem;
+
+namespace quboprune {
+namespace {
+
+void check_options(const DataOptions& options) {
+  if (options.channels != 1 && options.channels != 3)
+    throw InputError("images are read with 1 or 3 channels, not " + std::to_string(options.channels));
+  if (options.crop < 0 || options.heldout_crop < 0 || options.limit < 0 || options.heldout_limit < 0)
+    throw InputError("sizes and numbers of samples can't be negative");
+  if (options.size_multiple < 1) throw InputError("the multiple for image sizes has to be 1 or more");
+  if (!(options.max_downscale >= 1) || !std::isfinite(options.max_downscale))
+    throw InputError("the largest reduction of clean images has to be 1 or more");
+  if (!(options.value_scale > 0) || !std::isfinite(options.value_scale))
+    throw InputError("the scale of values has to be above 0");
+}
+
+std::unique_ptr<ImageSource> recognise(const fs::path& source, bool clean) {
+  if (!fs::is_directory(source)) return nullptr;
+  if (auto found = open_paired_folders(source)) return found;
+  if (auto found = open_sidd_scenes(source)) return found;
+  if (auto found = open_image_folder(source, clean)) return found;
+  return open_class_folders(source);
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptions& options) {
+  check_options(options);
+  if (!fs::exists(source)) throw InputError(source + ": no such file or folder");
+  const bool draws_noise = !options.noise.empty();
+  auto images = recognise(source, draws_noise);
+  if (!images)
+    throw InputError(source +
+                     ": no known form of data (noisy/ and clean/, SIDD, class folders, .npz, images)");
+  if (draws_noise && images->form() != "clean images with drawn noise")
+    throw InputError(source + ": has inputs of its own (" + images->form() +
+                     "), so no noise can be drawn; leave --noise away or give a folder of clean images");
+  return make_image_dataset(std::move(images), source, options);
+}
+
+}  // namespace quboprune

@@ -39,7 +39,7 @@ Look draw_look(Rng& rng) {
   const auto between = [&](double low, double high) { return static_cast<float>(uniform(rng, low, high)); };
   const auto chance = [&](double probability) { return rng.uniform() < probability; };
   Look look{};
-  look.shot = between(0.2, 1.0);
+  look.shot = between(0.1, 1.0);
   look.gain = {between(1.0, 2.1), 1.0F, between(1.0, 2.3)};
   look.mosaic = chance(0.75);
   look.correction = between(0, 1);

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace quboprune {
+
+/// PSNR in dB of one output against its target, over all channels and pixels together:
+/// 10·log10(peak² / mean squared difference). Any equal shapes; no rounding or clipping.
+/// Equal tensors give 100 dB, so that means stay finite; nothing is reported above that.
+double psnr(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
+
+/// SSIM of one image [C, H, W] (or [H, W]) against its target, mean over positions and channels; at most 1.
+/// Gaussian window of 11x11, sigma 1.5, without a border; K1 = 0.01, K2 = 0.03. Images smaller than the
+/// window throw InputError. Source: Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Processing 13(4),
+/// 2004, eq. 13.
+double ssim(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
+
+/// 1 if the largest of the outputs (any shape, taken as one row of scores) is the target's, else 0.
+double top1(const at::Tensor& output, const at::Tensor& target);
+
+/// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
+/// 1 is what an output of zeros gets. Measured against the original: needs no targets.
+double relative_mse(const at::Tensor& output, const at::Tensor& reference);
+
+/// What a network is judged by.
+///
+/// psnr, ssim, top1: the larger the better; loss (the task's own, see Loss) and output (relative_mse): the
+/// smaller.
+enum class Metric { psnr, ssim, top1, loss, output };
+
+/// What gradients are taken of, and what Metric::loss reports.
+///
+/// l1, mse: mean over a sample's values; cross_entropy: of logits against a label; output: the mean
+/// squared distance to the original network's outputs.
+enum class Loss { l1, mse, cross_entropy, output };
+
+/// From the name that the command line takes (psnr, ssim, top1, loss, output; l1, mse, cross-entropy,
+/// output). Throws InputError listing the names.
+Metric metric_from_name(const std::string& name);
+Loss loss_from_name(const std::string& name);
+std::string name_of(Metric metric);
+std::string name_of(Loss loss);
+
+bool larger_is_better(Metric metric);
+/// The same by name; throws InputError for a name that isn't one.
+bool larger_is_better(const std::string& name);
+
+/// The loss of each sample of a batch, float32 [n], differentiable. outputs [n, ...]; targets [n, ...] of
+/// the same shape, or int64 [n] for cross_entropy (whose outputs are [n, classes]). Summing gives what gate
+/// gradients are taken of; the mean is what is trained on.
+/// Throws InputError if the shapes don't fit each other.
+at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets);
+
+/// One sample's value of a metric. target: the sample's, or the original's output for Metric::output and
+/// Loss::output. peak: the largest value of an image (DataOptions::value_scale). No batch axis.
+/// Throws InputError if the shapes don't fit, or there is no target.
+double evaluate(Metric metric, Loss loss, const at::Tensor& output, const at::Tensor& target,
+                double peak = 1.0);
+
+/// A metric over a data set.
+struct Score {
+  double mean = 0;
+  std::vector<double> samples;  ///< in the order of the data: compare two networks pairwise with these
+};
+
+/// Score of values already there. An empty list has a mean of NaN.
+Score score_of(std::vector<double> samples);
+
+/// An interval for the mean of the differences a_i - b_i.
+struct Interval {
+  double mean = 0;
+  double low = 0;
+  double high = 0;
+};
+
+/// Paired bootstrap: the percentile interval of the mean difference under resampling of the samples.
+/// a and b: the same samples' values under two networks, at least 2 of them. confidence in (0, 1).
+/// `clusters`, where given, names each sample's scene: whole scenes are then resampled, as samples of one
+/// scene aren't independent. Throws InputError if the sizes differ.
+/// Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13.
+Interval paired_bootstrap(const std::vector<double>& a, const std::vector<double>& b,
+                          double confidence = 0.95, int resamples = 2000, std::uint64_t seed = 1,
+                          const std::vector<std::string>& clusters = {});
+
+}  // namespace quboprune

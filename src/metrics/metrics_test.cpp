@@ -1,0 +1,174 @@
+#include "quboprune/metrics.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+
+namespace quboprune {
+namespace {
+
+at::Tensor random_image(int channels, int rows, int columns, std::uint64_t seed) {
+  Rng rng(seed);
+  at::Tensor image = at::empty({channels, rows, columns}, at::kFloat);
+  float* values = image.data_ptr<float>();
+  for (std::int64_t i = 0; i < image.numel(); ++i) values[i] = static_cast<float>(rng.uniform());
+  return image;
+}
+
+/// Wang et al. 2004, eq. 13, term by term at one window of one channel.
+double ssim_at(const at::Tensor& x, const at::Tensor& y, int top, int left) {
+  double weights = 0, mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+  for (int i = 0; i < 11; ++i)
+    for (int j = 0; j < 11; ++j) {
+      const double w = std::exp(-((i - 5) * (i - 5) + (j - 5) * (j - 5)) / 4.5);
+      const double a = x[top + i][left + j].item<double>();
+      const double b = y[top + i][left + j].item<double>();
+      weights += w;
+      mx += w * a;
+      my += w * b;
+      xx += w * a * a;
+      yy += w * b * b;
+      xy += w * a * b;
+    }
+  mx /= weights;
+  my /= weights;
+  const double vx = xx / weights - mx * mx, vy = yy / weights - my * my, cov = xy / weights - mx * my;
+  const double c1 = 1e-4, c2 = 9e-4;
+  return (2 * mx * my + c1) * (2 * cov + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2));
+}
+
+TEST(Psnr, FollowsItsDefinition) {
+  const at::Tensor target = at::full({3, 4, 4}, 0.5F);
+  // A constant difference of 0.1: mean square 0.01, so 20 dB; at a peak of 255, 25.5 is the same.
+  EXPECT_NEAR(psnr(target + 0.1F, target), 20.0, 1e-5);
+  EXPECT_NEAR(psnr(255 * target + 25.5F, 255 * target, 255), 20.0, 1e-5);
+  EXPECT_EQ(psnr(target, target), 100.0);
+  EXPECT_TRUE(std::isnan(psnr(target * std::numeric_limits<float>::quiet_NaN(), target)));
+  EXPECT_THROW(psnr(target, at::full({3, 4, 5}, 0.5F)), InputError);
+}
+
+TEST(Ssim, EqualsTheFormulaWindowByWindow) {
+  const at::Tensor x = random_image(1, 13, 14, 1);
+  const at::Tensor y = 0.7 * x + 0.3 * random_image(1, 13, 14, 2);
+  double sum = 0;
+  for (int top = 0; top < 3; ++top)
+    for (int left = 0; left < 4; ++left) sum += ssim_at(x[0], y[0], top, left);
+  EXPECT_NEAR(ssim(x, y), sum / 12, 1e-9);  // both in double precision
+}
+
+TEST(Ssim, KnowsEqualAndConstantImages) {
+  const at::Tensor x = random_image(3, 16, 16, 3);
+  EXPECT_NEAR(ssim(x, x), 1.0, 1e-12);
+  // Two constants have no variance: what is left is the comparison of the means.
+  const double a = 0.25, b = 0.75, c1 = 1e-4;
+  EXPECT_NEAR(ssim(at::full({1, 11, 11}, a), at::full({1, 11, 11}, b)),
+              (2 * a * b + c1) / (a * a + b * b + c1), 1e-6);
+  EXPECT_THROW(ssim(at::zeros({3, 10, 20}), at::zeros({3, 10, 20})), InputError);
+}
+
+TEST(Ssim, DoesNotDependOnTheScaleOfValues) {
+  const at::Tensor x = random_image(3, 20, 20, 4);
+  const at::Tensor y = 0.5 * x + 0.5 * random_image(3, 20, 20, 5);
+  EXPECT_NEAR(ssim(x, y, 1), ssim(255 * x, 255 * y, 255), 1e-6);  // float32 inputs
+}
+
+TEST(Top1, FindsTheLargest) {
+  const at::Tensor scores = at::tensor({0.1F, 2.0F, -1.0F});
+  EXPECT_EQ(top1(scores, at::scalar_tensor(1, at::kLong)), 1);
+  EXPECT_EQ(top1(scores.view({3, 1, 1}), at::scalar_tensor(2, at::kLong)), 0);
+}
+
+TEST(RelativeMse, IsZeroWhenEqualAndOneForZeros) {
+  const at::Tensor x = random_image(3, 5, 5, 6);
+  EXPECT_EQ(relative_mse(x, x), 0);
+  EXPECT_NEAR(relative_mse(at::zeros_like(x), x), 1, 1e-12);
+  EXPECT_NEAR(relative_mse(1.1F * x, x), 0.01, 1e-6);
+}
+
+TEST(SampleLosses, AreMeansOverEachSample) {
+  const at::Tensor outputs = at::tensor({1.0F, 2.0F, 3.0F, 5.0F}).view({2, 2});
+  const at::Tensor targets = at::tensor({0.0F, 0.0F, 3.0F, 1.0F}).view({2, 2});
+  EXPECT_TRUE(at::equal(sample_losses(Loss::l1, outputs, targets), at::tensor({1.5F, 2.0F})));
+  EXPECT_TRUE(at::equal(sample_losses(Loss::mse, outputs, targets), at::tensor({2.5F, 8.0F})));
+  EXPECT_THROW(sample_losses(Loss::l1, outputs, targets.view({4})), InputError);
+  EXPECT_THROW(sample_losses(Loss::l1, outputs, at::Tensor()), InputError);
+}
+
+TEST(SampleLosses, CrossEntropyIsMinusTheLogProbability) {
+  const at::Tensor scores = at::log(at::tensor({0.2F, 0.8F, 0.5F, 0.5F}).view({2, 2}));
+  const at::Tensor losses = sample_losses(Loss::cross_entropy, scores, at::tensor({1, 0}, at::kLong));
+  EXPECT_NEAR(losses[0].item<double>(), -std::log(0.8), 1e-6);
+  EXPECT_NEAR(losses[1].item<double>(), -std::log(0.5), 1e-6);
+  EXPECT_THROW(sample_losses(Loss::cross_entropy, scores, at::tensor({1, 2}, at::kLong)), InputError);
+}
+
+TEST(Names, RoundTripAndAreChecked) {
+  for (const char* name : {"psnr", "ssim", "top1", "loss", "output"})
+    EXPECT_EQ(name_of(metric_from_name(name)), name);
+  for (const char* name : {"l1", "mse", "cross-entropy", "output"})
+    EXPECT_EQ(name_of(loss_from_name(name)), name);
+  EXPECT_TRUE(larger_is_better("psnr"));
+  EXPECT_FALSE(larger_is_better("output"));
+  EXPECT_FALSE(larger_is_better(Metric::loss));
+  EXPECT_THROW(metric_from_name("PSNR"), InputError);
+  EXPECT_THROW(larger_is_better("speed"), InputError);
+}
+
+TEST(Evaluate, NeedsATarget) {
+  const at::Tensor x = random_image(3, 12, 12, 7);
+  EXPECT_NEAR(evaluate(Metric::loss, Loss::l1, x + 0.25F, x), 0.25, 1e-6);
+  EXPECT_EQ(evaluate(Metric::psnr, Loss::l1, x, x), 100);
+  EXPECT_THROW(evaluate(Metric::psnr, Loss::l1, x, at::Tensor()), InputError);
+}
+
+TEST(PairedBootstrap, CoversTheMeanAboutAsOftenAsItSays) {
+  // Uniform differences around 0.5: of 200 intervals at 90 %, some 180 hold the truth. The percentile
+  // interval of 40 samples is a little short; 4 standard errors (of 4.2) below still are 160.
+  int covered = 0;
+  for (std::uint64_t trial = 0; trial < 200; ++trial) {
+    Rng rng(trial + 100);
+    std::vector<double> a, b;
+    for (int i = 0; i < 40; ++i) {
+      b.push_back(10 * rng.uniform());
+      a.push_back(b.back() + rng.uniform());
+    }
+    const Interval interval = paired_bootstrap(a, b, 0.9, 500, trial);
+    EXPECT_LE(interval.low, interval.mean);
+    EXPECT_GE(interval.high, interval.mean);
+    covered += interval.low <= 0.5 && 0.5 <= interval.high;
+  }
+  EXPECT_GE(covered, 160);
+  EXPECT_LE(covered, 198);
+}
+
+TEST(PairedBootstrap, IsExactWithoutSpreadAndSeeded) {
+  const Interval interval = paired_bootstrap({2, 3, 4}, {1, 2, 3});
+  EXPECT_EQ(interval.low, 1);
+  EXPECT_EQ(interval.high, 1);
+  const std::vector<double> a{1, 4, 2, 8}, b{0, 1, 5, 2};
+  EXPECT_EQ(paired_bootstrap(a, b, 0.95, 100, 3).low, paired_bootstrap(a, b, 0.95, 100, 3).low);
+  EXPECT_THROW(paired_bootstrap({1}, {1}), InputError);
+  EXPECT_THROW(paired_bootstrap({1, 2}, {1}), InputError);
+}
+
+TEST(PairedBootstrap, ResamplesWholeScenes) {
+  // Ten samples each of two scenes that differ: as samples they look precise, as two scenes they don't.
+  std::vector<double> a, b(20, 0.0);
+  std::vector<std::string> scenes;
+  for (int i = 0; i < 20; ++i) {
+    a.push_back(i < 10 ? 0 : 1);
+    scenes.push_back(i < 10 ? "one" : "two");
+  }
+  const Interval by_scene = paired_bootstrap(a, b, 0.9, 2000, 1, scenes);
+  EXPECT_EQ(by_scene.low, 0);  // one scene twice: a quarter of the resamples
+  EXPECT_EQ(by_scene.high, 1);
+  EXPECT_GT(paired_bootstrap(a, b, 0.9).low, 0.25);
+}
+
+}  // namespace
+}  // namespace quboprune

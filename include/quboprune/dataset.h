@@ -33,7 +33,7 @@ struct DataOptions {
   int heldout_limit = 0;   ///< how many held-out samples at most; 0: one of each image
   int size_multiple = 16;  ///< heights and widths of uncut images are cut down to a multiple of this
   double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
-  std::string noise;         ///< noise drawn on clean images ("" none); see noise.h
+  std::string noise{};       ///< noise drawn on clean images ("" none); see noise.h
   double max_downscale =
       4;  ///< clean images with drawn noise are first reduced by a random factor from 1 to this
   /// How calibration and held-out data part, always by whole scenes:

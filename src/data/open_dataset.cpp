@@ -4,6 +4,7 @@
 
 #include "data/image_dataset.h"
 #include "data/image_source.h"
+#include "data/tensor_dataset.h"
 #include "quboprune/dataset.h"
 #include "quboprune/error.h"
 
@@ -25,11 +26,17 @@ void check_options(const DataOptions& options) {
 }
 
 std::unique_ptr<ImageSource> recognise(const fs::path& source, bool clean) {
+  if (auto found = open_sidd_blocks(source)) return found;
   if (!fs::is_directory(source)) return nullptr;
   if (auto found = open_paired_folders(source)) return found;
   if (auto found = open_sidd_scenes(source)) return found;
   if (auto found = open_image_folder(source, clean)) return found;
   return open_class_folders(source);
+}
+
+[[noreturn]] void refuse_noise(const std::string& source, const std::string& form) {
+  throw InputError(source + ": has inputs of its own (" + form +
+                   "), so no noise is drawn; leave --noise away or give a folder of clean images");
 }
 
 }  // namespace
@@ -38,13 +45,16 @@ std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptio
   check_options(options);
   if (!fs::exists(source)) throw InputError(source + ": no such file or folder");
   const bool draws_noise = !options.noise.empty();
+  if (auto tensors = open_tensor_dataset(source, options)) {
+    if (draws_noise) refuse_noise(source, tensors->manifest().form);
+    return tensors;
+  }
   auto images = recognise(source, draws_noise);
   if (!images)
     throw InputError(source +
-                     ": no known form of data (noisy/ and clean/, SIDD, class folders, .npz, images)");
-  if (draws_noise && images->form() != "clean images with drawn noise")
-    throw InputError(source + ": has inputs of its own (" + images->form() +
-                     "), so no noise can be drawn; leave --noise away or give a folder of clean images");
+                     ": no known form of data; give a folder with noisy/ and clean/, of SIDD, of images or "
+                     "of class folders, or a .npz file");
+  if (draws_noise && images->form() != "clean images with drawn noise") refuse_noise(source, images->form());
   return make_image_dataset(std::move(images), source, options);
 }
 

@@ -13,18 +13,22 @@
 namespace quboprune {
 namespace {
 
-/// Scenes of each group, in the order of their hashes.
+/// Scenes of each group, in the order of their hashes. Groups of one scene are put together: on its own
+/// none of them could be split.
 std::vector<std::vector<std::string>> hashed_scenes(const std::vector<SplitItem>& items) {
   std::map<int, std::set<std::string>> groups;
   for (const SplitItem& item : items) groups[item.group].insert(item.scene);
-  std::vector<std::vector<std::string>> result;
+  std::vector<std::vector<std::string>> result(1);
   for (const auto& [group, scenes] : groups) {
-    std::vector<std::string> ordered(scenes.begin(), scenes.end());
-    std::stable_sort(ordered.begin(), ordered.end(), [](const std::string& a, const std::string& b) {
+    if (scenes.size() == 1)
+      result.front().push_back(*scenes.begin());
+    else
+      result.emplace_back(scenes.begin(), scenes.end());
+  }
+  for (auto& scenes : result)
+    std::stable_sort(scenes.begin(), scenes.end(), [](const std::string& a, const std::string& b) {
       return stable_hash(a) < stable_hash(b);
     });
-    result.push_back(std::move(ordered));
-  }
   return result;
 }
 
@@ -32,8 +36,8 @@ Split split_by_fraction(const std::vector<SplitItem>& items, double fraction) {
   std::set<std::string> calibration;
   for (const auto& scenes : hashed_scenes(items)) {
     const double count = static_cast<double>(scenes.size());
-    // A class of one goes to calibration; otherwise each part gets at least one.
-    double kept = scenes.size() == 1 ? 1 : std::clamp(std::round(fraction * count), 1.0, count - 1);
+    // Each part gets at least one scene; a single one goes to calibration.
+    double kept = std::max(1.0, std::min(std::round(fraction * count), count - 1));
     for (const std::string& scene : scenes)
       if (kept-- > 0) calibration.insert(scene);
   }

@@ -1,0 +1,198 @@
+// Every form of image source, on small files of exactly that form.
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <set>
+
+#include "data/data_test_files.h"
+#include "quboprune/dataset.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using PairedFolders = FolderTest;
+using SiddScenes = FolderTest;
+using ClassFolders = FolderTest;
+using ImageFolder = FolderTest;
+
+std::string message_of(const std::string& source, const DataOptions& options = {}) {
+  try {
+    const auto data = open_dataset(source, options);
+    data->samples(Part::calibration);
+    data->samples(Part::heldout);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_F(PairedFolders, GiveInputAndTargetOfTheSamePlace) {
+  for (int scene = 0; scene < 4; ++scene) {
+    const std::string name = "room" + std::string(1, static_cast<char>('a' + scene)) + "_1.png";
+    write("noisy/" + name, place_image(40, 48, 10 * scene));
+    write("clean/" + name, place_image(40, 48, 10 * scene + 1));
+  }
+  const auto data = open_dataset(path(), {.crop = 16, .limit = 8});
+  EXPECT_EQ(data->target_kind(), TargetKind::image);
+  EXPECT_EQ(data->manifest().form, "paired folders");
+  const auto samples = data->samples(Part::calibration);
+  ASSERT_EQ(samples.size(), 8U);
+  for (const Sample& sample : samples) {
+    EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({3, 16, 16}));
+    // Red and green tell the place: equal in both. Blue tells the image: 1/255 apart.
+    EXPECT_TRUE(at::equal(sample.input.slice(0, 0, 2), sample.target.slice(0, 0, 2)));
+    EXPECT_NEAR((sample.target[2] - sample.input[2]).mean().item<double>(), 1.0 / 255, 1e-6);
+  }
+}
+
+TEST_F(PairedFolders, Read16BitAndGreyAndScaleValues) {
+  for (const char* name : {"a.tiff", "b.tiff"}) {
+    write("noisy/" + std::string(name), cv::Mat(32, 32, CV_16UC1, cv::Scalar(13107)));  // 0.2 of 65535
+    write("clean/" + std::string(name), cv::Mat(32, 32, CV_16UC1, cv::Scalar(65535)));
+  }
+  const auto data = open_dataset(path(), {.channels = 1, .crop = 16, .value_scale = 255});
+  const Sample sample = data->samples(Part::calibration).front();
+  EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({1, 16, 16}));
+  EXPECT_NEAR(sample.input.mean().item<double>(), 51, 1e-4);
+  EXPECT_NEAR(sample.target.mean().item<double>(), 255, 1e-4);
+}
+
+TEST_F(PairedFolders, KeepRedRed) {
+  write("noisy/a.png", cv::Mat(16, 16, CV_8UC3, cv::Scalar(0, 0, 255)));  // BGR: red
+  write("clean/a.png", cv::Mat(16, 16, CV_8UC3, cv::Scalar(0, 0, 255)));
+  const auto data = open_dataset(path(), {.split = "all"});
+  const Sample sample = data->samples(Part::heldout).front();
+  EXPECT_EQ(sample.input[0].min().item<float>(), 1);
+  EXPECT_EQ(sample.input[2].max().item<float>(), 0);
+}
+
+TEST_F(PairedFolders, NameWhatDoesNotMatch) {
+  write("noisy/a.png", place_image(32, 32, 1));
+  write("noisy/b.png", place_image(32, 32, 1));
+  EXPECT_NE(message_of(path()).find("no clean/"), std::string::npos);
+  write("clean/a.png", place_image(32, 32, 1));
+  EXPECT_NE(message_of(path()).find("noisy/b.png: has no partner"), std::string::npos);
+  write("clean/b.png", place_image(32, 40, 1));
+  EXPECT_NE(message_of(path(), {.crop = 16}).find("noisy/b.png: is 32x32, but its target"),
+            std::string::npos);
+  write("clean/b.png", place_image(32, 32, 1));
+  EXPECT_EQ(message_of(path(), {.crop = 16}), "");
+  write("clean/c.png", place_image(32, 32, 1));
+  EXPECT_NE(message_of(path()).find("clean/c.png: has no partner"), std::string::npos);
+}
+
+TEST_F(PairedFolders, RefuseDamagedImages) {
+  for (const char* extension : {".png", ".jpg"}) {
+    const std::string name = std::string("a") + extension;
+    write("noisy/" + name, place_image(64, 64, 1));
+    write("clean/" + name, place_image(64, 64, 1));
+    std::filesystem::resize_file(path("noisy/" + name),
+                                 std::filesystem::file_size(path("noisy/" + name)) / 2);
+    EXPECT_NE(
+        message_of(path(), {.crop = 16, .split = "all"}).find("noisy/" + name + ": the image is cut short"),
+        std::string::npos);
+    std::filesystem::remove_all(path("noisy"));
+    std::filesystem::remove_all(path("clean"));
+  }
+  write_text("noisy/a.png", "no image at all");
+  write("clean/a.png", place_image(64, 64, 1));
+  EXPECT_NE(message_of(path(), {.split = "all"}).find("can't be read as an image"), std::string::npos);
+}
+
+TEST_F(SiddScenes, OfSmallAndMediumAreFoundAndSplitByScene) {
+  // Two instances of scene 001 and one of 002; Medium has two images an instance.
+  for (const char* folder : {"0001_001_S6_00100_00060_3200_L", "0002_001_S6_00100_00020_3200_N",
+                             "0003_002_IP_00800_01000_5500_N"}) {
+    const std::string base = std::string("Data/") + folder + "/" + std::string(folder).substr(0, 4);
+    for (const char* number : {"010", "011"}) {
+      write(base + "_NOISY_SRGB_" + number + ".PNG", place_image(32, 32, 7));
+      write(base + "_GT_SRGB_" + number + ".PNG", place_image(32, 32, 8));
+    }
+  }
+  const auto data = open_dataset(path(), {.crop = 16, .limit = 4});
+  const Manifest manifest = data->manifest();
+  EXPECT_EQ(manifest.form, "SIDD scene folders");
+  EXPECT_EQ(manifest.calibration.size() + manifest.heldout.size(), 6U);
+  EXPECT_EQ(manifest.calibration_scenes.size(), 1U);
+  EXPECT_EQ(manifest.heldout_scenes.size(), 1U);
+  EXPECT_NE(manifest.calibration_scenes, manifest.heldout_scenes);
+  const Sample sample = data->samples(Part::calibration).front();
+  EXPECT_NEAR((sample.target[2] - sample.input[2]).mean().item<double>(), 1.0 / 255, 1e-6);
+}
+
+TEST_F(SiddScenes, ASingleFolderAndAMissingPartner) {
+  write("0001_NOISY_SRGB_010.PNG", place_image(32, 32, 7));
+  EXPECT_NE(message_of(path()).find("0001_NOISY_SRGB_010.PNG: its clean image 0001_GT_SRGB_010.PNG"),
+            std::string::npos);
+  write("0001_GT_SRGB_010.PNG", place_image(32, 32, 8));
+  EXPECT_EQ(message_of(path(), {.crop = 16, .split = "all"}), "");
+}
+
+TEST_F(ClassFolders, AreLabelledInSortedOrderAndSplitWithinEachClass) {
+  for (int label = 0; label < 3; ++label)
+    for (int i = 0; i < 4; ++i) {
+      const std::string name =
+          std::string(1, static_cast<char>('z' - label)) + "/" + std::to_string(i) + ".png";
+      write(name, place_image(20, 20, 100 + label));
+    }
+  const auto data = open_dataset(path(), {.limit = 0});
+  EXPECT_EQ(data->target_kind(), TargetKind::label);
+  for (const Part part : {Part::calibration, Part::heldout}) {
+    std::vector<int> counts(3);
+    for (const Sample& sample : data->samples(part)) {
+      EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({3, 20, 20}));  // whole, whatever size_multiple is
+      const auto label = sample.target.item<std::int64_t>();
+      ++counts.at(static_cast<std::size_t>(label));
+      // x sorts before y before z, and z was written with blue 100.
+      EXPECT_NEAR(sample.input[2].mean().item<double>() * 255, 102 - static_cast<double>(label), 1e-3);
+    }
+    EXPECT_EQ(counts, (std::vector<int>{2, 2, 2}));
+  }
+  Rng rng(1);
+  const Sample sample = data->random_crop(rng, 96, true);
+  EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({3, 20, 20}));
+  EXPECT_EQ(sample.target.scalar_type(), at::kLong);
+}
+
+TEST_F(ClassFolders, NeedOneSize) {
+  write("a/1.png", place_image(20, 20, 1));
+  write("b/1.png", place_image(20, 24, 1));
+  EXPECT_NE(message_of(path(), {.split = "all"}).find("class images need one size"), std::string::npos);
+  std::filesystem::create_directories(path("c"));
+  EXPECT_NE(message_of(path()).find("c: holds no images"), std::string::npos);
+}
+
+TEST_F(ImageFolder, WithNoiseHasTargetsAndWithoutHasNone) {
+  for (const char* name : {"one.png", "two.png"})
+    write(name, cv::Mat(96, 96, CV_8UC3, cv::Scalar(90, 120, 150)));
+  const auto noisy = open_dataset(path(), {.crop = 64, .noise = "gaussian:25"});
+  const Sample drawn = noisy->samples(Part::calibration).front();
+  // 12288 values: their deviation is known to 1/sqrt(2·12288) = 0.6 %; 4 times that is allowed.
+  EXPECT_NEAR((drawn.input - drawn.target).std().item<double>() * 255, 25, 25 * 0.026);
+  const auto plain = open_dataset(path(), {.crop = 64});
+  EXPECT_EQ(plain->target_kind(), TargetKind::none);
+  EXPECT_FALSE(plain->samples(Part::heldout).front().target.defined());
+}
+
+TEST_F(ImageFolder, NoiseNeedsCleanImages) {
+  write("noisy/a.png", place_image(32, 32, 1));
+  write("clean/a.png", place_image(32, 32, 1));
+  EXPECT_NE(message_of(path(), {.noise = "camera"}).find("has inputs of its own (paired folders)"),
+            std::string::npos);
+}
+
+TEST_F(ImageFolder, UnknownSourcesAndOptionsAreRefused) {
+  EXPECT_NE(message_of(path("nothing")).find("no such file"), std::string::npos);
+  EXPECT_NE(message_of(path()).find("no known form of data"), std::string::npos);
+  write_text("notes.txt", "text");
+  EXPECT_NE(message_of(path("notes.txt")).find("no known form of data"), std::string::npos);
+  write("a.png", place_image(64, 64, 1));
+  EXPECT_NE(message_of(path(), {.channels = 2}).find("1 or 3 channels"), std::string::npos);
+  EXPECT_NE(message_of(path(), {.crop = -1}).find("negative"), std::string::npos);
+  EXPECT_NE(message_of(path(), {.noise = "fog"}).find("is no noise model"), std::string::npos);
+  EXPECT_NE(message_of(path(), {.crop = 128, .split = "all"}).find("as large as 128x128"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace quboprune

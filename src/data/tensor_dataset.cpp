@@ -1,0 +1,161 @@
+#include "data/tensor_dataset.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "data/npy.h"
+#include "data/split.h"
+#include "quboprune/error.h"
+
+namespace fs = std::filesystem;
+
+namespace quboprune {
+namespace {
+
+struct Arrays {
+  std::string form;
+  at::Tensor inputs, targets;
+};
+
+class TensorDataset : public Dataset {
+ public:
+  TensorDataset(std::string source, Arrays arrays, TargetKind kind, const DataOptions& options)
+      : source_(std::move(source)), arrays_(std::move(arrays)), kind_(kind), options_(options) {
+    for (std::int64_t i = 0; i < arrays_.inputs.size(0); ++i) {
+      const int label =
+          kind_ == TargetKind::label ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
+      items_.push_back({std::to_string(i), std::to_string(i), label});  // each sample is its own scene
+    }
+    split_ = split_scenes(items_, options.split, false, source_);
+    split_.calibration = spread_over_scenes(split_.calibration, items_);
+    split_.heldout = spread_over_scenes(split_.heldout, items_);
+  }
+
+  std::vector<Sample> samples(Part part) const override {
+    if (part == Part::calibration) return first(split_.calibration, options_.limit);
+    if (part == Part::heldout) return first(split_.heldout, options_.heldout_limit);
+    std::vector<Piece> everything;
+    for (std::size_t i = 0; i < items_.size(); ++i) everything.push_back({i});
+    return first(everything, 0);
+  }
+
+  Sample random_crop(Rng& rng, int /*crop*/, bool /*augment*/) const override {
+    return sample(split_.calibration[rng.below(static_cast<std::uint32_t>(split_.calibration.size()))].item);
+  }
+
+  TargetKind target_kind() const override { return kind_; }
+  std::vector<std::string> notes() const override { return split_.notes; }
+
+  Manifest manifest() const override {
+    Manifest result{source_, arrays_.form, "", kind_, {}, {}, {}, {}};
+    for (const Piece& piece : split_.calibration) result.calibration.push_back(items_[piece.item].name);
+    for (const Piece& piece : split_.heldout) result.heldout.push_back(items_[piece.item].name);
+    result.calibration_scenes = result.calibration;
+    result.heldout_scenes = result.heldout;
+    std::sort(result.calibration_scenes.begin(), result.calibration_scenes.end());
+    std::sort(result.heldout_scenes.begin(), result.heldout_scenes.end());
+    return result;
+  }
+
+ private:
+  std::vector<Sample> first(const std::vector<Piece>& pieces, int limit) const {
+    std::vector<Sample> result;
+    for (const Piece& piece : pieces) {
+      if (limit > 0 && static_cast<int>(result.size()) >= limit) break;
+      result.push_back(sample(piece.item));
+    }
+    return result;
+  }
+
+  Sample sample(std::size_t item) const {
+    const auto index = static_cast<std::int64_t>(item);
+    Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
+    if (kind_ == TargetKind::label)
+      result.target = arrays_.targets[index].to(at::kLong).reshape({}).clone();
+    else if (kind_ != TargetKind::none)
+      result.target = values(arrays_.targets[index]);
+    return result;
+  }
+
+  /// A copy as float32, bytes scaled as images are.
+  at::Tensor values(const at::Tensor& stored) const {
+    const at::Tensor result = stored.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+    if (stored.scalar_type() == at::kByte) return result * (options_.value_scale / 255);
+    return result;
+  }
+
+  std::string source_;
+  Arrays arrays_;
+  TargetKind kind_;
+  DataOptions options_;
+  std::vector<SplitItem> items_;
+  Split split_;
+};
+
+bool ends_with(const fs::path& path, std::string_view extension) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == extension;
+}
+
+Arrays arrays_of_npz(const fs::path& path) {
+  auto arrays = read_npz(path);
+  if (!arrays.count("inputs")) {
+    std::string found;
+    for (const auto& [name, array] : arrays) found += (found.empty() ? "" : ", ") + name;
+    throw InputError(path.string() + ": has no array 'inputs' (it has: " + (found.empty() ? "none" : found) +
+                     ")");
+  }
+  return {".npz arrays", arrays["inputs"], arrays.count("targets") ? arrays["targets"] : at::Tensor()};
+}
+
+Arrays read_arrays(const fs::path& source) {
+  if (fs::is_regular_file(source)) {
+    if (ends_with(source, ".npz")) return arrays_of_npz(source);
+    if (ends_with(source, ".npy")) return {".npy array", read_npy(source), {}};
+    return {};
+  }
+  if (!fs::exists(source / "inputs.npy")) return {};
+  const bool targets = fs::exists(source / "targets.npy");
+  return {".npy arrays", read_npy(source / "inputs.npy"),
+          targets ? read_npy(source / "targets.npy") : at::Tensor()};
+}
+
+bool whole_numbers(const at::Tensor& tensor) {
+  return at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false);
+}
+
+TargetKind kind_of(const Arrays& arrays) {
+  const at::Tensor& targets = arrays.targets;
+  if (!targets.defined()) return TargetKind::none;
+  if (whole_numbers(targets) && targets.numel() == targets.size(0)) return TargetKind::label;
+  const bool images =
+      arrays.inputs.dim() == 4 && targets.dim() == 4 && (targets.size(1) == 1 || targets.size(1) == 3);
+  return images ? TargetKind::image : TargetKind::tensor;
+}
+
+void check_arrays(const Arrays& arrays, const std::string& source) {
+  if (arrays.inputs.dim() < 2 || arrays.inputs.size(0) == 0)
+    throw InputError(source + ": inputs of shape " + at::str(arrays.inputs.sizes()) +
+                     "; the first axis has to count the samples, and there has to be one");
+  if (!arrays.targets.defined()) return;
+  if (arrays.targets.dim() == 0 || arrays.targets.size(0) != arrays.inputs.size(0))
+    throw InputError(source + ": inputs " + at::str(arrays.inputs.sizes()) + " and targets " +
+                     at::str(arrays.targets.sizes()) + " differ in their number of samples");
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_tensor_dataset(const fs::path& source, const DataOptions& options) {
+  Arrays arrays = read_arrays(source);
+  if (!arrays.inputs.defined()) return nullptr;
+  check_arrays(arrays, source.string());
+  const TargetKind kind = kind_of(arrays);
+  return std::make_unique<TensorDataset>(source.string(), std::move(arrays), kind, options);
+}
+
+}  // namespace quboprune

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace quboprune {
+
+/// The files in a zip archive, unpacked, by name. Stored and deflated entries, zip64; checked by their CRC.
+/// Throws InputError naming the archive if it is damaged, encrypted or packed in another way.
+std::map<std::string, std::vector<unsigned char>> read_zip(const std::filesystem::path& path);
+
+}  // namespace quboprune

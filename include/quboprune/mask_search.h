@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quboprune/mask.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// The true value of each mask of a batch, in order; lower is better. Must be deterministic (a mask is
+/// never asked for twice) and finite, or +infinity for a mask that can't be used.
+using MaskObjective = std::function<std::vector<double>(std::span<const Mask>)>;
+
+/// Which masks may be evaluated. Every mask handed to the objective obeys it.
+struct MaskConstraint {
+  enum class Kind {
+    none,     ///< any mask
+    exactly,  ///< exactly `count` ones
+    at_most   ///< lowest <= sum of costs[i] over the kept i <= capacity
+  };
+  Kind kind = Kind::none;
+  int count = 0;                                             ///< exactly: K
+  std::vector<double> costs{};                               ///< at_most: n costs >= 0
+  double capacity = 0;                                       ///< at_most
+  double lowest = -std::numeric_limits<double>::infinity();  ///< at_most: keeps the search close to capacity
+  /// Last word on a proposal, for costs that no sum expresses (parameters and MACs are quadratic in the
+  /// mask): may change the mask; false throws it away. What it leaves is checked against `kind` again.
+  std::function<bool(Mask&)> repair{};
+};
+
+/// How to search. Defaults are ours; those of plain PROTES are in protes_options().
+struct SearchOptions {
+  /// tt: samples of a constrained tensor train, fitted to the best masks seen. local: swaps around the
+  /// best mask, chosen by a learned linear model. tt+local: both take turns. protes: as published, proposals
+  /// that break the constraint repaired at random. random: feasible masks drawn at random.
+  std::string method = "tt+local";
+  std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included
+  double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
+  std::uint64_t seed = 1;
+  int batch = 50;                    ///< masks per call of the objective, at most
+  int top = 10;                      ///< the best masks that the tensor train is fitted to
+  int rank = 5;                      ///< of the tensor train
+  int steps = 5;                     ///< Adam steps a batch
+  double learning_rate = 0.1;        ///< of Adam, on the logarithms of the cores
+  double start_weight = 3;           ///< log-odds of the first distribution towards the best seed's bits
+  std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
+  /// Empty, or n guesses of how much each variable wants to be kept (log-odds-like; only used after
+  /// scaling to unit spread): a QUBO's fields, importances.
+  std::vector<double> prior{};
+  /// JSON file, replaced in one step after every batch: all evaluated masks and their values. Where it is
+  /// there already, values found in it are not computed again, and the search takes the same way it took.
+  std::filesystem::path state{};
+};
+
+/// PROTES's published defaults (Batsheva et al., 2023: k 100, k_top 10, k_gd 1, lr 0.05, R 5).
+SearchOptions protes_options();
+
+struct HistoryPoint {
+  std::int64_t evaluations = 0;
+  double best = 0;
+};
+
+struct SearchResult {
+  Mask best;
+  double value = std::numeric_limits<double>::infinity();
+  std::int64_t evaluations = 0;  ///< values used, those from the state file included
+  std::int64_t distinct = 0;     ///< of them, computed in this call
+  double seconds = 0;
+  double seconds_outside_objective = 0;  ///< the search's own time
+  std::vector<HistoryPoint> history;     ///< each improvement
+  std::string reason;                    ///< "evaluations", "time limit", "stopped" or "nothing new to try"
+};
+
+/// Minimises `objective` over masks of `n` variables. The seeds that obey the constraint come first, so
+/// the result is never worse than the best of them; without one, the search draws its own first mask.
+/// Stopping is looked at between batches. Same options, same values: same result.
+/// Throws InputError if no mask can obey the constraint, sizes don't fit, no seed is feasible under a
+/// repair function that rejects everything, or the state file belongs to another problem.
+SearchResult search_masks(const MaskObjective& objective, int n, const MaskConstraint& constraint,
+                          std::span<const Mask> seeds, const SearchOptions& options,
+                          const Control& control = {});
+
+/// The names that SearchOptions::method takes.
+std::vector<std::string> search_names();
+
+}  // namespace quboprune

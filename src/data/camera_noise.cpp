@@ -40,7 +40,7 @@ Look draw_look(Rng& rng) {
   const auto chance = [&](double probability) { return rng.uniform() < probability; };
   Look look{};
   look.shot = between(0.1, 1.0);
-  look.gain = {between(1.0, 2.1), 1.0F, between(1.0, 2.3)};
+  look.gain = {between(1.1, 2.3), 1.0F, between(1.1, 2.5)};
   look.mosaic = chance(0.75);
   look.correction = between(0, 1);
   look.saturation = between(0, 0.6);
@@ -101,8 +101,12 @@ cv::Mat correlated_field(cv::Size size, int channels, const Look& look, Rng& rng
   if (channels == 1) {
     field = blurred(normal_field(size.height, size.width, 1, rng), look.blur);
   } else {
-    field = look.mosaic ? demosaic_noise(size, look.gain, look.correction, rng)
-                        : normal_field(size.height, size.width, 3, rng);
+    if (look.mosaic) {
+      field = demosaic_noise(size, look.gain, look.correction, rng);
+    } else {
+      field = normal_field(size.height, size.width, 3, rng);
+      cv::multiply(field, cv::Scalar(look.gain[0], look.gain[1], look.gain[2]), field);
+    }
     saturate(field, look.saturation, look.weight);
     field = blurred(field, look.blur);
     if (look.chroma < 1) denoise_colour(field, look.chroma, look.chroma_blur);

@@ -9,6 +9,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "data/image_source.h"
+#include "data/mat_check.h"
 #include "quboprune/error.h"
 
 namespace fs = std::filesystem;
@@ -30,6 +31,7 @@ using Variable = std::unique_ptr<matvar_t, VariableFreer>;
 using Dimensions = std::array<int, 5>;
 
 MatFile open_mat(const fs::path& path) {
+  check_mat_is_whole(path);
   MatFile file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
   if (!file) throw InputError(path.string() + ": can't be read as a MATLAB file; is it whole?");
   return file;

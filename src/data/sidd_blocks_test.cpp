@@ -118,5 +118,18 @@ TEST_F(SiddBlocksTest, AreRefusedWhenAloneDamagedOrOfAnotherType) {
   EXPECT_NE(message().find("can't be read as a MATLAB file"), std::string::npos);
 }
 
+TEST_F(SiddBlocksTest, CutShortAreRefusedInEveryFormat) {
+  for (const mat_ft version : {MAT_FT_MAT5, MAT_FT_MAT73})
+    for (const matio_compression compression : {MAT_COMPRESSION_NONE, MAT_COMPRESSION_ZLIB})
+      for (const double part : {0.1, 0.5, 0.97}) {
+        write_both(version, compression);
+        const std::string file = path("ValidationNoisyBlocksSrgb.mat");
+        const auto size = static_cast<double>(std::filesystem::file_size(file));
+        std::filesystem::resize_file(file, static_cast<std::uintmax_t>(part * size));
+        EXPECT_THROW(open_dataset(path(), {.crop = 16})->samples(Part::calibration), InputError)
+            << version << " " << compression << " " << part;
+      }
+}
+
 }  // namespace
 }  // namespace quboprune

@@ -1,0 +1,62 @@
+// "MAT-File Format" (The MathWorks), level 5; "HDF5 File Format Specification", version 3, II.A (superblock).
+#include "data/mat_check.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <fstream>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+constexpr std::uint64_t header_size = 128;  // of version 5: text, version, byte order
+constexpr std::uint64_t hdf5_begin = 512;   // of version 7.3, behind a header like that
+
+/// `length` bytes at `place` as a little-endian number; 0 where the file ends before.
+std::uint64_t number_at(std::ifstream& file, std::uint64_t place, std::size_t length,
+                        bool big_endian = false) {
+  std::array<unsigned char, 8> bytes{};
+  file.clear();
+  file.seekg(static_cast<std::streamoff>(place));
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(length));
+  if (big_endian) std::reverse(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
+  std::uint64_t value = 0;
+  for (std::size_t i = length; i > 0; --i) value = value << 8U | bytes[i - 1];
+  return value;
+}
+
+/// Where the last of the variables ends: each begins with its type and its length, four bytes each.
+std::uint64_t end_of_version_5(std::ifstream& file, std::uint64_t size) {
+  const bool big_endian = number_at(file, 126, 1) == 'M';
+  std::uint64_t place = header_size;
+  while (place + 8 <= size) place += 8 + number_at(file, place + 4, 4, big_endian);
+  return place;
+}
+
+/// HDF5 keeps the length that the file should have.
+std::uint64_t end_of_version_73(std::ifstream& file) {
+  const std::uint64_t version = number_at(file, hdf5_begin + 8, 1);
+  constexpr std::array<std::uint64_t, 4> end_field{40, 44, 28, 28};
+  return version < end_field.size() ? number_at(file, hdf5_begin + end_field[version], 8) : 0;
+}
+
+}  // namespace
+
+void check_mat_is_whole(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw InputError(path.string() + ": can't be opened");
+  const std::uint64_t size = std::filesystem::file_size(path);
+  constexpr std::uint64_t hdf5_mark = 0x0A1A0A0D46444889;  // "\x89HDF\r\n\x1a\n"
+  const std::uint64_t version = number_at(file, 125, 1) | number_at(file, 124, 1);
+  std::uint64_t end = 0;  // neither format: matio will say so
+  if (number_at(file, hdf5_begin, 8) == hdf5_mark)
+    end = end_of_version_73(file);
+  else if (version == 1)
+    end = end_of_version_5(file, size);
+  // Both count from the file's beginning; a version 5 file may lack the padding of its last variable.
+  if (end > size + 7) throw InputError(path.string() + ": the file is cut short; fetch it again");
+}
+
+}  // namespace quboprune

@@ -68,8 +68,8 @@ std::string zip(const std::vector<std::pair<std::string, std::string>>& files, b
                                     : number(packed.size(), 4) + number(data.size(), 4);
     const std::string common = number(20, 2) + number(0, 2) + number(deflate_them ? 8 : 0, 2) + number(0, 4) +
                                number(crc, 4) + sizes + number(name.size(), 2) + number(extra.size(), 2);
-    directory += number(0x02014B50, 4) + number(20, 2) + common + number(0, 10) + number(archive.size(), 4) +
-                 name + extra;
+    directory += number(0x02014B50, 4) + number(20, 2) + common + number(0, 8) + number(0, 2) +
+                 number(archive.size(), 4) + name + extra;
     archive += number(0x04034B50, 4) + common + name + extra + packed;
   }
   const std::size_t place = archive.size();

@@ -175,7 +175,9 @@ TEST_F(ImageDatasets, CalibrationCropsVaryMoreThanRandomOnes) {
       image.at<cv::Vec3b>(y, x) = cv::Vec3b::all(static_cast<unsigned char>(pattern.below(256)));
   for (const char* folder : {"noisy/", "clean/"}) write(std::string(folder) + "a.png", image);
   const auto data = open_dataset(path(), {.crop = 16, .limit = 8, .split = "all"});
-  const auto textured = [](const Sample& sample) { return sample.input[0].std().item<double>() > 0.05 ? 1 : 0; };
+  const auto textured = [](const Sample& sample) {
+    return sample.input[0].std().item<double>() > 0.05 ? 1 : 0;
+  };
   int chosen = 0, random = 0;
   for (const Sample& sample : data->samples(Part::calibration)) chosen += textured(sample);
   Rng rng(1);

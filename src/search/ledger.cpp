@@ -1,0 +1,171 @@
+#include "search/ledger.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <system_error>
+#include <utility>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::string to_hex(const std::string& bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += digits[byte >> 4U];
+    text += digits[byte & 15U];
+  }
+  return text;
+}
+
+int digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/// Empty where the text isn't the hexadecimal of `size` bytes.
+std::string from_hex(const std::string& text, std::size_t size) {
+  std::string bytes;
+  if (text.size() != 2 * size) return bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2) {
+    const int high = digit(text[i]), low = digit(text[i + 1]);
+    if (high < 0 || low < 0) return {};
+    bytes += static_cast<char>(high * 16 + low);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Ledger::Ledger(const MaskObjective& objective, int n, const SearchOptions& options, const Control& control)
+    : objective_(objective), n_(n), options_(options), control_(control) {
+  if (!options_.state.empty()) load();
+}
+
+/// The mask's bits, eight to a byte.
+std::string Ledger::key(const Mask& mask) {
+  std::string bytes((mask.size() + 7) / 8, '\0');
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    if (mask[i]) bytes[i / 8] = static_cast<char>(bytes[i / 8] | (1 << (i % 8)));
+  return bytes;
+}
+
+bool Ledger::finished() {
+  if (control_.stopped())
+    result_.reason = "stopped";
+  else if (result_.evaluations >= options_.evaluations)
+    result_.reason = "evaluations";
+  else if (options_.time_limit > 0 && seconds_since(start_) >= options_.time_limit)
+    result_.reason = "time limit";
+  return !result_.reason.empty();
+}
+
+std::vector<Evaluated> Ledger::evaluate(const std::vector<Mask>& masks) {
+  std::vector<Evaluated> items;
+  for (const Mask& mask : masks) {
+    if (result_.evaluations + static_cast<std::int64_t>(items.size()) >= options_.evaluations) break;
+    // The value is filled in below; being there is what keeps a second copy out.
+    if (values_.emplace(key(mask), 0.0).second) items.push_back({mask, 0.0});
+  }
+  compute(items);
+  for (const Evaluated& item : items) record(item);
+  save_now_and_then();
+  control_.report("refine", static_cast<double>(result_.evaluations),
+                  static_cast<double>(options_.evaluations), result_.value);
+  return items;
+}
+
+void Ledger::compute(std::vector<Evaluated>& items) {
+  std::vector<Mask> asked;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const auto found = stored_.find(key(items[i].mask));
+    if (found != stored_.end()) {
+      items[i].value = found->second;
+    } else {
+      asked.push_back(items[i].mask);
+      places.push_back(i);
+    }
+  }
+  if (asked.empty()) return;
+  const auto before = Clock::now();
+  const std::vector<double> values = objective_(asked);
+  objective_seconds_ += seconds_since(before);
+  check(values.size() == asked.size(), "mask search: the objective gave another number of values than masks");
+  for (std::size_t i = 0; i < places.size(); ++i) items[places[i]].value = values[i];
+  result_.distinct += static_cast<std::int64_t>(asked.size());
+}
+
+void Ledger::record(const Evaluated& item) {
+  check(!std::isnan(item.value), "mask search: the objective gave NaN");
+  values_[key(item.mask)] = item.value;
+  ++result_.evaluations;
+  if (item.value < result_.value || result_.best.empty()) {
+    result_.best = item.mask;
+    result_.value = item.value;
+    result_.history.push_back({result_.evaluations, item.value});
+  }
+  const auto place = std::upper_bound(elite_.begin(), elite_.end(), item.value,
+                                      [](double value, const Evaluated& e) { return value < e.value; });
+  elite_.insert(place, item);
+  if (static_cast<int>(elite_.size()) > options_.top) elite_.pop_back();
+}
+
+void Ledger::load() {
+  std::ifstream file(options_.state);
+  if (!file) return;
+  const std::string hint =
+      options_.state.string() + ": not a state of this search; remove it or name another";
+  const auto json = nlohmann::json::parse(file, nullptr, false);
+  if (!json.is_object() || json.value("variables", 0) != n_ || !json.contains("masks") ||
+      !json["masks"].is_object())
+    throw InputError(hint);
+  for (const auto& [text, value] : json["masks"].items()) {
+    const std::string bytes = from_hex(text, (static_cast<std::size_t>(n_) + 7) / 8);
+    if (bytes.empty() || !(value.is_number() || value.is_null())) throw InputError(hint);
+    stored_[bytes] = value.is_null() ? std::numeric_limits<double>::infinity() : value.get<double>();
+  }
+}
+
+void Ledger::save() {
+  if (options_.state.empty()) return;
+  const auto before = Clock::now();
+  nlohmann::json masks = nlohmann::json::object();
+  for (const auto& [bytes, value] : stored_) masks[to_hex(bytes)] = value;
+  for (const auto& [bytes, value] : values_) masks[to_hex(bytes)] = value;  // infinity becomes null
+  auto beside = options_.state;
+  beside += ".part";
+  {
+    std::ofstream file(beside);
+    file << nlohmann::json{{"variables", n_}, {"masks", masks}};
+    if (!file) throw InputError(beside.string() + ": can't be written; check the folder and the space left");
+  }
+  std::error_code error;
+  std::filesystem::rename(beside, options_.state, error);
+  if (error) throw InputError(options_.state.string() + ": " + error.message() + "; name another file");
+  saved_ = Clock::now();
+  save_seconds_ = seconds_since(before);
+}
+
+void Ledger::save_now_and_then() {
+  if (!options_.state.empty() && seconds_since(saved_) >= 20 * save_seconds_) save();
+}
+
+SearchResult Ledger::finish(std::string reason) {
+  if (result_.reason.empty()) result_.reason = std::move(reason);
+  save();
+  result_.seconds = seconds_since(start_);
+  result_.seconds_outside_objective = result_.seconds - objective_seconds_;
+  return result_;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "quboprune/random.h"
+#include "search/feasible.h"
+#include "search/ledger.h"
+
+namespace quboprune {
+
+/// A way to choose the masks that are evaluated next.
+class Proposer {
+ public:
+  virtual ~Proposer() = default;
+  /// At most `count` masks that obey the constraint; some may have been seen.
+  virtual std::vector<Mask> propose(int count, const Ledger& ledger) = 0;
+  /// Told of every evaluated batch, whoever proposed it.
+  virtual void learn(std::span<const Evaluated> batch, const Ledger& ledger) = 0;
+};
+
+std::unique_ptr<Proposer> make_random_proposer(const Feasible& feasible, Rng& rng);
+std::unique_ptr<Proposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
+                                              Rng& rng);
+std::unique_ptr<Proposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
+                                              Rng& rng);
+
+}  // namespace quboprune

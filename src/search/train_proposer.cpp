@@ -1,0 +1,114 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "quboprune/tensor_train.h"
+#include "search/proposer.h"
+
+namespace quboprune {
+namespace {
+
+/// Automaton size for costs: rounding to 1/256 of the capacity leaves little for the repair to do.
+constexpr int kBins = 256;
+
+/// Samples of a tensor train that is fitted, by Adam on the log-likelihood, to the best masks.
+///
+/// Ours: the train holds the constraint, starts around the best seed, moves in the logarithms of its cores,
+/// and is fitted to the best masks of the whole search. As published ("protes"): no constraint, cores
+/// uniform in (0, 1) and moved themselves, fitted to the best of the last batch alone. PROTES lets cores
+/// turn negative and takes absolute values when sampling; we keep them positive instead.
+class TrainProposer : public Proposer {
+ public:
+  TrainProposer(const Feasible& feasible, const SearchOptions& options, Rng& rng)
+      : feasible_(feasible),
+        options_(options),
+        rng_(rng),
+        published_(options.method == "protes"),
+        train_(published_ ? CountRule{std::vector<int>(static_cast<std::size_t>(feasible.size()), 0), 0, 0,
+                                      options.fixed}
+                          : feasible.rule(kBins),
+               options.rank),
+        first_(train_.parameters().size(), 0.0),
+        second_(first_),
+        gradient_(first_) {}
+
+  std::vector<Mask> propose(int count, const Ledger& ledger) override {
+    std::vector<Mask> masks;
+    for (int k = 0; k < count; ++k) {
+      Mask x = train_.sample(rng_);
+      if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
+    }
+    return masks;
+  }
+
+  void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
+    if (!started_) return start(ledger.elite().front().mask);
+    std::vector<Evaluated> best(batch.begin(), batch.end());
+    if (published_) {
+      const auto top = std::min(best.size(), static_cast<std::size_t>(options_.top));
+      std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(top), best.end(),
+                        [](const Evaluated& a, const Evaluated& b) { return a.value < b.value; });
+      best.resize(top);
+    } else {
+      best = ledger.elite();
+    }
+    std::vector<Mask> masks;
+    for (Evaluated& item : best)
+      if (std::isfinite(train_.log_likelihood(item.mask))) masks.push_back(std::move(item.mask));
+    if (masks.empty()) return;
+    for (int step = 0; step < options_.steps; ++step) climb(masks);
+  }
+
+ private:
+  void start(const Mask& seed) {
+    started_ = true;
+    const std::size_t block =
+        static_cast<std::size_t>(options_.rank) * static_cast<std::size_t>(options_.rank);
+    auto theta = train_.parameters();
+    for (std::size_t p = 0; p < theta.size(); ++p) {
+      const std::size_t i = p / (2 * block), bit = p / block % 2;
+      if (published_)
+        theta[p] = std::log(std::max(rng_.uniform(), 1e-6));
+      else  // noise breaks the symmetry between the rank's indices, or they would stay one
+        theta[p] = (seed[i] == bit ? 0.5 : -0.5) * options_.start_weight + 0.2 * (rng_.uniform() - 0.5);
+    }
+    train_.prepare();
+  }
+
+  /// One step of Adam (Kingma and Ba 2015, usual constants).
+  void climb(const std::vector<Mask>& masks) {
+    train_.gradient(masks, gradient_);
+    ++steps_;
+    const double scale1 = 1 / (1 - std::pow(0.9, steps_)), scale2 = 1 / (1 - std::pow(0.999, steps_));
+    auto theta = train_.parameters();
+    for (std::size_t p = 0; p < theta.size(); ++p) {
+      const double entry = std::exp(theta[p]);
+      const double g = published_ ? gradient_[p] / entry : gradient_[p];
+      first_[p] = 0.9 * first_[p] + 0.1 * g;
+      second_[p] = 0.999 * second_[p] + 0.001 * g * g;
+      const double move =
+          options_.learning_rate * first_[p] * scale1 / (std::sqrt(second_[p] * scale2) + 1e-8);
+      // Bounded: no bit is ever ruled out for good.
+      theta[p] = published_ ? std::log(std::max(entry + move, 1e-6)) : std::clamp(theta[p] + move, -8.0, 8.0);
+    }
+    train_.prepare();
+  }
+
+  const Feasible& feasible_;
+  const SearchOptions& options_;
+  Rng& rng_;
+  bool published_;
+  TensorTrain train_;
+  std::vector<double> first_, second_, gradient_;  ///< Adam's moments, and room
+  bool started_ = false;
+  int steps_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Proposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
+                                              Rng& rng) {
+  return std::make_unique<TrainProposer>(feasible, options, rng);
+}
+
+}  // namespace quboprune

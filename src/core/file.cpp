@@ -1,0 +1,177 @@
+#include "quboprune/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <system_error>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
+
+/// A new file beside the one that is meant; gone again unless it was renamed.
+class FileBeside {
+ public:
+  explicit FileBeside(const fs::path& target) : target_(target) {
+    std::error_code ignored;
+    const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+    if (!fs::is_directory(folder, ignored)) {
+      throw InputError(fmt::format("{}: there is no folder {}: make it first, or write elsewhere",
+                                   target.string(), folder.string()));
+    }
+    if (fs::is_directory(target, ignored)) {
+      throw InputError(fmt::format("{}: is a folder: name the file to write", target.string()));
+    }
+    // Not mkstemp: its files are readable by their owner alone. The process and thread make the name ours.
+    int attempt = 0;
+    do {
+      name_ = (folder / fmt::format(".{}.{}-{}-{}", target.filename().string(), getpid(), gettid(), attempt))
+                  .string();
+      descriptor_ = open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (descriptor_ < 0 && errno == EEXIST && ++attempt < 100);
+    if (descriptor_ < 0) fail();
+  }
+  FileBeside(const FileBeside&) = delete;
+  FileBeside& operator=(const FileBeside&) = delete;
+  ~FileBeside() {
+    if (descriptor_ >= 0) close(descriptor_);
+    if (descriptor_ >= 0 && !renamed_) std::remove(name_.c_str());
+  }
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t count = ::write(descriptor_, bytes.data(), bytes.size());
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) fail();
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    }
+  }
+
+  void rename_to_target() {
+    if (fsync(descriptor_) != 0) fail();
+    if (std::rename(name_.c_str(), target_.c_str()) != 0) fail();
+    renamed_ = true;
+  }
+
+ private:
+  [[noreturn]] void fail() const {
+    throw InputError(
+        fmt::format("{}: can't be written: {}: check the folder's permissions and the free space",
+                    target_.string(), reason(errno)));
+  }
+
+  fs::path target_;
+  std::string name_;
+  int descriptor_ = -1;
+  bool renamed_ = false;
+};
+
+/// /dev/null, /dev/stdout, a named pipe: renaming a file over these would take them away.
+bool is_device_or_pipe(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_other(path, ignored);
+}
+
+void write_straight_into(const fs::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.flush();
+  if (!out) throw InputError(fmt::format("{}: can't be written: choose another file", path.string()));
+}
+
+/// Hands a file's bytes, a piece at a time, to `take`.
+template <typename Take>
+void read_in_pieces(const fs::path& path, Take take) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    throw InputError(fmt::format("{}: is a folder: name the file", path.string()));
+  }
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    throw InputError(fmt::format("{}: can't be opened: {}: check the name", path.string(), reason(errno)));
+  }
+  std::array<char, 1 << 16> piece{};
+  while (in) {
+    in.read(piece.data(), piece.size());
+    take(std::string_view(piece.data(), static_cast<std::size_t>(in.gcount())));
+  }
+  if (in.bad()) throw InputError(fmt::format("{}: can't be read to its end", path.string()));
+}
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+    check(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1,
+          "SHA-256 can't be started");
+  }
+  void add(std::string_view bytes) {
+    check(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1, "SHA-256 failed");
+  }
+  std::string hex() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    check(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1, "SHA-256 failed");
+    std::string text;
+    for (unsigned int i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
+    return text;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+}  // namespace
+
+void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  if (is_device_or_pipe(path)) return write_straight_into(path, bytes);
+  const fs::path target = fs::is_symlink(path) ? fs::weakly_canonical(path) : path;
+  FileBeside file(target);
+  file.write(bytes);
+  file.rename_to_target();
+}
+
+void check_writable(const fs::path& path) {
+  FileBeside file(path);
+}
+
+std::string read_file(const fs::path& path) {
+  std::string bytes;
+  read_in_pieces(path, [&](std::string_view piece) { bytes += piece; });
+  return bytes;
+}
+
+std::string sha256_of_bytes(std::string_view bytes) {
+  Sha256 sha;
+  sha.add(bytes);
+  return sha.hex();
+}
+
+std::string sha256_of_file(const fs::path& path) {
+  Sha256 sha;
+  read_in_pieces(path, [&](std::string_view piece) { sha.add(piece); });
+  return sha.hex();
+}
+
+std::int64_t peak_rss_bytes() {
+  rusage usage{};
+  check(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage failed");
+  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;  // Linux counts it in kilobytes
+}
+
+}  // namespace quboprune

@@ -53,6 +53,9 @@ struct SearchOptions {
   /// Empty, or n guesses of how much each variable wants to be kept (log-odds-like; only used after
   /// scaling to unit spread): a QUBO's fields, importances.
   std::vector<double> prior{};
+  /// Empty, or a label >= 0 for each variable: those of one block (a layer) are expected to share an offset
+  /// that `prior` doesn't know.
+  std::vector<int> blocks{};
   /// JSON file with all evaluated masks and their values, replaced in one step between batches (so often
   /// that it takes about 5 % of the time) and at the end. Where it is there already, values found in it are
   /// not computed again, and the search takes the same way it took.

@@ -46,7 +46,18 @@ bool Feasible::free(int i) const {
   return fixed_.empty() || fixed_[static_cast<std::size_t>(i)] < 0;
 }
 
+double Feasible::cost(int i) const {
+  if (kind() != MaskConstraint::Kind::at_most) return 1;
+  return std::max(constraint_.costs[static_cast<std::size_t>(i)], 1e-9 * constraint_.capacity + 1e-300);
+}
+
+bool Feasible::within(double cost) const {
+  return kind() != MaskConstraint::Kind::at_most ||
+         (cost <= constraint_.capacity && cost >= constraint_.lowest);
+}
+
 double Feasible::cost(const Mask& x) const {
+  if (kind() != MaskConstraint::Kind::at_most) return 0;
   double sum = 0;
   for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] ? constraint_.costs[i] : 0;
   return sum;
@@ -58,8 +69,7 @@ bool Feasible::obeys(const Mask& x) const {
     if (!free(i) && x[static_cast<std::size_t>(i)] != fixed_[static_cast<std::size_t>(i)]) return false;
   if (kind() == MaskConstraint::Kind::exactly) return kept_count(x) == constraint_.count;
   if (kind() == MaskConstraint::Kind::none) return true;
-  const double sum = cost(x);
-  return sum <= constraint_.capacity && sum >= constraint_.lowest;
+  return within(cost(x));
 }
 
 /// The free variables with value `bit`: those that should change first, first.

@@ -21,6 +21,12 @@ class Feasible {
   bool free(int i) const;
   /// Whether x obeys everything but the repair function.
   bool obeys(const Mask& x) const;
+  /// at_most: costs[i], or a little where that is 0; otherwise 1.
+  double cost(int i) const;
+  /// at_most: the sum of costs[i] over the kept i; otherwise 0.
+  double cost(const Mask& x) const;
+  /// Whether a mask of such a cost() obeys the capacity.
+  bool within(double cost) const;
   /// Changes x as little as it can so that it obeys, then asks the repair function. Ones are dropped and
   /// added in the order of `worth` (n: how much each wants to be kept), per unit of cost; an empty worth
   /// means at random. False where that fails.
@@ -32,7 +38,6 @@ class Feasible {
   std::vector<int> order(const Mask& x, int bit, std::span<const double> worth, Rng& rng) const;
   void fit_count(Mask& x, std::span<const double> worth, Rng& rng) const;
   void fit_costs(Mask& x, std::span<const double> worth, Rng& rng) const;
-  double cost(const Mask& x) const;
 
   int n_;
   MaskConstraint constraint_;

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "quboprune/graph.h"
+
+namespace quboprune {
+
+/// An ONNX file: its graph to work on, and everything else as it came, so that what pruning doesn't touch
+/// (names, doc strings, metadata, opsets, unknown fields) is written out again unchanged.
+class Model {
+ public:
+  /// Reads a file, external data included. Throws InputError if there is none, it isn't ONNX, is cut short,
+  /// or its graph doesn't hold together (a value that nothing gives, two that give the same).
+  static Model load(const std::filesystem::path& path);
+
+  const Graph& graph() const { return graph_; }
+  const std::filesystem::path& path() const { return path_; }
+  std::string sha256() const;  ///< of the file
+
+  /// The model with the changes that `changed` has against graph(): other constants, attributes, inputs,
+  /// nodes left out, constants added, sizes declared. `metadata` is added to the file's own.
+  std::string serialized(const Graph& changed, const std::map<std::string, std::string>& metadata = {}) const;
+  /// The same, into a file that appears whole or not at all. Throws InputError where it can't be written.
+  void save(const std::filesystem::path& path, const Graph& changed,
+            const std::map<std::string, std::string>& metadata = {}) const;
+
+ private:
+  struct File;
+  std::shared_ptr<const File> file_;
+  Graph graph_;
+  std::filesystem::path path_;
+};
+
+}  // namespace quboprune

@@ -1,0 +1,70 @@
+#include "quboprune/graph.h"
+
+#include <unordered_set>
+
+namespace quboprune {
+
+Attribute Attribute::of(std::int64_t value) {
+  Attribute a;
+  a.kind = Kind::integer;
+  a.i = value;
+  return a;
+}
+
+Attribute Attribute::of(std::vector<std::int64_t> values) {
+  Attribute a;
+  a.kind = Kind::integers;
+  a.ints = std::move(values);
+  return a;
+}
+
+std::int64_t Node::integer(const std::string& attribute, std::int64_t otherwise) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? otherwise : found->second.i;
+}
+
+double Node::real(const std::string& attribute, double otherwise) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? otherwise : found->second.f;
+}
+
+std::string Node::text(const std::string& attribute, const std::string& otherwise) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? otherwise : found->second.s;
+}
+
+std::vector<std::int64_t> Node::integers(const std::string& attribute,
+                                         std::vector<std::int64_t> otherwise) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? otherwise : found->second.ints;
+}
+
+std::vector<double> Node::reals(const std::string& attribute, std::vector<double> otherwise) const {
+  const auto found = attributes.find(attribute);
+  return found == attributes.end() ? otherwise : found->second.floats;
+}
+
+int Graph::add_constant(const std::string& name, at::Tensor tensor) {
+  std::unordered_set<std::string> taken;
+  for (const auto& value : values) taken.insert(value.name);
+  std::string unique = name;
+  for (int k = 2; taken.contains(unique); ++k) unique = name + "_" + std::to_string(k);
+  values.push_back({.name = unique, .constant = std::move(tensor)});
+  return static_cast<int>(values.size()) - 1;
+}
+
+std::vector<std::vector<int>> Graph::consumers() const {
+  std::vector<std::vector<int>> result(values.size());
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    for (const auto* list : {&nodes[n].inputs, &nodes[n].captured}) {
+      for (int v : *list) {
+        if (v < 0) continue;
+        auto& readers = result[static_cast<std::size_t>(v)];
+        if (readers.empty() || readers.back() != static_cast<int>(n)) readers.push_back(static_cast<int>(n));
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace quboprune

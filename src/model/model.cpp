@@ -1,0 +1,81 @@
+#include "quboprune/model.h"
+
+#include <google/protobuf/io/zero_copy_stream_impl.h>
+#include <google/protobuf/stubs/logging.h>
+#include <onnx/onnx_pb.h>
+
+#include <fstream>
+#include <limits>
+
+#include "model/read_graph.h"
+#include "model/write_graph.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+
+namespace quboprune {
+
+struct Model::File {
+  std::shared_ptr<const onnx::ModelProto> proto;
+};
+
+namespace {
+
+/// Protobuf reports damaged input on stderr by itself; ours is the only report wanted.
+std::shared_ptr<onnx::ModelProto> parse(const std::filesystem::path& path) {
+  const google::protobuf::LogSilencer quiet;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw InputError(path.string() + ": can't be opened; check the path and its permissions");
+  auto proto = std::make_shared<onnx::ModelProto>();
+  google::protobuf::io::IstreamInputStream stream(&file);
+  google::protobuf::io::CodedInputStream coded(&stream);
+  coded.SetTotalBytesLimit(std::numeric_limits<int>::max());
+  if (!proto->ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage()) {
+    throw InputError(path.string() + ": not an ONNX model, or cut short; export it again");
+  }
+  return proto;
+}
+
+}  // namespace
+
+Model Model::load(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error))
+    throw InputError(path.string() + ": no such file; check the path");
+  if (std::filesystem::is_directory(path, error))
+    throw InputError(path.string() + ": is a folder; name the .onnx file in it");
+  auto proto = parse(path);
+  if (!proto->has_graph() || proto->graph().output_size() == 0) {
+    throw InputError(path.string() + ": not an ONNX model (it holds no graph with outputs); export it again");
+  }
+  Model model;
+  model.path_ = path;
+  try {
+    model.graph_ = read_graph(proto, path.parent_path());
+  } catch (const InputError& e) {
+    throw InputError(path.string() + ": " + e.what());
+  }
+  model.file_ = std::make_shared<const File>(File{proto});
+  return model;
+}
+
+std::string Model::sha256() const {
+  return sha256_of_file(path_);
+}
+
+std::string Model::serialized(const Graph& changed,
+                              const std::map<std::string, std::string>& metadata) const {
+  const onnx::ModelProto result = write_graph(*file_->proto, graph_, changed, metadata);
+  std::string bytes;
+  if (result.ByteSizeLong() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
+      !result.SerializeToString(&bytes)) {
+    throw InputError(path_.string() + ": the smaller model is above the 2 GB that one ONNX file can hold");
+  }
+  return bytes;
+}
+
+void Model::save(const std::filesystem::path& path, const Graph& changed,
+                 const std::map<std::string, std::string>& metadata) const {
+  write_file_atomically(path, serialized(changed, metadata));
+}
+
+}  // namespace quboprune

@@ -1,0 +1,181 @@
+#include "model/tensor_proto.h"
+
+#include <ATen/Functions.h>
+
+#include <fstream>
+#include <optional>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using onnx::TensorProto;
+
+/// What LibTorch holds an element type in, and how many bytes raw data takes for one.
+struct Storage {
+  at::ScalarType type;
+  std::size_t bytes;
+};
+
+std::optional<Storage> storage_of(int element) {
+  switch (element) {
+    case TensorProto::FLOAT:
+      return Storage{at::kFloat, 4};
+    case TensorProto::DOUBLE:
+      return Storage{at::kDouble, 8};
+    case TensorProto::FLOAT16:
+      return Storage{at::kHalf, 2};
+    case TensorProto::BFLOAT16:
+      return Storage{at::kBFloat16, 2};
+    case TensorProto::INT64:
+      return Storage{at::kLong, 8};
+    case TensorProto::INT32:
+      return Storage{at::kInt, 4};
+    case TensorProto::INT16:
+      return Storage{at::kShort, 2};
+    case TensorProto::INT8:
+      return Storage{at::kChar, 1};
+    case TensorProto::UINT8:
+      return Storage{at::kByte, 1};
+    case TensorProto::BOOL:
+      return Storage{at::kBool, 1};
+    default:
+      return std::nullopt;
+  }
+}
+
+[[noreturn]] void fail(const TensorProto& proto, const std::string& what) {
+  throw InputError("tensor '" + proto.name() + "': " + what +
+                   "; the file is damaged or cut short: export it again");
+}
+
+/// External data: the part of another file that the proto names. Absolute paths and ".." are refused, as in
+/// ONNX's own checker, so that a model can't read files that aren't its own.
+std::shared_ptr<std::string> external_bytes(const TensorProto& proto, const std::filesystem::path& folder,
+                                            std::size_t expected) {
+  std::string location;
+  std::size_t offset = 0;
+  try {
+    for (const auto& entry : proto.external_data()) {
+      if (entry.key() == "location") location = entry.value();
+      if (entry.key() == "offset") offset = std::stoull(entry.value());
+    }
+  } catch (const std::exception&) {
+    fail(proto, "the offset of its external data isn't a number");
+  }
+  const std::filesystem::path relative(location);
+  bool outside = relative.is_absolute() || location.empty();
+  for (const auto& part : relative) outside = outside || part == "..";
+  if (outside) fail(proto, "external data '" + location + "' isn't inside the model's folder");
+  std::ifstream file(folder / relative, std::ios::binary);
+  if (!file) {
+    throw InputError("tensor '" + proto.name() + "': no file " + (folder / relative).string() +
+                     " for its external data; put it beside the model");
+  }
+  auto bytes = std::make_shared<std::string>(expected, '\0');
+  file.seekg(static_cast<std::streamoff>(offset));
+  file.read(bytes->data(), static_cast<std::streamsize>(expected));
+  if (static_cast<std::size_t>(file.gcount()) != expected) fail(proto, "its external data is too short");
+  return bytes;
+}
+
+template <class Field>
+at::Tensor from_list(const TensorProto& proto, const Field& field, at::ScalarType type, std::int64_t count) {
+  if (field.size() != count)
+    fail(proto, "holds " + std::to_string(field.size()) + " of " + std::to_string(count) + " values");
+  at::Tensor wide =
+      at::empty({count}, sizeof(typename Field::value_type) == 8 && type != at::kDouble ? at::kLong
+                         : type == at::kDouble                                          ? at::kDouble
+                         : type == at::kFloat                                           ? at::kFloat
+                                                                                        : at::kInt);
+  std::copy(field.begin(), field.end(), static_cast<typename Field::value_type*>(wide.data_ptr()));
+  if (type == at::kHalf || type == at::kBFloat16)
+    return wide.to(at::kShort).view(type);  // stored as bit patterns
+  return wide.to(type);
+}
+
+at::Tensor listed(const TensorProto& proto, at::ScalarType type, std::int64_t count) {
+  switch (type) {
+    case at::kFloat:
+      return from_list(proto, proto.float_data(), type, count);
+    case at::kDouble:
+      return from_list(proto, proto.double_data(), type, count);
+    case at::kLong:
+      return from_list(proto, proto.int64_data(), type, count);
+    default:
+      return from_list(proto, proto.int32_data(), type, count);
+  }
+}
+
+}  // namespace
+
+at::Tensor tensor_from(const TensorProto& proto, const std::shared_ptr<const void>& owner,
+                       const std::filesystem::path& folder) {
+  const auto storage = storage_of(proto.data_type());
+  if (!storage) return {};
+  std::int64_t count = 1;
+  std::vector<std::int64_t> shape;
+  for (auto d : proto.dims()) {
+    if (d < 0 || (d > 0 && count > (std::int64_t{1} << 40) / d)) fail(proto, "its shape is impossible");
+    shape.push_back(d);
+    count *= d;
+  }
+  const std::size_t expected = static_cast<std::size_t>(count) * storage->bytes;
+  if (proto.data_location() == TensorProto::EXTERNAL) {
+    auto bytes = external_bytes(proto, folder, expected);
+    return at::from_blob(
+        bytes->data(), shape, [bytes](void*) {}, storage->type);
+  }
+  if (proto.has_raw_data()) {
+    if (proto.raw_data().size() != expected) {
+      fail(proto,
+           "holds " + std::to_string(proto.raw_data().size()) + " of " + std::to_string(expected) + " bytes");
+    }
+    // LibTorch takes no pointer to constant data; nothing writes through it.
+    return at::from_blob(
+        const_cast<char*>(proto.raw_data().data()), shape, [owner](void*) {}, storage->type);
+  }
+  return listed(proto, storage->type, count).view(shape);
+}
+
+int element_of(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat:
+      return TensorProto::FLOAT;
+    case at::kDouble:
+      return TensorProto::DOUBLE;
+    case at::kHalf:
+      return TensorProto::FLOAT16;
+    case at::kBFloat16:
+      return TensorProto::BFLOAT16;
+    case at::kLong:
+      return TensorProto::INT64;
+    case at::kInt:
+      return TensorProto::INT32;
+    case at::kShort:
+      return TensorProto::INT16;
+    case at::kChar:
+      return TensorProto::INT8;
+    case at::kByte:
+      return TensorProto::UINT8;
+    case at::kBool:
+      return TensorProto::BOOL;
+    default:
+      throw InternalError("a tensor of a type that ONNX doesn't have");
+  }
+}
+
+void write_tensor(TensorProto& proto, const at::Tensor& tensor) {
+  const std::string name = proto.name();
+  const std::string doc = proto.doc_string();
+  proto.Clear();
+  proto.set_name(name);
+  if (!doc.empty()) proto.set_doc_string(doc);
+  proto.set_data_type(element_of(tensor.scalar_type()));
+  for (auto d : tensor.sizes()) proto.add_dims(d);
+  const at::Tensor plain = tensor.detach().contiguous();
+  proto.set_raw_data(plain.data_ptr(), plain.nbytes());
+}
+
+}  // namespace quboprune

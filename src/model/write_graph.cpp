@@ -1,0 +1,222 @@
+#include "model/write_graph.h"
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "model/tensor_proto.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+bool same(const Attribute& a, const Attribute& b) {
+  return a.kind == b.kind && a.i == b.i && a.f == b.f && a.s == b.s && a.ints == b.ints &&
+         a.floats == b.floats && a.strings == b.strings && a.t.is_same(b.t);
+}
+
+void write_attribute(onnx::NodeProto& node, const std::string& name, const Attribute& attribute) {
+  onnx::AttributeProto* target = nullptr;
+  for (auto& a : *node.mutable_attribute()) {
+    if (a.name() == name) target = &a;
+  }
+  if (!target) target = node.add_attribute();
+  target->set_name(name);
+  if (attribute.kind == Attribute::Kind::integer) {
+    target->set_type(onnx::AttributeProto::INT);
+    target->set_i(attribute.i);
+  } else if (attribute.kind == Attribute::Kind::integers) {
+    target->set_type(onnx::AttributeProto::INTS);
+    target->clear_ints();
+    for (auto i : attribute.ints) target->add_ints(i);
+  } else if (attribute.kind == Attribute::Kind::tensor) {
+    target->set_type(onnx::AttributeProto::TENSOR);
+    write_tensor(*target->mutable_t(), attribute.t);
+  } else {
+    throw InternalError("attribute '" + name + "' of a kind that surgery doesn't change");
+  }
+}
+
+class Writer {
+ public:
+  Writer(const onnx::ModelProto& file, const Graph& before, const Graph& after)
+      : result_(file), graph_(*result_.mutable_graph()), before_(before), after_(after) {}
+
+  onnx::ModelProto write(const std::map<std::string, std::string>& metadata) {
+    find_changes();
+    write_constants();
+    write_nodes();
+    write_shapes();
+    load_external();
+    for (const auto& [key, text] : metadata) write_metadata(key, text);
+    return std::move(result_);
+  }
+
+ private:
+  void find_changes() {
+    for (std::size_t v = 0; v < after_.values.size(); ++v) {
+      const Value& now = after_.values[v];
+      if (v >= before_.values.size()) {
+        added_.push_back(static_cast<int>(v));
+      } else if (now.constant.defined() && !now.constant.is_same(before_.values[v].constant)) {
+        changed_[now.name] = static_cast<int>(v);
+      }
+    }
+  }
+
+  const at::Tensor& tensor(int v) const { return after_.values[static_cast<std::size_t>(v)].constant; }
+
+  void write_constants() {
+    for (auto& initialiser : *graph_.mutable_initializer()) {
+      const auto found = changed_.find(initialiser.name());
+      if (found != changed_.end()) write_tensor(initialiser, tensor(found->second));
+    }
+    for (auto& node : *graph_.mutable_node()) {
+      if (node.op_type() != "Constant" || node.output_size() != 1) continue;
+      const auto found = changed_.find(node.output(0));
+      if (found == changed_.end()) continue;
+      std::string name;  // of the tensor inside, where it has one
+      if (node.attribute_size() > 0 && node.attribute(0).has_t()) name = node.attribute(0).t().name();
+      node.clear_attribute();
+      Attribute a;
+      a.kind = Attribute::Kind::tensor;
+      a.t = tensor(found->second);
+      write_attribute(node, "value", a);
+      if (!name.empty()) node.mutable_attribute(0)->mutable_t()->set_name(name);
+    }
+    for (int v : added_) {
+      auto* initialiser = graph_.add_initializer();
+      initialiser->set_name(after_.values[static_cast<std::size_t>(v)].name);
+      write_tensor(*initialiser, tensor(v));
+      if (result_.ir_version() < 4) declare_input(after_.values[static_cast<std::size_t>(v)]);
+    }
+  }
+
+  /// Before IR version 4 each initialiser is an input too.
+  void declare_input(const Value& value) {
+    auto* input = graph_.add_input();
+    input->set_name(value.name);
+    auto* type = input->mutable_type()->mutable_tensor_type();
+    type->set_elem_type(element_of(value.constant.scalar_type()));
+    type->mutable_shape();
+    for (auto d : value.constant.sizes()) type->mutable_shape()->add_dim()->set_dim_value(d);
+  }
+
+  void write_nodes() {
+    std::unordered_map<int, const Node*> was;
+    std::unordered_set<int> kept;
+    for (const auto& node : before_.nodes) was[node.source] = &node;
+    for (const auto& node : after_.nodes) {
+      kept.insert(node.source);
+      auto& proto = *graph_.mutable_node(node.source);
+      const Node& old = *was.at(node.source);
+      for (const auto& [name, attribute] : node.attributes) {
+        const auto before = old.attributes.find(name);
+        if (before == old.attributes.end() || !same(before->second, attribute))
+          write_attribute(proto, name, attribute);
+      }
+      if (node.inputs != old.inputs) write_inputs(proto, node);
+    }
+    for (int n = graph_.node_size() - 1; n >= 0; --n) {
+      if (was.contains(n) && !kept.contains(n)) graph_.mutable_node()->DeleteSubrange(n, 1);
+    }
+    drop_unread();
+  }
+
+  void write_inputs(onnx::NodeProto& proto, const Node& node) const {
+    proto.clear_input();
+    for (int v : node.inputs) proto.add_input(v < 0 ? "" : after_.values[static_cast<std::size_t>(v)].name);
+  }
+
+  /// Initialisers that surgery has replaced for their last reader would stay behind as ballast.
+  void drop_unread() {
+    std::unordered_set<std::string> dead;
+    const auto before = before_.consumers();
+    const auto after = after_.consumers();
+    for (std::size_t v = 0; v < before_.values.size(); ++v) {
+      const Value& value = after_.values[v];
+      if (value.is_constant() && !value.output && !before[v].empty() && after[v].empty())
+        dead.insert(value.name);
+    }
+    if (dead.empty()) return;
+    for (int i = graph_.initializer_size() - 1; i >= 0; --i) {
+      if (dead.contains(graph_.initializer(i).name())) graph_.mutable_initializer()->DeleteSubrange(i, 1);
+    }
+    for (int i = graph_.input_size() - 1; i >= 0; --i) {
+      if (dead.contains(graph_.input(i).name())) graph_.mutable_input()->DeleteSubrange(i, 1);
+    }
+    for (int n = graph_.node_size() - 1; n >= 0; --n) {
+      const auto& node = graph_.node(n);
+      if (node.op_type() == "Constant" && node.output_size() == 1 && dead.contains(node.output(0))) {
+        graph_.mutable_node()->DeleteSubrange(n, 1);
+      }
+    }
+  }
+
+  void write_shapes() {
+    std::unordered_map<std::string, const Value*> now;
+    for (std::size_t v = 0; v < before_.values.size(); ++v) {
+      const Value& value = after_.values[v];
+      if (value.declared && (value.shape != before_.values[v].shape || changed_.contains(value.name)))
+        now[value.name] = &value;
+    }
+    const auto update = [&](auto* infos) {
+      for (auto& info : *infos) {
+        const auto found = now.find(info.name());
+        if (found == now.end()) continue;
+        auto* shape = info.mutable_type()->mutable_tensor_type()->mutable_shape();
+        const auto sizes =
+            found->second->constant.defined() ? found->second->constant.sizes().vec() : found->second->shape;
+        for (int d = 0; d < shape->dim_size() && d < static_cast<int>(sizes.size()); ++d) {
+          const auto size = sizes[static_cast<std::size_t>(d)];
+          if (shape->dim(d).has_dim_value() && size >= 0) shape->mutable_dim(d)->set_dim_value(size);
+        }
+      }
+    };
+    update(graph_.mutable_input());
+    update(graph_.mutable_output());
+    update(graph_.mutable_value_info());
+  }
+
+  /// The result is one file: tensors that lay in other files move into it.
+  void load_external() {
+    std::unordered_map<std::string, int> ids;
+    for (std::size_t v = 0; v < after_.values.size(); ++v) ids[after_.values[v].name] = static_cast<int>(v);
+    for (auto& initialiser : *graph_.mutable_initializer()) {
+      if (initialiser.data_location() != onnx::TensorProto::EXTERNAL) continue;
+      const auto& read = tensor(ids.at(initialiser.name()));
+      if (!read.defined())
+        throw InputError(
+            "tensor '" + initialiser.name() +
+            "' lies in another file and has a type that can't be moved; save the model as one file first");
+      write_tensor(initialiser, read);
+    }
+  }
+
+  void write_metadata(const std::string& key, const std::string& text) {
+    for (auto& entry : *result_.mutable_metadata_props()) {
+      if (entry.key() == key) {
+        entry.set_value(text);
+        return;
+      }
+    }
+    auto* entry = result_.add_metadata_props();
+    entry->set_key(key);
+    entry->set_value(text);
+  }
+
+  onnx::ModelProto result_;
+  onnx::GraphProto& graph_;
+  const Graph& before_;
+  const Graph& after_;
+  std::unordered_map<std::string, int> changed_;
+  std::vector<int> added_;
+};
+
+}  // namespace
+
+onnx::ModelProto write_graph(const onnx::ModelProto& file, const Graph& before, const Graph& after,
+                             const std::map<std::string, std::string>& metadata) {
+  return Writer(file, before, after).write(metadata);
+}
+
+}  // namespace quboprune

@@ -60,14 +60,22 @@ target_compile_definitions(quboprune_onnx INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=
 target_link_libraries(quboprune_onnx INTERFACE "${QUBOPRUNE_ONNX_PROTO}" protobuf::libprotobuf)
 
 # Images and SIDD's .mat blocks.
-find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
+# OpenCV's own CMake file wants every one of its modules installed (1.4 GB); we use three.
+find_path(QUBOPRUNE_OPENCV_INCLUDE opencv2/imgcodecs.hpp PATH_SUFFIXES opencv4 REQUIRED)
 add_library(quboprune_images INTERFACE)
 add_library(quboprune::images ALIAS quboprune_images)
-target_include_directories(quboprune_images SYSTEM INTERFACE ${OpenCV_INCLUDE_DIRS})
-target_link_libraries(quboprune_images INTERFACE opencv_core opencv_imgcodecs opencv_imgproc)
+target_include_directories(quboprune_images SYSTEM INTERFACE "${QUBOPRUNE_OPENCV_INCLUDE}")
+foreach(module core imgcodecs imgproc)
+  find_library(QUBOPRUNE_OPENCV_${module} opencv_${module} REQUIRED)
+  target_link_libraries(quboprune_images INTERFACE "${QUBOPRUNE_OPENCV_${module}}")
+endforeach()
 find_library(QUBOPRUNE_MATIO matio REQUIRED)
 find_path(QUBOPRUNE_MATIO_INCLUDE matio.h REQUIRED)
 add_library(quboprune_mat INTERFACE)
 add_library(quboprune::mat ALIAS quboprune_mat)
 target_include_directories(quboprune_mat SYSTEM INTERFACE "${QUBOPRUNE_MATIO_INCLUDE}")
 target_link_libraries(quboprune_mat INTERFACE "${QUBOPRUNE_MATIO}")
+
+# The charts of report.html: Chart.js's own script, put into the page.
+find_file(QUBOPRUNE_CHART_LIBRARY chart.min.js REQUIRED
+          PATHS /usr/share/javascript/chart.js /usr/share/nodejs/chart.js/dist)

@@ -1,0 +1,166 @@
+#include "quboprune/report.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "report/html.h"
+#include "report/values.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+// One white pixel.
+const std::string kPicture =
+    "data:image/"
+    "png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP6DwABBAEAXhm3TgAAAABJRU5ErkJg"
+    "gg==";
+
+json full_report() {
+  return json::parse(R"({
+    "tool": {"name": "quboprune", "version": "0.1.0"}, "command": "quboprune prune net.onnx", "seed": 1,
+    "model": {"path": "nets/net.onnx", "sha256": "ab12", "parameters": 414700, "macs": 2500000000, "filters": 512},
+    "target": {"kind": "filters", "removed_fraction": 0.36},
+    "result": {"parameters": 207350, "macs": 2000000000, "filters": 328, "removed_fraction_actual": 0.359,
+               "groups_kept": 328, "groups_total": 512,
+               "metric": {"name": "psnr",
+                          "calibration": {"dense": 33.5, "pruned": 33.25, "recovered": 33.375},
+                          "heldout": {"dense": 32.5, "pruned": 31.25, "recovered": 32.0}}},
+    "layers": [{"name": "Conv_0", "channels": 64, "kept": 32, "kept_indices": [0]},
+               {"name": "Conv_1", "channels": 64, "kept": 64, "kept_indices": [0]}],
+    "solver": {"name": "swap tabu", "energy": -12.5, "bound": -13, "gap": 0.04, "seconds": 2.5, "flips": 1000},
+    "removed": [{"group": "Conv_0/7", "members": ["Conv_0:7"], "importance": 0.001,
+                 "stand_ins": [{"group": "Conv_0/3", "similarity": 0.91}], "cost_of_return": 0.25}],
+    "equivalence": {"max_abs_difference": 1e-6, "tolerance": 1e-4, "shapes": [[1, 3, 64, 64]]},
+    "refinement": {"name": "tt", "evaluations": 500, "seconds": 30, "start": 33.2, "best": 33.25,
+                   "history": [{"evaluations": 1, "best": 33.2}, {"evaluations": 400, "best": 33.25}]},
+    "stages": [{"name": "score", "seconds": 75, "peak_rss_bytes": 1500000000}],
+    "methods": [{"name": "taylor", "result": {"filters": 328, "macs": 2e9, "metric": {"name": "psnr",
+                 "heldout": {"dense": 32.5, "pruned": 30.75}}}}],
+    "notes": ["the data were split by scenes"]})");
+}
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(TerminalReport, ShowsSizesAndQualityWithTheirData) {
+  const std::string text = terminal_report(full_report());
+  for (const char* part : {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB", "held-out",
+                           "calibration", "Conv_0", "taylor", "30.75 dB", "1 min 15 s", "1.5 GB"}) {
+    EXPECT_TRUE(holds(text, part)) << part << " is missing in\n" << text;
+  }
+}
+
+TEST(TerminalReport, StaysWithinAHundredColumns) {
+  json report = full_report();
+  report["layers"][0]["name"] = std::string(300, 'x');
+  report["model"]["path"] = std::string(300, 'y');
+  std::istringstream lines(terminal_report(report));
+  for (std::string line; std::getline(lines, line);) {
+    // Bytes that don't continue a UTF-8 letter.
+    const auto columns = std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    EXPECT_LE(columns, 100) << line;
+  }
+}
+
+TEST(TerminalReport, LetsNoControlCharactersThrough) {
+  json report = full_report();
+  report["layers"][0]["name"] = "a\x1b[31mred";
+  EXPECT_FALSE(holds(terminal_report(report), "\x1b"));
+}
+
+TEST(Report, LeavesOutWhatIsNotThere) {
+  const json whole = full_report();
+  for (const auto& [key, value] : whole.items()) {
+    json report = full_report();
+    report.erase(key);
+    EXPECT_FALSE(holds(terminal_report(report), "null")) << "without " << key;
+    EXPECT_TRUE(holds(html_report(report), "</html>")) << "without " << key;
+  }
+  EXPECT_FALSE(holds(html_report(json::object()), "<section>"));
+  EXPECT_EQ(terminal_report(json::object()), "quboprune\n");
+}
+
+TEST(Report, TakesValuesOfTheWrongKind) {
+  const json whole = full_report();
+  for (const auto& [key, value] : whole.items()) {
+    for (const json& wrong : {json("text"), json(1.5), json(), json::array({json::array(), "x", nullptr})}) {
+      json report = full_report();
+      report[key] = wrong;
+      EXPECT_NO_THROW(terminal_report(report)) << key << " = " << wrong;
+      EXPECT_NO_THROW(html_report(report)) << key << " = " << wrong;
+    }
+  }
+}
+
+TEST(HtmlReport, EscapesAllThatComesFromTheUser) {
+  const std::string evil = "</script><script>alert('1\")&";
+  json report = full_report();
+  for (const char* path :
+       {"/model/path", "/target/kind", "/layers/0/name", "/solver/name", "/removed/0/group",
+        "/removed/0/members/0", "/removed/0/stand_ins/0/group", "/refinement/name", "/stages/0/name",
+        "/methods/0/name", "/notes/0", "/command", "/result/metric/name"}) {
+    report[json::json_pointer(path)] = evil;
+  }
+  report["images"] = json::array({{{"name", evil}, {"noisy", kPicture}}});
+  const std::string page = html_report(report);
+  EXPECT_FALSE(holds(page, "<script>alert"));
+  EXPECT_TRUE(holds(page, "&lt;script&gt;alert(&#39;1&quot;)&amp;"));
+  EXPECT_TRUE(holds(page, "\\u003c/script>\\u003cscript>alert"));
+}
+
+TEST(HtmlReport, ShowsPicturesAndNothingElseAsPictures) {
+  json report = full_report();
+  report["images"] = json::array({{{"name", "bridge"},
+                                   {"noisy", kPicture},
+                                   {"clean", "http://example.org/x.png"},
+                                   {"dense", "data:image/svg+xml;base64,AAAA"},
+                                   {"pruned", "data:image/png;base64,AA\" onerror=\"x"},
+                                   {"psnr", {{"noisy", 25.5}}}}});
+  const std::string page = html_report(report);
+  EXPECT_TRUE(holds(page, kPicture));
+  EXPECT_TRUE(holds(page, "25.50 dB"));
+  EXPECT_FALSE(holds(page, "example.org"));
+  EXPECT_FALSE(holds(page, "svg+xml"));
+  EXPECT_FALSE(holds(page, "onerror=\"x"));
+}
+
+TEST(HtmlReport, LoadsNothingFromElsewhere) {
+  const std::string page = html_report(full_report());
+  for (const char* part : {"src=\"http", "href=", "url(", "@import", "<link"}) {
+    EXPECT_FALSE(holds(page, part)) << part;
+  }
+  EXPECT_TRUE(holds(page, "Released under the MIT License")) << "Chart.js with its licence notice";
+}
+
+TEST(HtmlReport, TakesNamesThatAreNotUtf8) {
+  json report = full_report();
+  report["layers"][0]["name"] = "caf\xe9";
+  EXPECT_TRUE(holds(html_report(report), "</html>"));
+}
+
+TEST(Values, AreShownInTheirUnits) {
+  using namespace report;
+  EXPECT_EQ(show_count(512), "512");
+  EXPECT_EQ(show_count(99999), "99,999");
+  EXPECT_EQ(show_count(414700), "414.7 k");
+  EXPECT_EQ(show_percent(0.36), "36.0 %");
+  EXPECT_EQ(show_seconds(0.012), "12 ms");
+  EXPECT_EQ(show_seconds(125), "2 min 5 s");
+  EXPECT_EQ(show_seconds(3725), "1 h 2 min");
+  EXPECT_EQ(show_metric("top1", 0.915), "91.50 %");
+  EXPECT_EQ(show_change("psnr", 31.5, 32.0), "-0.50 dB");
+  EXPECT_EQ(show_change("psnr", 31.5, std::nullopt), "–");
+  EXPECT_EQ(number(json{{"x", std::numeric_limits<double>::quiet_NaN()}}, "/x"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace quboprune

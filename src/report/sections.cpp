@@ -1,0 +1,225 @@
+#include "report/sections.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "report/html.h"
+
+namespace quboprune::report {
+namespace {
+
+using Rows = std::vector<std::vector<std::string>>;
+
+/// One large figure with what it is and what it was.
+std::string tile(const std::string& name, const std::string& value, const std::string& note) {
+  return fmt::format("<div class=\"tile\"><span>{}</span><strong>{}</strong><small>{}</small></div>\n",
+                     html::escape(name), html::escape(value), html::escape(note));
+}
+
+std::string size_tile(const Json& report, const std::string& key, const std::string& name) {
+  const auto before = number(report, "/model/" + key);
+  const auto after = number(report, "/result/" + key);
+  if (!before && !after) return "";
+  if (!after) return tile(name, show_count(before), "");
+  const auto part = removed_part(before, after);
+  return tile(name, show_count(after),
+              fmt::format("of {}, {} removed", show_count(before), show_percent(part)));
+}
+
+std::string quality_tile(const Json& report, const std::string& key, const std::string& name) {
+  const std::string path = "/result/metric/" + key;
+  const std::string metric = text(report, "/result/metric/name");
+  const auto dense = number(report, path + "/dense");
+  auto final = number(report, path + "/recovered");
+  if (!final) final = number(report, path + "/pruned");
+  if (!final) return dense ? tile(name, show_metric(metric, dense), "original") : "";
+  return tile(
+      name, show_metric(metric, final),
+      fmt::format("original {}, change {}", show_metric(metric, dense), show_change(metric, final, dense)));
+}
+
+std::string names_of_stand_ins(const Json& group) {
+  std::string names;
+  for (const Json& stand_in : list(group, "/stand_ins")) {
+    if (!names.empty()) names += ", ";
+    names += text(stand_in, "/group");
+    if (const auto similarity = number(stand_in, "/similarity"))
+      names += fmt::format(" ({:.2f})", *similarity);
+  }
+  return names;
+}
+
+std::string joined(const Json& values) {
+  std::string names;
+  for (const Json& value : values) {
+    if (!names.empty()) names += ", ";
+    names += value.is_string() ? value.get<std::string>()
+                               : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string summary_section(const Json& report) {
+  const std::string tiles =
+      size_tile(report, "filters", "Filters") + size_tile(report, "parameters", "Parameters") +
+      size_tile(report, "macs", "Multiply-adds") +
+      quality_tile(report, "heldout", "Held-out " + text(report, "/result/metric/name"));
+  return tiles.empty() ? "" : "<div class=\"tiles\">\n" + tiles + "</div>\n";
+}
+
+std::string images_section(const Json& report) {
+  constexpr std::array<std::array<const char*, 2>, 4> kinds{
+      {{"noisy", "Input"}, {"clean", "Target"}, {"dense", "Original network"}, {"pruned", "Pruned network"}}};
+  std::string body;
+  for (const Json& image : list(report, "/images")) {
+    const std::string name = text(image, "/name");
+    std::string row;
+    for (const auto& [key, label] : kinds) {
+      const std::string picture = html::picture(text(image, std::string("/") + key), name + ": " + label);
+      if (picture.empty()) continue;
+      const auto psnr = number(image, std::string("/psnr/") + key);
+      row += fmt::format("<figure>{}<figcaption>{}{}</figcaption></figure>\n", picture, label,
+                         psnr ? "<br>" + show_metric("psnr", psnr) : "");
+    }
+    if (row.empty()) continue;
+    body += fmt::format("<h3>{}</h3>\n<div class=\"images\">\n{}</div>\n", html::escape(name), row);
+  }
+  return html::section("Before and after",
+                       "Pieces of held-out images, which neither the choice nor the repair saw.", body);
+}
+
+std::string quality_section(const Json& report) {
+  const std::string metric = text(report, "/result/metric/name");
+  Rows rows;
+  for (const auto& [key, name] : {std::pair{"heldout", "Held-out"}, {"calibration", "Calibration"}}) {
+    const std::string path = std::string("/result/metric/") + key;
+    if (!at(report, path).is_object()) continue;
+    std::vector<std::string> row{name};
+    for (const char* stage : {"dense", "pruned", "recovered"}) {
+      row.push_back(show_metric(metric, number(report, path + "/" + stage)));
+    }
+    rows.push_back(row);
+  }
+  std::string body = html::table({"Data", "Original", "Pruned", "Recovered"}, rows);
+  const Json charts = chart_data(report);
+  if (charts.contains("quality")) {
+    body += html::chart("quality", 190, "Change of the metric against the original network after each stage");
+  }
+  return html::section("Quality after each stage",
+                       "Calibration data chose the mask; only the held-out figures say what it is worth.",
+                       body);
+}
+
+std::string methods_section(const Json& report) {
+  Rows rows;
+  for (const Json& method : list(report, "/methods")) {
+    const std::string metric = text(method, "/result/metric/name");
+    rows.push_back({text(method, "/name"), show_count(number(method, "/result/filters")),
+                    show_count(number(method, "/result/parameters")),
+                    show_count(number(method, "/result/macs")),
+                    show_metric(metric, number(method, "/result/metric/heldout/pruned")),
+                    show_metric(metric, number(method, "/result/metric/heldout/recovered"))});
+  }
+  std::string body =
+      html::table({"Method", "Filters", "Parameters", "Multiply-adds", "Pruned", "Recovered"}, rows);
+  if (!body.empty()) {
+    body +=
+        html::chart("methods", 90 + 34 * static_cast<int>(rows.size()), "Held-out quality of each method");
+  }
+  return html::section("Methods", "The same network, data and budget; quality on held-out data.", body);
+}
+
+std::string layers_section(const Json& report) {
+  const auto count = static_cast<int>(list(report, "/layers").size());
+  if (count == 0) return "";
+  return html::section("Channels of each layer", "What each layer keeps and what it loses.",
+                       html::chart("layers", 80 + 26 * count, "Kept and removed channels of each layer"));
+}
+
+std::string search_section(const Json& report) {
+  Rows rows;
+  const auto row = [&](const std::string& name, const std::string& value) {
+    if (!value.empty() && value != show_number(std::nullopt)) rows.push_back({name, value});
+  };
+  row("Solver", text(report, "/solver/name"));
+  row("Energy", show_number(number(report, "/solver/energy")));
+  row("Proven lower bound", show_number(number(report, "/solver/bound")));
+  row("Gap", show_number(number(report, "/solver/gap")));
+  row("Solver's time", show_seconds(number(report, "/solver/seconds")));
+  row("Refinement", text(report, "/refinement/name"));
+  row("Masks evaluated", show_count(number(report, "/refinement/evaluations")));
+  row("Refinement's time", show_seconds(number(report, "/refinement/seconds")));
+  row("Calibration metric at the start", show_number(number(report, "/refinement/start")));
+  row("Calibration metric at the end", show_number(number(report, "/refinement/best")));
+  std::string body = html::table({}, rows);
+  if (chart_data(report).contains("history")) {
+    body += html::chart("history", 240, "Best calibration metric against the number of masks evaluated");
+  }
+  return html::section("How the mask was found",
+                       "A QUBO solved at exactly the target, then refined against the metric itself.", body);
+}
+
+std::string removed_section(const Json& report) {
+  Rows rows;
+  for (const Json& group : list(report, "/removed")) {
+    rows.push_back({text(group, "/group"), joined(list(group, "/members")),
+                    show_number(number(group, "/importance")), names_of_stand_ins(group),
+                    show_number(number(group, "/cost_of_return"))});
+  }
+  if (rows.empty()) return "";
+  const std::string body = fmt::format(
+      "<details{}><summary>{} removed groups</summary>\n{}</details>\n", rows.size() <= 12 ? " open" : "",
+      rows.size(),
+      html::table({"Group", "Channels", "Importance", "Kept groups that stand in for it (similarity)",
+                   "Objective's change if it came back"},
+                  rows));
+  return html::section("What was removed, and why", "Every coupled set of channels that is gone.", body);
+}
+
+std::string certificate_section(const Json& report) {
+  const auto difference = number(report, "/equivalence/max_abs_difference");
+  if (!difference) return "";
+  Rows rows{{"Largest difference of the outputs", fmt::format("{:.3g}", *difference)},
+            {"Tolerance", show_number(number(report, "/equivalence/tolerance"))}};
+  for (const Json& shape : list(report, "/equivalence/shapes")) {
+    rows.push_back({"Input shape", shape.is_array() ? joined(shape) : text(shape, "")});
+  }
+  return html::section("Certificate",
+                       "The smaller network against the original with the same channels masked.",
+                       html::table({}, rows));
+}
+
+std::string stages_section(const Json& report) {
+  Rows rows;
+  for (const Json& stage : list(report, "/stages")) {
+    rows.push_back({text(stage, "/name"), show_seconds(number(stage, "/seconds")),
+                    show_bytes(number(stage, "/peak_rss_bytes"))});
+  }
+  std::string body = html::table({"Stage", "Time", "Peak memory so far"}, rows);
+  if (!body.empty()) {
+    body += html::chart("stages", 70 + 26 * static_cast<int>(rows.size()), "Seconds of each stage");
+  }
+  return html::section("Time and memory", "Each stage of this run.", body);
+}
+
+std::string origin_section(const Json& report) {
+  Rows rows;
+  for (const auto& [pointer, name] : {std::pair{"/model/path", "Model"},
+                                      {"/model/sha256", "SHA-256 of the model"},
+                                      {"/data/source", "Data"},
+                                      {"/data/form", "Recognised as"},
+                                      {"/data/noise", "Noise drawn"},
+                                      {"/command", "Command"},
+                                      {"/seed", "Seed"},
+                                      {"/tool/version", "quboprune"}}) {
+    if (const std::string value = text(report, pointer); !value.empty()) rows.push_back({name, value});
+  }
+  for (const Json& note : list(report, "/notes")) rows.push_back({"Note", text(note, "")});
+  return html::section("Where this comes from", "What it takes to do it again.", html::table({}, rows));
+}
+
+}  // namespace quboprune::report

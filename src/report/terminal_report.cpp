@@ -1,0 +1,179 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "quboprune/report.h"
+#include "report/values.h"
+
+namespace quboprune {
+namespace {
+
+using namespace report;  // NOLINT: the whole file speaks in these terms
+using Row = std::vector<std::string>;
+
+/// Columns that a UTF-8 text takes, for the letters that occur here (one column a code point).
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+/// Text of the user's for one line of a terminal: no control characters, cut to `columns` at the left.
+std::string plain(std::string text, std::size_t columns) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; }, '?');
+  if (width(text) <= columns) return text;
+  while (width(text) > columns - 1) {
+    do {
+      text.erase(0, 1);
+    } while (!text.empty() && (text[0] & 0xC0) == 0x80);
+  }
+  return "…" + text;
+}
+
+std::string padded(const std::string& text, std::size_t columns, bool to_the_right) {
+  const std::string space(columns - std::min(columns, width(text)), ' ');
+  return to_the_right ? space + text : text + space;
+}
+
+/// A table with a title; the first column left-aligned, the others right-aligned. "" without rows.
+std::string table(const std::string& title, const Row& head, const std::vector<Row>& rows) {
+  if (rows.empty()) return "";
+  std::vector<std::size_t> widths;
+  for (const std::string& name : head) widths.push_back(width(name));
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  }
+  const auto line = [&](const Row& row) {
+    std::string text = " ";
+    for (std::size_t i = 0; i < row.size(); ++i) text += " " + padded(row[i], widths[i], i > 0) + " ";
+    return text.erase(text.find_last_not_of(' ') + 1) + "\n";
+  };
+  std::string text = "\n" + title + "\n" + line(head);
+  for (const Row& row : rows) text += line(row);
+  return text;
+}
+
+std::string heading(const Json& report) {
+  std::string line = "quboprune";
+  if (const std::string version = text(report, "/tool/version"); !version.empty()) line += " " + version;
+  if (const std::string path = text(report, "/model/path"); !path.empty()) line += "  " + plain(path, 45);
+  const auto target = number(report, "/target/removed_fraction");
+  if (target)
+    line += fmt::format("  remove {} of the {}", show_percent(target), text(report, "/target/kind"));
+  return line + "\n";
+}
+
+std::string sizes(const Json& report) {
+  std::vector<Row> rows;
+  for (const auto& [key, name] :
+       {std::pair{"filters", "filters"}, {"parameters", "parameters"}, {"macs", "multiply-adds"}}) {
+    const auto before = number(report, std::string("/model/") + key);
+    const auto after = number(report, std::string("/result/") + key);
+    if (!before && !after) continue;
+    Row row{name, show_count(before)};
+    if (after) row.insert(row.end(), {show_count(after), show_percent(removed_part(before, after))});
+    rows.push_back(row);
+  }
+  const bool pruned = number(report, "/result/filters") || number(report, "/result/parameters");
+  return table("Size", pruned ? Row{"", "original", "pruned", "removed"} : Row{"", "original"}, rows);
+}
+
+std::string quality(const Json& report) {
+  const std::string metric = text(report, "/result/metric/name");
+  std::vector<Row> rows;
+  for (const auto& [key, name] :
+       {std::pair{"heldout", "held-out data"}, {"calibration", "calibration data"}}) {
+    const std::string path = std::string("/result/metric/") + key;
+    if (!at(report, path).is_object()) continue;
+    const auto dense = number(report, path + "/dense");
+    const auto pruned = number(report, path + "/pruned");
+    const auto recovered = number(report, path + "/recovered");
+    rows.push_back({name, show_metric(metric, dense), show_metric(metric, pruned),
+                    show_metric(metric, recovered),
+                    show_change(metric, recovered ? recovered : pruned, dense)});
+  }
+  return table("Quality (" + plain(metric, 20) + ")", {"", "original", "pruned", "recovered", "change"},
+               rows);
+}
+
+/// What one compared method left: its size and its metric on held-out data.
+std::string methods(const Json& report) {
+  std::vector<Row> rows;
+  for (const Json& method : list(report, "/methods")) {
+    const std::string metric = text(method, "/result/metric/name");
+    const std::string heldout = "/result/metric/heldout";
+    rows.push_back({plain(text(method, "/name"), 40), show_count(number(method, "/result/filters")),
+                    show_count(number(method, "/result/macs")),
+                    show_metric(metric, number(method, heldout + "/pruned")),
+                    show_metric(metric, number(method, heldout + "/recovered"))});
+  }
+  return table("Methods (quality on held-out data)", {"", "filters", "multiply-adds", "pruned", "recovered"},
+               rows);
+}
+
+std::string layers(const Json& report) {
+  constexpr int kBar = 24;
+  std::vector<Row> rows;
+  for (const Json& layer : list(report, "/layers")) {
+    const auto channels = number(layer, "/channels");
+    const auto kept = number(layer, "/kept");
+    if (!channels || !kept || *channels <= 0) continue;
+    const int full = std::clamp(static_cast<int>(std::lround(kBar * *kept / *channels)), 0, kBar);
+    std::string bar;
+    for (int i = 0; i < kBar; ++i) bar += i < full ? "█" : "·";
+    rows.push_back({plain(text(layer, "/name"), 40), bar, show_count(kept), show_count(channels)});
+  }
+  return table("Layers", {"", "", "kept", "of"}, rows);
+}
+
+std::string search(const Json& report) {
+  std::string lines;
+  if (const std::string name = text(report, "/solver/name"); !name.empty()) {
+    lines += fmt::format("  solver {}: energy {}, bound {}, {}\n", plain(name, 40),
+                         show_number(number(report, "/solver/energy")),
+                         show_number(number(report, "/solver/bound")),
+                         show_seconds(number(report, "/solver/seconds")));
+  }
+  if (const std::string name = text(report, "/refinement/name"); !name.empty() && name != "none") {
+    lines += fmt::format("  refinement {}: {} masks in {}, calibration metric {} to {}\n", plain(name, 40),
+                         show_count(number(report, "/refinement/evaluations")),
+                         show_seconds(number(report, "/refinement/seconds")),
+                         show_number(number(report, "/refinement/start")),
+                         show_number(number(report, "/refinement/best")));
+  }
+  if (const auto difference = number(report, "/equivalence/max_abs_difference")) {
+    lines +=
+        fmt::format("  certificate: pruned and masked network differ by at most {:.2g} (tolerance {:.2g})\n",
+                    *difference, number(report, "/equivalence/tolerance").value_or(0));
+  }
+  return lines.empty() ? "" : "\nHow\n" + lines;
+}
+
+std::string stages(const Json& report) {
+  std::vector<Row> rows;
+  for (const Json& stage : list(report, "/stages")) {
+    rows.push_back({plain(text(stage, "/name"), 30), show_seconds(number(stage, "/seconds")),
+                    show_bytes(number(stage, "/peak_rss_bytes"))});
+  }
+  return table("Stages", {"", "time", "peak memory"}, rows);
+}
+
+std::string notes(const Json& report) {
+  std::string lines;
+  for (const Json& note : list(report, "/notes")) {
+    if (note.is_string()) lines += "  " + plain(note.get<std::string>(), 1000) + "\n";
+  }
+  return lines.empty() ? "" : "\nNotes\n" + lines;
+}
+
+}  // namespace
+
+std::string terminal_report(const Json& report) {
+  return heading(report) + sizes(report) + quality(report) + methods(report) + layers(report) +
+         search(report) + stages(report) + notes(report);
+}
+
+}  // namespace quboprune

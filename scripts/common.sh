@@ -1,0 +1,99 @@
+# Shared by scripts/test and scripts/demo: sets up a fresh Debian machine and builds. To be sourced by a
+# POSIX shell from the root of the repository; everything in it may be run again and then does nothing.
+
+# What the build needs (cmake/Dependencies.cmake) and what the scripts call.
+build_packages="g++ cmake ninja-build ccache python3 ca-certificates
+  libtorch-dev libonnx-dev libprotobuf-dev protobuf-compiler
+  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libmatio-dev zlib1g-dev libssl-dev
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libeigen3-dev
+  libgtest-dev libbenchmark-dev libjs-chart.js"
+test_packages="python3-venv python3-dev chromium"
+
+say() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "this needs root and there is no sudo; run as root: $*" >&2
+    return 1
+  fi
+}
+
+# install_packages NAMES...: those that are missing, with apt. Elsewhere than on Debian it only says so.
+install_packages() {
+  if ! command -v apt-get >/dev/null; then
+    echo "not a Debian system: the equivalents of these packages must be there already: $*" >&2
+    return 0
+  fi
+  missing=""
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+      missing="$missing $package"
+  done
+  [ -n "$missing" ] || return 0
+  say "installing:$missing"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q update
+  # shellcheck disable=SC2086  # a list of words
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -q install -y --no-install-recommends \
+    -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io $missing >/dev/null
+}
+
+# How many compilers at once: one a core, but each may take 1.5 GB (LibTorch's headers).
+build_jobs() {
+  cores=$(nproc)
+  fits=$(awk '/^MemAvailable:/ { print int($2 / 1572864) }' /proc/meminfo)
+  [ "$fits" -ge 1 ] || fits=1
+  if [ "$cores" -lt "$fits" ]; then echo "$cores"; else echo "$fits"; fi
+}
+
+# make_venv REQUIREMENTS: .venv with those packages; fetched again only when the file changes.
+make_venv() {
+  if [ ! -x .venv/bin/python ]; then
+    say "making .venv"
+    python3 -m venv .venv
+  fi
+  if ! cmp -s "$1" ".venv/installed-$(basename "$1")"; then
+    say "installing the Python packages of $1"
+    .venv/bin/python -m pip install -q --disable-pip-version-check -r "$1"
+    cp "$1" ".venv/installed-$(basename "$1")"
+  fi
+}
+
+# build FOLDER TARGET...: configures FOLDER once with the preset `release`, then builds the targets.
+# QUBOPRUNE_TORCH=python takes LibTorch from the torch of .venv instead of Debian's.
+build() {
+  folder=$1
+  shift
+  if [ ! -f "$folder/build.ninja" ]; then
+    say "configuring $folder"
+    launcher=""
+    command -v ccache >/dev/null && launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"
+    torch=""
+    [ "${QUBOPRUNE_TORCH:-debian}" = debian ] ||
+      torch="-DQUBOPRUNE_TORCH=python -DQUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python"
+    # shellcheck disable=SC2086
+    cmake --preset release -B "$folder" $launcher $torch >"/tmp/quboprune-configure.$$" 2>&1 || {
+      cat "/tmp/quboprune-configure.$$" >&2
+      rm -f "/tmp/quboprune-configure.$$"
+      return 1
+    }
+    rm -f "/tmp/quboprune-configure.$$"
+  fi
+  say "building $* in $folder"
+  cmake --build "$folder" -j "$(build_jobs)" --target "$@"
+}
+
+# The folder of a build: one for each source of LibTorch.
+build_folder() {
+  case "${QUBOPRUNE_TORCH:-debian}" in
+    debian) echo build/release ;;
+    python) echo build/release-python-torch ;;
+    *)
+      echo "QUBOPRUNE_TORCH is '$QUBOPRUNE_TORCH': use debian or python" >&2
+      return 2
+      ;;
+  esac
+}

@@ -27,14 +27,16 @@ def includes(path):
 
 
 def header_owners():
-    """Public header -> the folder that implements it: whose source has it as its first include."""
+    """Public header -> the folder that implements it: the lowest with a source whose first include it is."""
+    level = {name: i for i, name in enumerate(folder_order())}
     owners = {}
     for path in CXX:
         if path.suffix == ".cpp" and path.is_relative_to(ROOT / "src") and not path.name.endswith("_test.cpp"):
-            first = includes(path)[:1]
-            if first and first[0] == f"quboprune/{path.stem}.h":
-                owners[path.stem] = path.relative_to(ROOT / "src").parts[0]
-    return owners
+            first = (includes(path) or [""])[0]
+            folder = path.relative_to(ROOT / "src").parts[0]
+            if first.startswith("quboprune/"):
+                owners.setdefault(Path(first).stem, set()).add(folder)
+    return {name: min(folders, key=level.__getitem__) for name, folders in owners.items()}
 
 
 def test_the_map_names_every_folder():

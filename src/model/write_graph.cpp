@@ -36,6 +36,12 @@ void write_attribute(onnx::NodeProto& node, const std::string& name, const Attri
   }
 }
 
+void remove_attribute(onnx::NodeProto& node, const std::string& name) {
+  for (int a = node.attribute_size() - 1; a >= 0; --a) {
+    if (node.attribute(a).name() == name) node.mutable_attribute()->DeleteSubrange(a, 1);
+  }
+}
+
 class Writer {
  public:
   Writer(const onnx::ModelProto& file, const Graph& before, const Graph& after)
@@ -113,6 +119,9 @@ class Writer {
         const auto before = old.attributes.find(name);
         if (before == old.attributes.end() || !same(before->second, attribute))
           write_attribute(proto, name, attribute);
+      }
+      for (const auto& [name, attribute] : old.attributes) {
+        if (!node.has(name)) remove_attribute(proto, name);
       }
       if (node.inputs != old.inputs) write_inputs(proto, node);
     }

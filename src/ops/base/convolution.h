@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "quboprune/graph.h"
+
+namespace quboprune {
+
+/// The attributes that convolutions and pools share, with defaults filled in.
+struct Window {
+  std::vector<std::int64_t> kernel, strides, dilations, begin, end;  ///< per spatial axis
+
+  bool symmetric() const { return begin == end; }
+};
+
+/// From a node's attributes, for an input of this shape. auto_pad is resolved into begin and end.
+/// Throws InputError if lengths don't fit or a value is out of range.
+Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64_t> kernel);
+
+/// The input padded as asked for, where LibTorch's own (symmetric) padding can't; begin and end are then 0.
+at::Tensor padded(const at::Tensor& input, Window& window, double value);
+
+}  // namespace quboprune

@@ -1,0 +1,224 @@
+#include "ops/base/patterns.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <set>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+
+void couple_same(const Node& node, Coupling& coupling) {
+  const int from = node.input(0);
+  for (int axis = 0; axis < coupling.rank(from); ++axis) {
+    if (node.output(0) >= 0) coupling.set(node.output(0), axis, coupling.labels(from, axis));
+  }
+}
+
+void freeze_from(int value, int first, Coupling& coupling, const char* why) {
+  for (int axis = first; axis < coupling.rank(value); ++axis)
+    coupling.freeze(coupling.peek(value, axis), why);
+}
+
+void couple_channels(const Node& node, Coupling& coupling) {
+  const int from = node.input(0);
+  freeze_from(from, 2, coupling, "works across this axis");
+  for (int axis = 0; axis < std::min(2, coupling.rank(from)); ++axis) {
+    coupling.set(node.output(0), axis, coupling.labels(from, axis));
+  }
+}
+
+void couple_broadcast(const Node& node, const std::vector<std::size_t>& inputs, Coupling& coupling) {
+  const int out = node.output(0);
+  const int rank = coupling.rank(out);
+  for (int axis = 0; axis < rank; ++axis) {
+    const auto size = coupling.shape(out)[static_cast<std::size_t>(axis)];
+    if (size <= 1) continue;
+    Labels result;
+    bool plain = false;
+    for (std::size_t k : inputs) {
+      const int v = node.input(k);
+      if (v < 0) continue;
+      const int own = axis - (rank - coupling.rank(v));
+      if (own < 0 || coupling.shape(v)[static_cast<std::size_t>(own)] != size) continue;
+      const Labels here = coupling.labels(v, own);
+      if (here.empty()) {
+        plain = true;
+      } else if (result.empty()) {
+        result = here;
+      } else {
+        coupling.tie(result, here);
+      }
+    }
+    if (plain) coupling.freeze(result, "joins channels that must stay");
+    coupling.set(out, axis, result);
+  }
+}
+
+namespace {
+
+/// Axes [from, from_end) hold the same elements as [to, to_end).
+struct Block {
+  std::vector<int> from, to;
+};
+
+std::vector<Block> blocks_of(const std::vector<std::int64_t>& from, const std::vector<std::int64_t>& to) {
+  std::vector<Block> result;
+  std::size_t i = 0;
+  std::size_t o = 0;
+  while (i < from.size() || o < to.size()) {
+    Block block;
+    std::int64_t left = 1;
+    std::int64_t right = 1;
+    do {
+      if (i < from.size() && (left <= right || o >= to.size())) {
+        if (from[i] != 1) block.from.push_back(static_cast<int>(i));
+        left *= from[i++];
+      } else if (o < to.size()) {
+        if (to[o] != 1) block.to.push_back(static_cast<int>(o));
+        right *= to[o++];
+      } else {
+        break;
+      }
+    } while (left != right || left == 1);
+    if (!block.from.empty() || !block.to.empty()) result.push_back(block);
+  }
+  return result;
+}
+
+std::int64_t inner_size(const std::vector<int>& axes, std::size_t at,
+                        const std::vector<std::int64_t>& shape) {
+  std::int64_t inner = 1;
+  for (std::size_t k = at + 1; k < axes.size(); ++k) inner *= shape[static_cast<std::size_t>(axes[k])];
+  return inner;
+}
+
+/// Labels of a block's elements in row-major order, seen through its one labelled axis.
+Labels flat_labels(const Block& block, std::size_t at, const Labels& labels,
+                   const std::vector<std::int64_t>& shape) {
+  std::int64_t total = 1;
+  for (int axis : block.from) total *= shape[static_cast<std::size_t>(axis)];
+  const std::int64_t inner = inner_size(block.from, at, shape);
+  const auto size = static_cast<std::int64_t>(labels.size());
+  Labels flat(static_cast<std::size_t>(total));
+  for (std::int64_t e = 0; e < total; ++e)
+    flat[static_cast<std::size_t>(e)] = labels[static_cast<std::size_t>(e / inner % size)];
+  return flat;
+}
+
+/// For each index of an output axis, the first element there, and the classes that ties along it would leave.
+struct Carrier {
+  std::size_t at = 0;
+  std::int64_t inner = 1, size = 1;
+  std::size_t classes = 0;
+};
+
+std::size_t classes_left(const Labels& flat, const Carrier& c, const Coupling& coupling) {
+  // Indices of the axis that share a label merge; counting their merged sets is a small union-find.
+  std::vector<int> parent(static_cast<std::size_t>(c.size));
+  for (std::size_t i = 0; i < parent.size(); ++i) parent[i] = static_cast<int>(i);
+  const auto root = [&](int i) {
+    while (parent[static_cast<std::size_t>(i)] != i) i = parent[static_cast<std::size_t>(i)];
+    return i;
+  };
+  std::map<int, int> holder;
+  for (std::size_t e = 0; e < flat.size(); ++e) {
+    const int at = static_cast<int>(static_cast<std::int64_t>(e) / c.inner % c.size);
+    const auto [found, fresh] = holder.try_emplace(coupling.find(flat[e]), at);
+    if (!fresh) parent[static_cast<std::size_t>(root(at))] = root(found->second);
+  }
+  std::set<int> roots;
+  for (int i = 0; i < static_cast<int>(parent.size()); ++i) roots.insert(root(i));
+  return roots.size();
+}
+
+void couple_block(const Block& block, int from, int to, Coupling& coupling) {
+  std::size_t at = block.from.size();
+  Labels labels;
+  for (std::size_t k = 0; k < block.from.size(); ++k) {
+    const Labels here = coupling.labels(from, block.from[k]);
+    if (here.size() > labels.size()) {
+      coupling.freeze(labels, "merges two axes of channels");
+      labels = here;
+      at = k;
+    } else {
+      coupling.freeze(here, "merges two axes of channels");
+    }
+  }
+  if (labels.empty()) return;
+  if (block.to.empty()) {
+    coupling.freeze(labels, "its shape isn't understood");
+    return;
+  }
+  const Labels flat = flat_labels(block, at, labels, coupling.shape(from));
+  Carrier best;
+  for (std::size_t k = 0; k < block.to.size(); ++k) {
+    Carrier c{k, inner_size(block.to, k, coupling.shape(to)),
+              coupling.shape(to)[static_cast<std::size_t>(block.to[k])], 0};
+    c.classes = block.to.size() == 1 ? 1 : classes_left(flat, c, coupling);
+    if (c.classes > best.classes) best = c;
+  }
+  Labels carried(static_cast<std::size_t>(best.size), -1);
+  for (std::size_t e = 0; e < flat.size(); ++e) {
+    int& here = carried[static_cast<std::size_t>(static_cast<std::int64_t>(e) / best.inner % best.size)];
+    if (here < 0) {
+      here = flat[e];
+    } else {
+      coupling.tie(here, flat[e]);
+    }
+  }
+  coupling.set(to, block.to[best.at], carried);
+}
+
+}  // namespace
+
+void couple_reshape(int from, int to, Coupling& coupling) {
+  const auto& before = coupling.shape(from);
+  for (std::size_t axis = 0; axis < before.size(); ++axis) {
+    if (before[axis] == 0) {  // nothing to follow
+      coupling.freeze_value(from, "an empty tensor");
+      return;
+    }
+  }
+  for (const auto& block : blocks_of(before, coupling.shape(to))) couple_block(block, from, to, coupling);
+}
+
+std::vector<std::int64_t> to_integers(const at::Tensor& tensor) {
+  const at::Tensor wide = tensor.to(at::kCPU, at::kLong).contiguous().view(-1);
+  const auto* data = static_cast<const std::int64_t*>(wide.data_ptr());
+  return {data, data + wide.numel()};
+}
+
+at::Tensor integer_tensor(const std::vector<std::int64_t>& values) {
+  return at::tensor(values, at::kLong);
+}
+
+std::optional<std::vector<std::int64_t>> integers_of(const Node& node, const std::vector<at::Tensor>& inputs,
+                                                     std::size_t k, const char* attribute) {
+  if (k < inputs.size() && inputs[k].defined()) return to_integers(inputs[k]);
+  if (node.has(attribute)) return node.integers(attribute);
+  return std::nullopt;
+}
+
+std::optional<std::vector<std::int64_t>> known_integers(const Node& node, const Coupling& coupling,
+                                                        std::size_t k, const char* attribute) {
+  if (node.input(k) >= 0) {
+    const at::Tensor known = coupling.known(node.input(k));
+    if (!known.defined()) return std::nullopt;
+    return to_integers(known);
+  }
+  if (node.has(attribute)) return node.integers(attribute);
+  return std::nullopt;
+}
+
+std::int64_t positive_axis(std::int64_t axis, std::int64_t rank, const Node& node) {
+  const auto result = axis < 0 ? axis + rank : axis;
+  if (result < 0 || (result >= rank && rank > 0)) {
+    throw InputError(node.title() + ": axis " + std::to_string(axis) + " of a value with " +
+                     std::to_string(rank) + " axes; export the model again");
+  }
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ops/base/coupling.h"
+#include "ops/base/slicing.h"
+
+namespace quboprune {
+
+// Ways of coupling that several operators share.
+
+/// Output 0 has input 0's shape, index for index: activations, normalisation by channel, casts.
+void couple_same(const Node& node, Coupling& coupling);
+
+/// Elementwise over the given inputs with NumPy's broadcasting, into output 0.
+void couple_broadcast(const Node& node, const std::vector<std::size_t>& inputs, Coupling& coupling);
+
+/// The output holds the input's values in the same (row-major) order under another shape. One labelled axis
+/// of each block of merged or split axes keeps its labels; a second one is frozen. Where an axis is split,
+/// the part that leaves most to choose from carries the labels, and indices equal there are tied.
+void couple_reshape(int from, int to, Coupling& coupling);
+
+/// Axis 0 passes as it is, axis 1 (channels) too, those after it are spatial: labels there are frozen.
+void couple_channels(const Node& node, Coupling& coupling);
+
+/// Freezes what is labelled on axes from `first` on.
+void freeze_from(int value, int first, Coupling& coupling, const char* why);
+
+/// A list of integers that came as an input or, in older opsets, as an attribute.
+std::optional<std::vector<std::int64_t>> integers_of(const Node& node, const std::vector<at::Tensor>& inputs,
+                                                     std::size_t k, const char* attribute);
+/// The same from what the probe knows; nothing if the input isn't known.
+std::optional<std::vector<std::int64_t>> known_integers(const Node& node, const Coupling& coupling,
+                                                        std::size_t k, const char* attribute);
+std::vector<std::int64_t> to_integers(const at::Tensor& tensor);
+at::Tensor integer_tensor(const std::vector<std::int64_t>& values);
+
+/// -1 etc. counted from the end. Throws InputError if outside.
+std::int64_t positive_axis(std::int64_t axis, std::int64_t rank, const Node& node);
+
+}  // namespace quboprune

@@ -1,0 +1,147 @@
+// Reshape, Flatten, Squeeze, Unsqueeze: the same elements in the same order under another shape.
+// A target shape that is computed must be expressible by fixed sizes, copies (0) and one -1.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+
+#include "ops/base/operator.h"
+#include "ops/base/patterns.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+/// The shape input of a Reshape whose sizes change when channels go: each entry is a fixed size, 0 (copied
+/// from the input's axis) or -1. Nothing if that can't say it.
+std::optional<std::vector<std::int64_t>> canonical_shape(const Node& node, const Coupling& c) {
+  if (auto known = known_integers(node, c, 1, "shape");
+      known && c.graph().values[static_cast<std::size_t>(node.input(1))].is_constant())
+    return known;
+  const int from = node.input(0);
+  const int to = node.output(0);
+  std::vector<std::int64_t> result = c.shape(to);
+  int open = 0;
+  for (std::size_t a = 0; a < result.size(); ++a) {
+    if (c.shape(to)[a] == c.other_shape(to)[a]) continue;
+    const bool copied = static_cast<int>(a) < c.rank(from) && c.shape(from)[a] == c.shape(to)[a] &&
+                        c.other_shape(from)[a] == c.other_shape(to)[a];
+    result[a] = copied ? 0 : -1;
+    open += copied ? 0 : 1;
+  }
+  if (open > 1) return std::nullopt;
+  return result;
+}
+
+class Reshape final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    auto shape = integers_of(node, in, 1, "shape");
+    if (!shape) throw InputError(node.title() + ": has no shape; export the model again");
+    const bool zero_is_zero = node.integer("allowzero", 0) != 0;
+    for (std::size_t a = 0; a < shape->size(); ++a) {
+      if ((*shape)[a] != 0 || zero_is_zero) continue;
+      if (static_cast<std::int64_t>(a) >= in[0].dim())
+        throw InputError(node.title() + ": copies an axis that its input doesn't have");
+      (*shape)[a] = in[0].size(static_cast<std::int64_t>(a));
+    }
+    return {at::reshape(in.at(0), *shape)};
+  }
+
+  void couple(const Node& node, Coupling& c) const override {
+    if (!canonical_shape(node, c)) {
+      c.freeze_inputs(node, "its shape isn't constant");
+      return;
+    }
+    couple_reshape(node.input(0), node.output(0), c);
+  }
+
+  void slice(const Node& node, Slicing& s) const override {
+    if (node.input(1) < 0) return;
+    const auto rank = s.rank(node.output(0));
+    bool any = false;
+    for (int a = 0; a < rank; ++a) any = any || s.cut(node.output(0), a);
+    for (int a = 0; a < s.rank(node.input(0)); ++a) any = any || s.cut(node.input(0), a);
+    if (!any) return;
+    auto shape = *canonical_shape(node, s.coupling());
+    for (int a = 0; a < rank; ++a) {
+      auto& entry = shape[static_cast<std::size_t>(a)];
+      if (entry > 0 && s.cut(node.output(0), a)) entry = s.size_after(node.output(0), a);
+    }
+    s.replace_input(1, integer_tensor(shape));
+  }
+};
+
+class Flatten final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    auto axis = node.integer("axis", 1);
+    if (axis < 0) axis += x.dim();
+    std::int64_t rows = 1;
+    for (std::int64_t a = 0; a < axis && a < x.dim(); ++a) rows *= x.size(a);
+    return {x.reshape({rows, rows == 0 ? 0 : x.numel() / rows})};
+  }
+  void couple(const Node& node, Coupling& c) const override {
+    couple_reshape(node.input(0), node.output(0), c);
+  }
+};
+
+class Squeeze final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    const auto axes = integers_of(node, in, 1, "axes");
+    if (!axes) return {x.squeeze()};
+    std::vector<bool> gone(static_cast<std::size_t>(x.dim()), false);
+    for (auto a : *axes) gone[static_cast<std::size_t>(positive_axis(a, x.dim(), node))] = true;
+    std::vector<std::int64_t> shape;
+    for (std::int64_t a = 0; a < x.dim(); ++a) {
+      if (!gone[static_cast<std::size_t>(a)]) shape.push_back(x.size(a));
+    }
+    return {x.reshape(shape)};
+  }
+  void couple(const Node& node, Coupling& c) const override {
+    couple_reshape(node.input(0), node.output(0), c);
+  }
+};
+
+class Unsqueeze final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    auto axes = integers_of(node, in, 1, "axes").value_or(std::vector<std::int64_t>{});
+    const auto rank = in.at(0).dim() + static_cast<std::int64_t>(axes.size());
+    for (auto& a : axes) a = positive_axis(a, rank, node);
+    std::sort(axes.begin(), axes.end());
+    at::Tensor result = in[0];
+    for (auto a : axes) result = result.unsqueeze(a);
+    return {result};
+  }
+  void couple(const Node& node, Coupling& c) const override {
+    couple_reshape(node.input(0), node.output(0), c);
+  }
+};
+
+/// Passes its input on: Identity, and Dropout when not training.
+class Identity final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    if (node.outputs.size() > 1) return {in.at(0), at::ones_like(in[0], in[0].options().dtype(at::kBool))};
+    return {in.at(0)};
+  }
+  void couple(const Node& node, Coupling& c) const override { couple_same(node, c); }
+};
+
+}  // namespace
+
+void make_reshape(OperatorTable& table) {
+  table.add("Reshape", std::make_shared<Reshape>());
+  table.add("Flatten", std::make_shared<Flatten>());
+  table.add("Squeeze", std::make_shared<Squeeze>());
+  table.add("Unsqueeze", std::make_shared<Unsqueeze>());
+  table.add("Identity", std::make_shared<Identity>());
+  table.add("Dropout", std::make_shared<Identity>());
+}
+
+}  // namespace quboprune

@@ -1,0 +1,231 @@
+// Resize (opset 10 on) and Upsample: nearest, linear, cubic; one axis after the other, each by the
+// definition's own coordinates; LibTorch's kernels where they compute the same. tf_crop_and_resize, antialias
+// and the aspect-ratio policies are refused. Channels must not be resized.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/base/operator.h"
+#include "ops/base/patterns.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+struct Plan {
+  std::string mode, coordinates, nearest;
+  double cubic = -0.75;
+  bool exclude_outside = false;
+  std::vector<double> scales;       // per axis of the input
+  std::vector<std::int64_t> sizes;  // of the output
+};
+
+std::vector<double> to_reals(const at::Tensor& tensor) {
+  const at::Tensor wide = tensor.to(at::kDouble).contiguous();
+  const auto* data = static_cast<const double*>(wide.data_ptr());
+  return {data, data + wide.numel()};
+}
+
+/// The axes that scales and sizes are for: all, unless opset 18's attribute names them.
+std::vector<std::int64_t> axes_of(const Node& node, std::int64_t rank) {
+  auto axes = node.integers("axes");
+  if (axes.empty()) {
+    for (std::int64_t a = 0; a < rank; ++a) axes.push_back(a);
+  }
+  for (auto& a : axes) a = positive_axis(a, rank, node);
+  return axes;
+}
+
+void set_scales(Plan& plan, const std::vector<double>& scales, const std::vector<std::int64_t>& axes,
+                at::IntArrayRef in, const Node& node) {
+  if (scales.size() != axes.size())
+    throw InputError(node.title() + ": " + std::to_string(scales.size()) + " scales for " +
+                     std::to_string(axes.size()) + " axes");
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    const auto a = static_cast<std::size_t>(axes[k]);
+    plan.scales[a] = scales[k];
+    plan.sizes[a] = static_cast<std::int64_t>(std::floor(static_cast<double>(in[a]) * scales[k]));
+  }
+}
+
+Plan plan_of(const Node& node, const Tensors& in) {
+  Plan plan;
+  const bool upsample = node.op == "Upsample";
+  const bool old = upsample || node.version < 11;
+  plan.mode = node.text("mode", "nearest");
+  plan.coordinates = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
+  plan.nearest = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
+  plan.cubic = node.real("cubic_coeff_a", -0.75);
+  plan.exclude_outside = node.integer("exclude_outside", 0) != 0;
+  if (plan.mode == "bilinear") plan.mode = "linear";
+  if (plan.coordinates == "tf_crop_and_resize" || node.integer("antialias", 0) != 0 ||
+      node.text("keep_aspect_ratio_policy", "stretch") != "stretch") {
+    throw InputError(node.title() +
+                     ": tf_crop_and_resize, antialias and keep_aspect_ratio_policy aren't supported");
+  }
+  const auto shape = in.at(0).sizes();
+  plan.scales.assign(shape.size(), 1.0);
+  plan.sizes.assign(shape.begin(), shape.end());
+  const auto axes = axes_of(node, in[0].dim());
+  const std::size_t scales_at = old ? 1 : 2;
+  const bool by_size = in.size() > 3 && in[3].defined() && in[3].numel() > 0;
+  if (by_size) {
+    const auto sizes = to_integers(in[3]);
+    if (sizes.size() != axes.size())
+      throw InputError(node.title() + ": " + std::to_string(sizes.size()) + " sizes for " +
+                       std::to_string(axes.size()) + " axes");
+    for (std::size_t k = 0; k < axes.size(); ++k) {
+      const auto a = static_cast<std::size_t>(axes[k]);
+      plan.sizes[a] = sizes[k];
+      plan.scales[a] = static_cast<double>(sizes[k]) / static_cast<double>(shape[a]);
+    }
+  } else if (node.has("scales")) {
+    set_scales(plan, node.reals("scales"), axes, shape, node);
+  } else if (in.size() > scales_at && in[scales_at].defined()) {
+    set_scales(plan, to_reals(in[scales_at]), axes, shape, node);
+  } else {
+    throw InputError(node.title() + ": neither scales nor sizes; export the model again");
+  }
+  return plan;
+}
+
+/// Where output index o lies on the input's axis.
+double coordinate(const Plan& plan, std::int64_t o, std::int64_t in, std::int64_t out, double scale) {
+  const auto x = static_cast<double>(o);
+  if (plan.coordinates == "asymmetric") return x / scale;
+  if (plan.coordinates == "align_corners")
+    return out == 1 ? 0 : x * static_cast<double>(in - 1) / static_cast<double>(out - 1);
+  if (plan.coordinates == "pytorch_half_pixel" && out == 1) return 0;
+  if (plan.coordinates == "tf_half_pixel_for_nn") return (x + 0.5) / scale;
+  const double half = (x + 0.5) / scale - 0.5;
+  if (plan.coordinates == "half_pixel_symmetric") {
+    const double adjustment = static_cast<double>(out) / (scale * static_cast<double>(in));
+    return static_cast<double>(in) / 2 * (1 - adjustment) + half;
+  }
+  return half;
+}
+
+std::int64_t nearest_index(const Plan& plan, double x, std::int64_t in) {
+  double at = std::floor(x);
+  if (plan.nearest == "ceil") at = std::ceil(x);
+  if (plan.nearest == "round_prefer_floor") at = std::ceil(x - 0.5);
+  if (plan.nearest == "round_prefer_ceil") at = std::floor(x + 0.5);
+  return std::clamp(static_cast<std::int64_t>(at), std::int64_t{0}, in - 1);
+}
+
+double cubic_weight(double distance, double a) {
+  const double d = std::abs(distance);
+  if (d <= 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
+  if (d < 2) return a * (((d - 5) * d + 8) * d - 4);
+  return 0;
+}
+
+/// Weights of each input index for each output index: [out, in].
+at::Tensor weights(const Plan& plan, std::int64_t in, std::int64_t out, double scale) {
+  at::Tensor result = at::zeros({out, in}, at::kDouble);
+  auto w = result.accessor<double, 2>();
+  for (std::int64_t o = 0; o < out; ++o) {
+    const double x = coordinate(plan, o, in, out, scale);
+    const auto low = static_cast<std::int64_t>(std::floor(x));
+    const std::int64_t reach = plan.mode == "cubic" ? 2 : 1;
+    double total = 0;
+    for (std::int64_t i = low - reach + 1; i <= low + reach; ++i) {
+      const double d = x - static_cast<double>(i);
+      double value = plan.mode == "cubic" ? cubic_weight(d, plan.cubic) : std::max(0.0, 1 - std::abs(d));
+      if (plan.exclude_outside && (i < 0 || i >= in)) value = 0;
+      total += value;
+      w[o][std::clamp(i, std::int64_t{0}, in - 1)] += value;
+    }
+    if (plan.exclude_outside && total != 0) {
+      for (std::int64_t i = 0; i < in; ++i) w[o][i] /= total;
+    }
+  }
+  return result;
+}
+
+at::Tensor resize_axis(const at::Tensor& x, const Plan& plan, std::int64_t axis) {
+  const auto in = x.size(axis);
+  const auto out = plan.sizes[static_cast<std::size_t>(axis)];
+  const double scale = plan.scales[static_cast<std::size_t>(axis)];
+  if (plan.mode == "nearest") {
+    std::vector<std::int64_t> from;
+    for (std::int64_t o = 0; o < out; ++o)
+      from.push_back(nearest_index(plan, coordinate(plan, o, in, out, scale), in));
+    return x.index_select(axis, integer_tensor(from).to(x.device()));
+  }
+  const at::Tensor w = weights(plan, in, out, scale).to(x.options());
+  return at::matmul(x.movedim(axis, -1), w.t()).movedim(-1, axis);
+}
+
+/// LibTorch's kernel, where it computes the same as the definition: the usual upsampling of images.
+at::Tensor by_kernel(const at::Tensor& x, const Plan& plan) {
+  if (x.dim() != 4 || plan.sizes[0] != x.size(0) || plan.sizes[1] != x.size(1) || plan.exclude_outside)
+    return {};
+  const std::vector<std::int64_t> size{plan.sizes[2], plan.sizes[3]};
+  if (plan.mode == "linear" && size[0] > 1 && size[1] > 1) {
+    if (plan.coordinates == "half_pixel" || plan.coordinates == "pytorch_half_pixel") {
+      return at::upsample_bilinear2d(x, size, false, plan.scales[2], plan.scales[3]);
+    }
+    if (plan.coordinates == "align_corners") return at::upsample_bilinear2d(x, size, true);
+  }
+  const bool whole =
+      plan.scales[2] == std::floor(plan.scales[2]) && plan.scales[3] == std::floor(plan.scales[3]);
+  // With whole factors all coordinate rules but align_corners pick the same neighbour.
+  const bool plain = plan.coordinates == "asymmetric" && plan.nearest == "floor";
+  if (plan.mode == "nearest" && whole && plain)
+    return at::upsample_nearest2d(x, size, plan.scales[2], plan.scales[3]);
+  return {};
+}
+
+class Resize final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const Plan plan = plan_of(node, in);
+    if (const at::Tensor fast = by_kernel(in[0], plan); fast.defined()) return {fast};
+    at::Tensor result = in[0];
+    for (std::int64_t a = 0; a < in[0].dim(); ++a) {
+      if (plan.sizes[static_cast<std::size_t>(a)] != in[0].size(a) ||
+          plan.scales[static_cast<std::size_t>(a)] != 1.0)
+        result = resize_axis(result, plan, a);
+    }
+    return {result};
+  }
+
+  void couple(const Node& node, Coupling& c) const override {
+    const int x = node.input(0);
+    const int y = node.output(0);
+    for (int a = 0; a < c.rank(x); ++a) {
+      const auto at = static_cast<std::size_t>(a);
+      const Labels here = c.labels(x, a);
+      const bool size_is_known = node.input(3) < 0 || !c.known(node.input(3)).defined() ||
+                                 c.graph().values[static_cast<std::size_t>(node.input(3))].is_constant();
+      if (a > 1 || c.shape(x)[at] != c.shape(y)[at] || !size_is_known) {
+        c.freeze(here, "resizes this axis");
+      } else {
+        c.set(y, a, here);
+      }
+    }
+  }
+
+  /// Constant sizes name the channels too.
+  void slice(const Node& node, Slicing& s) const override {
+    if (node.input(3) < 0 || !s.cut(node.input(0), 1)) return;
+    const at::Tensor known = s.coupling().known(node.input(3));
+    if (!known.defined() || known.numel() != s.rank(node.input(0))) return;
+    auto sizes = to_integers(known);
+    sizes[1] = s.size_after(node.input(0), 1);
+    s.replace_input(3, integer_tensor(sizes));
+  }
+};
+
+}  // namespace
+
+void make_resize(OperatorTable& table) {
+  table.add("Resize", std::make_shared<Resize>());
+  table.add("Upsample", std::make_shared<Resize>());
+}
+
+}  // namespace quboprune

@@ -1,0 +1,27 @@
+#include "solvers/elite_pool.h"
+
+#include <algorithm>
+
+namespace quboprune {
+
+int hamming_distance(const Mask& a, const Mask& b) {
+  int distance = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) distance += a[i] != b[i] ? 1 : 0;
+  return distance;
+}
+
+bool ElitePool::insert(const Mask& x, double energy) {
+  if (full() && energy >= members_.back().energy) return false;
+  for (const Solution& member : members_)
+    if (member.energy <= energy && hamming_distance(member.x, x) < distance_) return false;
+  std::erase_if(members_, [&](const Solution& member) {
+    return member.energy > energy && hamming_distance(member.x, x) < distance_;
+  });
+  const auto place = std::upper_bound(members_.begin(), members_.end(), energy,
+                                      [](double value, const Solution& s) { return value < s.energy; });
+  members_.insert(place, Solution{x, energy});
+  if (members_.size() > capacity_) members_.pop_back();
+  return true;
+}
+
+}  // namespace quboprune

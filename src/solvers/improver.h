@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "quboprune/mask.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// When to stop: a point in time, the caller's wish, or that somebody reached the target.
+class Deadline {
+ public:
+  Deadline(double seconds, const Control& control)
+      : begin_(std::chrono::steady_clock::now()), seconds_(seconds), control_(control) {}
+  double elapsed() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  double seconds() const { return seconds_; }
+  bool expired() const { return done_.load(std::memory_order_relaxed) || stopped() || elapsed() >= seconds_; }
+  bool stopped() const { return control_.stopped(); }
+  void finish() { done_.store(true, std::memory_order_relaxed); }
+  const Control& control() const { return control_; }
+
+ private:
+  std::chrono::steady_clock::time_point begin_;
+  double seconds_;
+  const Control& control_;
+  std::atomic<bool> done_{false};
+};
+
+/// One piece of work: improve `start`. What it yields depends on nothing but these values (and, if the
+/// deadline cuts it short, on when that was).
+struct Task {
+  Mask start;              ///< any mask: whoever improves it first makes it feasible
+  bool fresh = true;       ///< start is random; otherwise bred from good solutions, so tread softly
+  std::uint64_t seed = 1;  ///< of the task's own random numbers
+  std::int64_t moves = 0;  ///< at most so many flips
+  double target = 0;       ///< no need to go below this energy
+};
+
+struct Found {
+  Mask x;                  ///< feasible; empty if no feasible point was found
+  double energy = 0;       ///< in the improver's arithmetic (exact for integer problems)
+  std::int64_t moves = 0;  ///< flips done
+};
+
+/// A local search that turns a start into a good feasible solution. One object per thread: it may keep
+/// state between tasks, as long as results don't depend on it.
+class Improver {
+ public:
+  virtual ~Improver() = default;
+  virtual Found improve(const Task& task, const Deadline& deadline) = 0;
+};
+
+}  // namespace quboprune

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <vector>
+
+#include "quboprune/random.h"
+#include "quboprune/solver.h"
+#include "solvers/improver.h"
+#include "solvers/tabu_list.h"
+
+namespace quboprune {
+
+/// Costs as integers that never understate: an x that fits in these fits in the real ones. Whole costs up
+/// to 2^31 in sum are kept as they are; others are rounded up on a grid of 2^30 steps to the capacity.
+struct IntegerCosts {
+  IntegerCosts(const Constraint& constraint, std::size_t variables);
+  std::vector<std::int32_t> costs;
+  std::int64_t capacity = 0;
+  bool exact = true;
+};
+
+/// Tabu search under sum c_i x_i <= C (or = C with whole costs). Each move is the best admissible one among
+/// additions that fit, swaps that fit (their coupling counted), and removals; C is never exceeded. Swaps
+/// are looked at from all removals while those are few, else from the best and the most relieving ones.
+/// Source: the neighbourhoods of quadratic-knapsack tabu searches (Chen and Hao 2017); ours otherwise.
+class KnapsackTabu : public Improver {
+ public:
+  KnapsackTabu(const DenseMatrix& matrix, const Constraint& constraint);
+  Found improve(const Task& task, const Deadline& deadline) override;
+
+ private:
+  struct Move {
+    std::size_t out = DenseState::kNone, in = DenseState::kNone;
+    std::int64_t gain = DenseState::kNoGain;
+  };
+  bool make_feasible();
+  bool fill_exactly();
+  void best_swaps(Move& best);
+  std::size_t best_partner(std::size_t out, std::int64_t room, std::int64_t& gain) const;
+  Move best_move();
+  void apply(const Move& move);
+  void list_removals();
+
+  const Constraint& constraint_;
+  IntegerCosts costs_;
+  DenseState state_;
+  TabuList tabu_;
+  Rng rng_{1};
+  std::int64_t spent_ = 0, patience_ = 0;
+  bool equality_ = false;
+  std::vector<std::size_t> removals_;
+};
+
+}  // namespace quboprune

@@ -97,3 +97,16 @@ build_folder() {
       ;;
   esac
 }
+
+# install_python_package: into .venv, with the program; compiled a second time by pip, mostly out of ccache.
+install_python_package() {
+  settings="-Ccmake.define.QUBOPRUNE_STRICT=ON"
+  [ "${QUBOPRUNE_TORCH:-debian}" = debian ] ||
+    settings="$settings -Cbuild-dir=build/python-torch -Ccmake.define.QUBOPRUNE_TORCH=python
+      -Ccmake.define.QUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python"
+  launcher=""
+  command -v ccache >/dev/null && launcher=ccache
+  # shellcheck disable=SC2086
+  CMAKE_CXX_COMPILER_LAUNCHER=$launcher CMAKE_BUILD_PARALLEL_LEVEL=$(build_jobs) \
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps . $settings
+}

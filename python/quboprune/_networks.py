@@ -1,0 +1,116 @@
+"""Networks, by way of the `quboprune` program."""
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ._core import InputError
+
+
+def _program():
+    """QUBOPRUNE_COMMAND, else the program installed with this package, else the one on the path."""
+    beside = Path(sysconfig.get_path("scripts")) / "quboprune"
+    found = os.environ.get("QUBOPRUNE_COMMAND") or (str(beside) if beside.exists() else shutil.which("quboprune"))
+    if not found:
+        raise RuntimeError("the quboprune program isn't there: install this package with LibTorch, or set QUBOPRUNE_COMMAND")
+    return found
+
+
+def _arguments(options):
+    """noise="camera" becomes --noise camera; allow_empty=True becomes --allow-empty; None is left out."""
+    words = []
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            words += [flag, ",".join(os.fspath(v) if isinstance(v, os.PathLike) else str(v) for v in values)]
+    return words
+
+
+def run(*words):
+    """Runs the program with these words. Its progress goes to stderr as usual; returns what it prints.
+
+    Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed.
+    """
+    with subprocess.Popen([_program(), *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, encoding="utf-8", errors="replace") as process:
+        try:
+            out, err = process.communicate()
+        except KeyboardInterrupt:
+            # The program got the same Ctrl-C and writes its best result so far.
+            process.wait()
+            raise
+    if process.returncode == 0:
+        return out
+    line = (err.strip().splitlines() or ["no message"])[-1]
+    raise (InputError if process.returncode == 2 else RuntimeError)(line)
+
+
+def _save_arrays(data, folder):
+    """data as the program takes it: a path as it is; arrays (inputs, targets) or inputs as an .npz."""
+    if isinstance(data, (str, os.PathLike)):
+        return os.fspath(data)
+    inputs, targets = data if isinstance(data, tuple) else (data, None)
+    path = os.path.join(folder, "data.npz")
+    arrays = {"inputs": np.ascontiguousarray(inputs)}
+    if targets is not None:
+        arrays["targets"] = np.ascontiguousarray(targets)
+    np.savez(path, **arrays)
+    return path
+
+
+def _with_report(command, model, words, options, data=None, flag="--report"):
+    """Runs a command and returns its JSON; `report=` keeps a copy where the user wants one."""
+    with tempfile.TemporaryDirectory(prefix="quboprune-") as folder:
+        if data is not None:
+            words = [*words, "--data", _save_arrays(data, folder)]
+        wanted = options.pop(flag.strip("-"), None)
+        path = os.path.join(folder, "report.json") if wanted is None else os.fspath(wanted)
+        run(command, os.fspath(model), *words, *_arguments(options), flag, path)
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+
+
+def inspect(model, **options):
+    """What a network consists of: layers, channel groups, costs, what is frozen and why (a dict)."""
+    return _with_report("inspect", model, [], options, flag="--json")
+
+
+def prune(model, output, *, data, target, **options):
+    """Writes a smaller network to `output` and returns the report (a dict; keys in docs/report.md).
+
+    data: a path, an array of inputs, or a tuple of arrays (inputs, targets), samples along the first axis.
+    target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed. Other keywords are the
+    program's options: objective="hybrid", refine="none", evaluations=500, html="report.html", ...
+    """
+    return _with_report("prune", model, ["-o", os.fspath(output), "--target", target], options, data)
+
+
+def apply(model, output, *, plan, data=None, **options):
+    """Applies a plan file written by prune(..., plan="plan.json"), perhaps edited."""
+    words = ["-o", os.fspath(output), "--plan", os.fspath(plan)]
+    return _with_report("apply", model, words, options, data)
+
+
+def compare(model, *, data, target, methods, **options):
+    """Prunes by several methods at the same budget; returns the report with "methods"."""
+    names = methods if isinstance(methods, str) else ",".join(methods)
+    return _with_report("compare", model, ["--target", target, "--methods", names], options, data)
+
+
+def finetune(model, output, *, data, **options):
+    """Trains a network further, or from its first weights; writes it to `output` and returns the report."""
+    return _with_report("finetune", model, ["-o", os.fspath(output)], options, data)
+
+
+def evaluate(model, *, data, **options):
+    """The metric of a network on data; returns the report."""
+    return _with_report("eval", model, [], options, data)

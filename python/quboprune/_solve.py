@@ -1,0 +1,67 @@
+"""solve and search_masks with keyword options."""
+
+import numpy as np
+
+from . import _core
+
+
+def _constraint(count, capacity, costs):
+    if count is not None and capacity is not None:
+        raise _core.InputError("give count (exactly so many ones) or capacity (a sum of costs at most), not both")
+    if count is not None:
+        if costs is not None:
+            raise _core.InputError("costs belong to capacity, not to count")
+        if isinstance(count, bool) or int(count) != count:
+            raise _core.InputError("count: expected a whole number")
+        return "exactly", float(count), np.empty(0)
+    if capacity is not None:
+        return "at_most", float(capacity), np.empty(0) if costs is None else costs
+    return "none", 0.0, np.empty(0)
+
+
+def _set(options, values):
+    for name, value in values.items():
+        if not hasattr(options, name):
+            raise TypeError(f"unknown option {name!r}")
+        setattr(options, name, value)
+    return options
+
+
+def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, progress=None, **options):
+    """Minimises a Qubo, or x'Qx of a square matrix.
+
+    count: exactly so many ones. capacity: the sum of costs (n numbers, 1 each if not given) of the ones at
+    most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. progress: called with
+    (stage, done, total, best).
+
+    options: method ("auto" or one of solver_names()), seconds (10), max_moves, seed, threads, pool_size,
+    pool_distance, target_energy, bound, start.
+
+    Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, seconds, moves, method, reason.
+    Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
+    """
+    if not isinstance(qubo, _core.Qubo):
+        qubo = _core.Qubo.from_matrix(qubo)
+    kind, limit, cost_array = _constraint(count, capacity, costs)
+    fixed = np.empty(0, np.int8) if fixed is None else fixed
+    return _core.solve(qubo, kind, limit, cost_array, fixed, _set(_core.SolverOptions(), options), progress)
+
+
+def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,
+                 **options):
+    """Minimises any function of a mask of n variables.
+
+    objective: takes uint8 [masks, n], gives [masks] values; lower is better; never asked twice for a mask.
+    count, capacity, costs: as in solve(). seeds: masks to start from; the result is never worse.
+    method: one of search_names(); "protes" also sets the rest to the published defaults.
+
+    options: evaluations (1000), time_limit, seed, batch, top, rank, steps, learning_rate, start_weight,
+    fixed, prior, state.
+
+    Returns a SearchResult: x (uint8 [n]), value, evaluations, history, seconds, reason.
+    """
+    kind, limit, cost_array = _constraint(count, capacity, costs)
+    settings = _core.protes_options() if method == "protes" else _core.SearchOptions()
+    if method is not None:
+        options["method"] = method
+    return _core.search_masks(objective, n, kind, limit, cost_array, list(seeds), _set(settings, options), progress)

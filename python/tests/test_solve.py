@@ -1,0 +1,129 @@
+"""QUBO, solvers and search from Python, against brute force."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+quboprune = pytest.importorskip("quboprune", reason="the Python package is not installed (scripts/test does)")
+
+
+def random_matrix(n, seed):
+    return np.random.default_rng(seed).integers(-9, 10, (n, n)).astype(float)
+
+
+def brute_force(matrix, count=None):
+    n = len(matrix)
+    masks = (np.array(x) for x in itertools.product((0, 1), repeat=n) if count is None or sum(x) == count)
+    return min(float(x @ matrix @ x) for x in masks)
+
+
+def test_energy_is_that_of_the_matrix():
+    matrix = random_matrix(7, 1)
+    qubo = quboprune.Qubo.from_matrix(matrix)
+    for x in itertools.product((0, 1), repeat=7):
+        assert qubo.energy(np.array(x)) == pytest.approx(np.array(x) @ matrix @ np.array(x))
+
+
+def test_parts_add_up():
+    rng = np.random.default_rng(2)
+    n, linear, factor = 6, rng.normal(size=6), rng.normal(size=(2, 6)).astype(np.float32)
+    block = rng.normal(size=(3, 3))
+    block = block + block.T
+    qubo = quboprune.Qubo(n)
+    qubo.add_offset(1.5)
+    qubo.add_linear(linear)
+    qubo.add_pair(0, 5, 2.0)
+    qubo.add_dense_block([1, 2, 4], block)
+    qubo.add_low_rank(factor, scale=3.0)
+    x = np.array([1, 1, 0, 1, 1, 1])
+    pairs = 2.0 + block[0, 2]  # 0-5, and 1-4 of the block
+    expected = 1.5 + linear @ x + pairs + 1.5 * np.sum((factor.astype(float) @ x) ** 2)
+    assert qubo.energy(x) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [None, 0, 3, 10])
+def test_finds_what_brute_force_finds(count):
+    matrix = random_matrix(10, 3)
+    result = quboprune.solve(matrix, count=count, seconds=1, max_moves=20000)
+    assert result.energy == pytest.approx(brute_force(matrix, count))
+    assert result.x.dtype == np.uint8 and result.x.shape == (10,)
+    if count is not None:
+        assert result.x.sum() == count
+
+
+def test_capacity_is_never_exceeded():
+    costs = np.arange(1.0, 11.0)
+    result = quboprune.solve(-np.eye(10), capacity=12.5, costs=costs, seconds=1, max_moves=20000)
+    assert costs @ result.x <= 12.5
+    assert result.energy == -4  # 1 + 2 + 3 + 4 = 10; no five fit
+
+
+def test_search_uses_a_python_function():
+    weights = np.random.default_rng(4).normal(size=12)
+    asked = []
+
+    def objective(masks):
+        asked.extend(map(bytes, masks))
+        return masks @ weights
+
+    result = quboprune.search_masks(objective, 12, count=4, evaluations=400, seed=1)
+    assert result.x.sum() == 4
+    assert result.value == pytest.approx(np.sort(weights)[:4].sum())
+    assert len(asked) == len(set(asked)), "a mask was asked for twice"
+
+
+def test_errors_of_the_function_come_back():
+    def objective(masks):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        quboprune.search_masks(objective, 8, count=4)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: quboprune.solve(np.ones((2, 3))),
+    lambda: quboprune.solve(np.eye(3), count=4),
+    lambda: quboprune.solve(np.eye(3), count=1, capacity=2),
+    lambda: quboprune.solve(np.eye(3), count=1.5),
+    lambda: quboprune.solve(np.eye(3), method="none such"),
+    lambda: quboprune.Qubo(3).energy([1, 0]),
+    lambda: quboprune.Qubo(3).energy([1, 0, 2]),
+    lambda: quboprune.Qubo(3).add_pair(0, 7, 1.0),
+    lambda: quboprune.Qubo(-1),
+])
+def test_wrong_input_is_a_value_error(call):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, quboprune.InputError)
+
+
+def test_other_threads_go_on_meanwhile():
+    ticks = []
+    running = True
+
+    def tick():
+        while running:
+            ticks.append(1)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    quboprune.solve(random_matrix(300, 5), count=100, seconds=0.5)
+    running = False
+    thread.join()
+    assert len(ticks) > 5  # of about 50; 1 or 2 if the interpreter lock were held
+
+
+def test_ctrl_c_stops_a_long_search():
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        quboprune.solve(random_matrix(300, 6), count=100, seconds=60)
+    assert time.monotonic() - start < 30

@@ -1,0 +1,166 @@
+"""Pruned files: smaller as asked, what they should be, and the same in ONNX Runtime."""
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import networks
+
+QUICK = ["--refine", "none", "--recover", "none", "--seed", "1"]
+
+
+def run_onnx(model, x):
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+def psnr(a, b):
+    """Mean over the images of 10 log10(1 / mse)."""
+    mse = ((a.astype(np.float64) - b) ** 2).reshape(len(a), -1).mean(1)
+    return float((10 * np.log10(1 / mse)).mean())
+
+
+def prune(program, *more, model="net.onnx", target="filters=0.25", data="data.npz"):
+    report = program.report("prune", model, "-o", "out.onnx", "--data", data, "--target", target, *more)
+    out = onnx.load(program.folder / "out.onnx")
+    onnx.checker.check_model(out, full_check=True)
+    return out, report
+
+
+@pytest.mark.parametrize("objective", ["hybrid", "gate-fisher", "gauss-newton", "l1-qubo", "taylor", "fisher", "l1",
+                                       "l2", "random"])
+def test_filters_are_met_exactly(quboprune, denoiser, pairs, objective):
+    out, report = prune(quboprune, "--objective", objective, *QUICK)
+    weights = networks.weights_of(out)
+    assert report["result"]["groups_total"] == 16
+    assert report["result"]["groups_kept"] == 12
+    assert weights["first.weight"].shape[0] == weights["tied.weight"].shape[0], "the Add ties these two"
+    assert weights["first.weight"].shape[0] + weights["middle.weight"].shape[0] == 12
+    x = networks.smooth_images(2, 48)[1]
+    assert run_onnx(out, x).shape == x.shape
+
+
+@pytest.mark.parametrize("kind", ["params", "macs"])
+@pytest.mark.parametrize("part", [0.2, 0.5])
+def test_costs_never_exceed_what_may_stay(quboprune, denoiser, pairs, kind, part):
+    out, report = prune(quboprune, *QUICK, target=f"{kind}={part}")
+    key = {"params": "parameters", "macs": "macs"}[kind]
+    assert report["result"][key] <= (1 - part) * report["model"][key]
+    # A channel of this network is at most a tenth of it: no more than two are left out needlessly.
+    assert report["result"][key] >= (1 - part - 0.2) * report["model"][key]
+
+
+def test_report_counts_what_is_in_the_file(quboprune, denoiser, pairs):
+    out, report = prune(quboprune, *QUICK)
+    for model, part in [(onnx.load(denoiser), report["model"]), (out, report["result"])]:
+        weights = networks.weights_of(model)
+        statistics = sum(w.size for name, w in weights.items() if name.endswith((".mean", ".var")))
+        total = sum(w.size for w in weights.values())
+        # Whether batch norm's running statistics are parameters is a matter of definition.
+        assert part["parameters"] in (total, total - statistics)
+
+
+def test_sliced_is_the_masked_original(quboprune, pairs):
+    original = networks.chain()
+    networks.save(original, quboprune.folder / "net.onnx")
+    out, report = prune(quboprune, *QUICK, target="filters=0.4")
+    [layer] = [layer for layer in report["layers"] if layer["kept"] != layer["channels"]]
+    assert layer["kept"] == len(layer["kept_indices"]) == 6
+    gone = [c for c in range(10) if c not in layer["kept_indices"]]
+    for w in original.graph.initializer:
+        if w.name in ("norm.scale", "norm.bias"):  # relu(0) = 0: the channel is silent
+            array = onnx.numpy_helper.to_array(w).copy()
+            array[gone] = 0
+            w.CopyFrom(onnx.numpy_helper.from_array(array, w.name))
+    for size in (16, 33):
+        x = networks.smooth_images(2, size)[1]
+        # Sums of 6*9 float32 products in another order: relative error about 54 * 6e-8.
+        np.testing.assert_allclose(run_onnx(out, x), run_onnx(original, x), rtol=0, atol=2e-5)
+
+
+def test_what_pruning_does_not_touch_stays(quboprune, denoiser, pairs):
+    before = onnx.load(denoiser)
+    out, _ = prune(quboprune, *QUICK)
+    assert out.opset_import == before.opset_import
+    assert out.ir_version == before.ir_version
+    assert out.producer_name == before.producer_name
+    assert out.graph.input == before.graph.input
+    assert out.graph.output == before.graph.output
+    assert out.graph.doc_string == before.graph.doc_string
+    assert [n.name for n in out.graph.node] == [n.name for n in before.graph.node]
+    properties = {p.key: p.value for p in out.metadata_props}
+    assert properties["origin"] == "tests" and properties["note"] == "ünïcode"
+
+
+@pytest.mark.parametrize("make, data_size", [(networks.denoiser, 32), (networks.chain, 32), (networks.classifier, 16)])
+def test_runtime_agrees_with_onnx_runtime(quboprune, make, data_size):
+    """eval's PSNR of a network's outputs against the noise-free ones, computed in both runtimes."""
+    model = make()
+    networks.save(model, quboprune.folder / "net.onnx")
+    inputs = networks.smooth_images(6, data_size)[1]
+    outputs = run_onnx(model, inputs)
+    targets = outputs + np.random.default_rng(7).normal(0, 0.05, outputs.shape).astype(np.float32)
+    np.savez(quboprune.folder / "data.npz", inputs=inputs, targets=targets)
+    report = quboprune.report("eval", "net.onnx", "--data", "data.npz", "--metric", "psnr", "--split", "all")
+    # Both are float32; a relative error of 1e-5 in an output is 1e-4 of the noise, 0.001 dB.
+    assert report["result"]["metric"]["heldout"]["dense"] == pytest.approx(psnr(outputs, targets), abs=2e-3)
+
+
+def test_held_out_figures_are_those_of_the_file(quboprune, denoiser, pairs):
+    out, report = prune(quboprune, *QUICK, "--split", "all", "--metric", "psnr")
+    arrays = np.load(pairs)
+    got = report["result"]["metric"]["heldout"]
+    assert got["pruned"] == pytest.approx(psnr(run_onnx(out, arrays["inputs"]), arrays["targets"]), abs=2e-3)
+    before = onnx.load(denoiser)
+    assert got["dense"] == pytest.approx(psnr(run_onnx(before, arrays["inputs"]), arrays["targets"]), abs=2e-3)
+
+
+def test_refinement_is_never_worse_on_its_own_data(quboprune, denoiser, pairs):
+    _, report = prune(quboprune, "--refine", "tt", "--evaluations", "60", "--recover", "none", "--metric", "psnr")
+    refinement = report["refinement"]
+    assert 0 < refinement["evaluations"] <= 60
+    assert refinement["best"] >= refinement["start"] or refinement["best"] == pytest.approx(refinement["start"])
+
+
+def test_same_seed_same_file(quboprune, denoiser, pairs):
+    first = prune(quboprune, "--refine", "tt", "--evaluations", "40", "--seed", "3")[0].SerializeToString()
+    second = prune(quboprune, "--refine", "tt", "--evaluations", "40", "--seed", "3")[0].SerializeToString()
+    assert first == second
+
+
+def test_a_plan_makes_the_same_network(quboprune, denoiser, pairs):
+    out, _ = prune(quboprune, *QUICK, "--plan", "plan.json")
+    json.loads((quboprune.folder / "plan.json").read_text(encoding="utf-8"))
+    quboprune.succeeds("apply", "net.onnx", "-o", "again.onnx", "--plan", "plan.json")
+    again = onnx.load(quboprune.folder / "again.onnx")
+    x = networks.smooth_images(2, 24)[1]
+    np.testing.assert_array_equal(run_onnx(out, x), run_onnx(again, x))
+
+
+def test_without_targets_the_original_is_the_judge(quboprune, denoiser):
+    np.savez(quboprune.folder / "data.npz", inputs=networks.smooth_images(8, 32)[1])
+    _, report = prune(quboprune, "--objective", "gauss-newton", *QUICK)
+    assert report["result"]["metric"]["name"] == "output"
+    assert report["result"]["metric"]["heldout"]["dense"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_flattened_classifier_keeps_its_coupling(quboprune):
+    networks.save(networks.classifier(), quboprune.folder / "net.onnx")
+    np.savez(quboprune.folder / "data.npz", inputs=networks.smooth_images(8, 16)[1])
+    out, report = prune(quboprune, "--objective", "l1", *QUICK, target="filters=0.5")
+    weights = networks.weights_of(out)
+    assert weights["first.weight"].shape[0] == weights["depthwise.weight"].shape[0] == 4
+    assert weights["fc.weight"].shape == (4, 4 * 64)
+    run_onnx(out, networks.smooth_images(2, 16)[1])
+
+
+def test_refit_does_no_harm(quboprune, denoiser, pairs):
+    _, report = prune(quboprune, "--refine", "none", "--recover", "refit", "--metric", "psnr", "--split", "all")
+    metric = report["result"]["metric"]["heldout"]
+    assert metric["recovered"] >= metric["pruned"] - 1e-6

@@ -50,30 +50,31 @@ function(quboprune_test name)
     ENVIRONMENT "QUBOPRUNE_SOURCE_DIR=${PROJECT_SOURCE_DIR};QUBOPRUNE_BINARY_DIR=${PROJECT_BINARY_DIR}")
 endfunction()
 
-# Writes the table of operators from the file names in src/ops/: <family>.cpp defines
-# `void make_<family>(OperatorTable&)`. Adding an operator is adding its file.
-function(quboprune_operator_table)
-  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/ops/*.cpp")
+# quboprune_table(TARGET FOLDER PREFIX HEADER PARAMETERS ARGUMENTS FUNCTION): writes FUNCTION, which calls
+# PREFIX_<name>() for each file FOLDER/<name>.cpp, so that adding an operator or a subcommand is adding its
+# file. What the folder needs besides lies in FOLDER/base.
+function(quboprune_table target folder prefix header parameters arguments function)
+  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
   list(FILTER files EXCLUDE REGEX "_test\\.cpp$")
   set(declarations "")
   set(calls "")
   foreach(file IN LISTS files)
-    get_filename_component(family "${file}" NAME_WE)
-    string(APPEND declarations "void make_${family}(OperatorTable& table);\n")
-    string(APPEND calls "  make_${family}(table);\n")
+    get_filename_component(name "${file}" NAME_WE)
+    string(APPEND declarations "void ${prefix}_${name}(${parameters});\n")
+    string(APPEND calls "  ${prefix}_${name}(${arguments});\n")
   endforeach()
-  set(generated "${PROJECT_BINARY_DIR}/generated/operator_table.cpp")
+  set(generated "${PROJECT_BINARY_DIR}/generated/${function}.cpp")
   file(CONFIGURE OUTPUT "${generated}" @ONLY CONTENT
-"// Written by CMake from the file names in src/ops/.
-#include \"ops/base/operator.h\"
+"// Written by CMake from the file names in src/@folder@/.
+#include \"@header@\"
 namespace quboprune {
 @declarations@
-void make_all_operators(OperatorTable& table) {
+void @function@(@parameters@) {
 @calls@}
 }  // namespace quboprune
 ")
-  file(GLOB base CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/ops/base/*.cpp")
-  target_sources(quboprune_ops PRIVATE "${generated}" ${base})
+  file(GLOB base CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/base/*.cpp")
+  target_sources(${target} PRIVATE "${generated}" ${base})
 endfunction()
 
 # quboprune_command(FOLDER USES targets...): the program `quboprune`, put at the top of the build folder.
@@ -90,6 +91,7 @@ function(quboprune_command name)
   target_include_directories(quboprune PRIVATE "${PROJECT_SOURCE_DIR}/src")
   target_link_libraries(quboprune PRIVATE ${ARG_USES})
   target_compile_definitions(quboprune PRIVATE QUBOPRUNE_VERSION="${PROJECT_VERSION}")
+  quboprune_table(quboprune ${name} add "cli/commands.h" "CLI::App& app, Context& context" "app, context" add_all_commands)
   set_target_properties(quboprune PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
   quboprune_warnings(quboprune)
   install(TARGETS quboprune)

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "quboprune/cost_model.h"
+#include "quboprune/graph.h"
+#include "quboprune/mask.h"
+
+namespace quboprune {
+
+struct Analysis;  // what the walk over the graph found; src/coupling/analysis.h
+
+/// A node with weights: a convolution or a matrix product.
+struct Layer {
+  std::string name;         ///< the node's
+  int node = -1;            ///< number in Graph::nodes
+  std::vector<int> groups;  ///< for each output channel its group, -1 for one that must stay
+  double macs = 0;          ///< on the analysed input size
+};
+
+/// A place that a group's channels reach the rest of the network through: input `input` of node `node`, along
+/// `axis`. Multiplying it by the mask is what removing channels means.
+struct GatePoint {
+  int node = -1;
+  int input = 0;
+  int axis = 0;
+  std::vector<int> groups;  ///< by index on the axis; -1: must stay
+};
+
+/// What can't be removed, why, and what it costs.
+struct Frozen {
+  std::string reason;
+  int channels = 0;  ///< of layers' outputs
+  double macs = 0;   ///< spent on them
+};
+
+/// Every prunable set of coupled channels of a network: kept or removed together.
+class ChannelGroups {
+ public:
+  int size() const { return static_cast<int>(names_.size()); }
+  /// "<layer>:<channel>", the layer being the first that produces the group.
+  const std::string& name(int group) const { return names_[static_cast<std::size_t>(group)]; }
+  /// All "<layer>:<channel>" that go with it.
+  const std::vector<std::string>& members(int group) const {
+    return members_[static_cast<std::size_t>(group)];
+  }
+  /// Number in layers() of the first layer that produces the group; -1 where none does (padding).
+  int layer_of(int group) const { return layer_of_[static_cast<std::size_t>(group)]; }
+  const std::vector<Layer>& layers() const { return layers_; }
+  const std::vector<GatePoint>& gates() const { return gates_; }
+  const std::vector<Frozen>& frozen() const { return frozen_; }
+  const CostModel& cost() const { return cost_; }
+  /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves
+  /// open are chosen by us.
+  const std::string& analysed_size() const { return analysed_size_; }
+  /// For an axis of a value, each index's group; empty where all must stay.
+  std::vector<int> on_axis(int value, int axis) const;
+  const Analysis& analysis() const { return *analysis_; }
+
+ private:
+  friend ChannelGroups analyse(const Graph& graph);
+  std::vector<std::string> names_;
+  std::vector<std::vector<std::string>> members_;
+  std::vector<int> layer_of_;
+  std::vector<Layer> layers_;
+  std::vector<GatePoint> gates_;
+  std::vector<Frozen> frozen_;
+  CostModel cost_;
+  std::string analysed_size_;
+  std::shared_ptr<const Analysis> analysis_;
+};
+
+/// Finds the groups by running the network on two small inputs and asking each operator how it couples its
+/// channels. Unknown operators freeze what reaches them. Throws InputError if the network can't be run at any
+/// size that we try (32 to 512 along open dimensions), with the last reason.
+ChannelGroups analyse(const Graph& graph);
+
+/// Sizes of the network's inputs as analysed, for data of one's own: -1 where the file leaves them open.
+std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph);
+
+}  // namespace quboprune

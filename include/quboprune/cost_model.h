@@ -1,0 +1,63 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "quboprune/mask.h"
+
+namespace quboprune {
+
+/// What a target counts.
+enum class Cost { filters, params, macs };
+
+/// From "filters", "params" or "macs". Throws InputError otherwise.
+Cost cost_from_name(const std::string& name);
+std::string name_of(Cost cost);
+
+/// Parameters and multiply-accumulates of the rebuilt network as functions of the mask: sums of products of
+/// axes' sizes, each size a sum over kept groups. A convolution's is k² · (kept in) · (kept out), so both are
+/// quadratic in the mask. Exact: it equals a count on the rebuilt network.
+class CostModel {
+ public:
+  /// Size of one axis: `fixed` indices that stay, and for each group how many indices of the axis it holds.
+  struct Factor {
+    int fixed = 0;
+    std::vector<std::pair<int, int>> groups;  ///< group, count; ascending groups
+    bool operator<(const Factor& other) const {
+      return std::tie(fixed, groups) < std::tie(other.fixed, other.groups);
+    }
+  };
+  struct Term {
+    double coefficient = 0;
+    std::vector<int> factors;
+  };
+
+  explicit CostModel(int groups = 0) : groups_(groups) {}
+  int add_factor(Factor factor);  ///< equal factors get the same number
+  void add(Cost cost, Term term);
+
+  int groups() const { return groups_; }
+  const std::vector<Factor>& factors() const { return factors_; }
+  const std::vector<Term>& terms(Cost cost) const { return cost == Cost::params ? parameters_ : macs_; }
+
+  /// Filters: the number of kept groups.
+  double value(Cost cost, const Mask& mask) const;
+  /// What removing each kept group alone, or adding back each removed one, changes: value(with) -
+  /// value(without).
+  std::vector<double> marginals(Cost cost, const Mask& mask) const;
+  /// Groups that together are all of some axis: at least one of each set must stay.
+  std::vector<std::vector<int>> covers() const;
+
+ private:
+  std::vector<double> sizes(const Mask& mask) const;
+
+  int groups_;
+  std::vector<Factor> factors_;
+  std::map<Factor, int> numbers_;
+  std::vector<Term> parameters_, macs_;
+};
+
+}  // namespace quboprune

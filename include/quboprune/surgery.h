@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/executor.h"
+
+namespace quboprune {
+
+/// The smaller graph: constants cut, attributes and shape inputs adapted, declared shapes with them. Shares
+/// what it doesn't cut. Throws InputError if the mask would empty an axis.
+Graph slice(const ChannelGroups& groups, const Mask& mask);
+
+/// Multiplies by the mask what each gate point reads: the network with its channels removed but not cut.
+InputHook mask_hook(const ChannelGroups& groups, const Mask& mask);
+
+/// What came out of comparing two networks that should compute the same.
+struct Equivalence {
+  double max_abs_difference = 0;    ///< over all outputs, shapes and elements
+  double tolerance = 0;             ///< what arithmetic in another order may differ by
+  std::vector<std::string> shapes;  ///< of the inputs tried
+  std::string where;                ///< the first node whose values differ by more; empty if none does
+  bool holds() const { return max_abs_difference <= tolerance; }
+};
+
+/// Runs the dense network with masked gates and the sliced one on random inputs of several sizes and batches.
+///
+/// Tolerance: float32 sums of n terms in another order differ by at most about 2^-24 · sqrt(n) · |terms|
+/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output.
+Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced);
+
+}  // namespace quboprune

@@ -1,0 +1,100 @@
+#include "cli/base/console.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <mutex>
+#include <string>
+
+namespace quboprune {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::atomic<bool> stop{false};  // a signal handler can reach nothing else
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void on_signal(int signal) {
+  stop = true;
+  std::signal(signal, SIG_DFL);
+}
+
+/// What is on the screen.
+struct Bar {
+  std::mutex mutex;
+  std::string stage;
+  Clock::time_point began, drawn;
+  bool on_screen = false;
+};
+
+Bar& bar() {
+  static Bar instance;
+  return instance;
+}
+
+std::string line(const Bar& b, double done, double total, double best, double seconds) {
+  std::string text = b.stage;
+  if (total > 0) {
+    const double share = std::clamp(done / total, 0.0, 1.0);
+    const auto filled = static_cast<std::size_t>(share * 24);
+    text += fmt::format(" [{}{}] {:3.0f} %", std::string(filled, '#'), std::string(24 - filled, '.'),
+                        100 * share);
+    if (share > 0.02) text += fmt::format(", {:.0f} s left", seconds * (1 - share) / share);
+  } else {
+    text += fmt::format(" {:.0f}", done);
+  }
+  if (!std::isnan(best)) text += fmt::format(", best {:.4g}", best);
+  return text;
+}
+
+double seconds_since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+}  // namespace
+
+ProgressCallback console_progress() {
+  return [terminal = isatty(STDERR_FILENO) != 0](std::string_view stage, double done, double total,
+                                                 double best) {
+    Bar& b = bar();
+    const std::lock_guard lock(b.mutex);
+    if (b.stage != stage) {
+      if (b.on_screen && terminal) fmt::print(stderr, "\n");
+      b.stage = stage;
+      b.began = b.drawn = Clock::now();
+      b.on_screen = false;
+      return;
+    }
+    if (seconds_since(b.began) < 2 || seconds_since(b.drawn) < (terminal ? 0.2 : 10)) return;
+    b.drawn = Clock::now();
+    b.on_screen = true;
+    const std::string text = line(b, done, total, best, seconds_since(b.began));
+    if (terminal) {
+      fmt::print(stderr, "\r\033[K{}", text);
+    } else {
+      fmt::print(stderr, "{}\n", text);
+    }
+    std::fflush(stderr);
+  };
+}
+
+void finish_progress() {
+  Bar& b = bar();
+  const std::lock_guard lock(b.mutex);
+  if (b.on_screen && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\n");
+  b.on_screen = false;
+  b.stage.clear();
+}
+
+const std::atomic<bool>& interrupted() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  return stop;
+}
+
+}  // namespace quboprune

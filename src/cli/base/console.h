@@ -1,0 +1,19 @@
+#pragma once
+
+#include <atomic>
+
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// A progress bar on stderr for what takes longer than two seconds: redrawn in place on a terminal, a plain
+/// line every ten seconds elsewhere.
+ProgressCallback console_progress();
+
+/// Ends the bar's line, if one is drawn.
+void finish_progress();
+
+/// True after the first Ctrl-C (or SIGTERM). The second one ends the process at once.
+const std::atomic<bool>& interrupted();
+
+}  // namespace quboprune

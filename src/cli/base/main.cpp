@@ -1,0 +1,70 @@
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <new>
+#include <string>
+
+#include "cli/base/console.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/executor.h"
+
+namespace quboprune {
+
+void add_common_options(CLI::App& command, Context& context) {
+  command.add_option("--seed", context.seed, "Of everything random")->capture_default_str();
+  command.add_option("--threads", context.threads, "0: all cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", context.device, "cpu, or cuda where LibTorch has it")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+}
+
+namespace {
+
+/// One line, whatever the message holds.
+int failed(int code, std::string text) {
+  finish_progress();
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  fmt::print(stderr, "quboprune: {}\n", text);
+  return code;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Makes trained convolutional networks smaller by combinatorial optimisation", "quboprune"};
+  app.set_version_flag("--version", std::string("quboprune ") + QUBOPRUNE_VERSION);
+  app.require_subcommand(1);
+  Context context;
+  context.control = {console_progress(), &interrupted()};
+  add_all_commands(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    return failed(2, std::string(e.what()) + "; see quboprune --help");
+  }
+  set_threads(context.threads);
+  if (context.device == "cuda")
+    throw InputError("--device cuda: this LibTorch has no CUDA; use --device cpu");
+  context.action();
+  finish_progress();
+  return 0;
+}
+
+}  // namespace
+}  // namespace quboprune
+
+int main(int argc, char** argv) {
+  try {
+    return quboprune::run(argc, argv);
+  } catch (const quboprune::InputError& e) {
+    return quboprune::failed(2, e.what());
+  } catch (const std::bad_alloc&) {
+    return quboprune::failed(1, "out of memory; use smaller crops (--crop) or fewer of them (--calibration)");
+  } catch (const std::exception& e) {
+    return quboprune::failed(1, e.what());
+  }
+}

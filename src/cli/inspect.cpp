@@ -1,0 +1,95 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "quboprune/channel_groups.h"
+#include "quboprune/file.h"
+#include "quboprune/model.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::string model, json_path;
+};
+
+json describe(const Model& model, const ChannelGroups& groups) {
+  const Mask all(static_cast<std::size_t>(groups.size()), 1);
+  json result;
+  result["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
+  result["command"] = "inspect";
+  result["model"] = {{"path", model.path().string()},
+                     {"sha256", model.sha256()},
+                     {"parameters", groups.cost().value(Cost::params, all)},
+                     {"macs", groups.cost().value(Cost::macs, all)},
+                     {"filters", groups.size()},
+                     {"analysed_size", groups.analysed_size()}};
+  json layers = json::array();
+  for (const auto& layer : groups.layers()) {
+    std::vector<int> prunable;
+    for (int g : layer.groups) {
+      if (g >= 0) prunable.push_back(g);
+    }
+    layers.push_back({{"name", layer.name},
+                      {"channels", layer.groups.size()},
+                      {"prunable", prunable.size()},
+                      {"groups", layer.groups},
+                      {"macs", layer.macs}});
+  }
+  result["layers"] = layers;
+  json list = json::array();
+  for (int g = 0; g < groups.size(); ++g)
+    list.push_back({{"group", groups.name(g)}, {"members", groups.members(g)}});
+  result["groups"] = list;
+  json frozen = json::array();
+  for (const auto& f : groups.frozen())
+    frozen.push_back({{"reason", f.reason}, {"channels", f.channels}, {"macs", f.macs}});
+  result["frozen"] = frozen;
+  return result;
+}
+
+void print(const json& d) {
+  const double macs = d["model"]["macs"].get<double>();
+  fmt::print("{}\n", d["model"]["path"].get<std::string>());
+  fmt::print("  {:.0f} parameters, {:.4g} MACs on {}, {} prunable channel groups\n\n",
+             d["model"]["parameters"].get<double>(), macs, d["model"]["analysed_size"].get<std::string>(),
+             d["model"]["filters"].get<int>());
+  fmt::print("  {:<44} {:>9} {:>9} {:>8}\n", "layer", "channels", "prunable", "MACs");
+  for (const auto& layer : d["layers"]) {
+    fmt::print("  {:<44} {:>9} {:>9} {:>6.1f} %\n", layer["name"].get<std::string>(),
+               layer["channels"].get<int>(), layer["prunable"].get<int>(),
+               macs > 0 ? 100 * layer["macs"].get<double>() / macs : 0.0);
+  }
+  if (d["frozen"].empty()) return;
+  fmt::print("\n  kept whatever the target:\n");
+  for (const auto& f : d["frozen"]) {
+    fmt::print("    {}: freezes {} channels, {:.1f} % of the MACs\n", f["reason"].get<std::string>(),
+               f["channels"].get<int>(), macs > 0 ? 100 * f["macs"].get<double>() / macs : 0.0);
+  }
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Context& context) {
+  auto* command =
+      app.add_subcommand("inspect", "Shows what can be pruned in a network, and what can't and why");
+  auto options = std::make_shared<Options>();
+  command->add_option("model", options->model, "The ONNX file")->required();
+  command->add_option("--json", options->json_path, "Write the same as JSON");
+  add_common_options(*command, context);
+  command->callback([options, &context] {
+    context.action = [options] {
+      if (!options->json_path.empty()) check_writable(options->json_path);
+      const Model model = Model::load(options->model);
+      const json description = describe(model, analyse(model.graph()));
+      if (!options->json_path.empty()) write_file_atomically(options->json_path, description.dump(1) + "\n");
+      print(description);
+    };
+  });
+}
+
+}  // namespace quboprune

@@ -1,0 +1,241 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "coupling/analysis.h"
+#include "ops/base/operator.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Lets each operator label its outputs. What it doesn't know, or couldn't run, keeps its channels.
+void couple_all(Analysis& a) {
+  Coupling& c = *a.coupling;
+  for (std::size_t n = 0; n < a.graph.nodes.size(); ++n) {
+    const Node& node = a.graph.nodes[n];
+    c.begin(static_cast<int>(n));
+    const Operator* op = operators().find(node);
+    if (!op) {
+      c.freeze_inputs(node, "an operator that isn't known");
+      continue;
+    }
+    bool all = true;
+    for (const auto* list : {&node.inputs, &node.outputs}) {
+      for (int v : *list) all = all && (v < 0 || c.seen(v) || (list == &node.outputs && v != node.output(0)));
+    }
+    if (!all) {
+      c.freeze_inputs(node, "comes after an operator that isn't known");
+      continue;
+    }
+    op->couple(node, c);
+    if (!node.captured.empty()) c.freeze_inputs(node, "holds a subgraph");
+  }
+  c.begin(-1);
+  for (int v : a.graph.outputs)
+    c.freeze_value(v, "the network's output '" + a.graph.values[at(v)].name + "'");
+  for (std::size_t n = 0; n < a.graph.nodes.size(); ++n) {
+    const Node& node = a.graph.nodes[n];
+    const Operator* op = operators().find(node);
+    c.begin(static_cast<int>(n));
+    if (op && c.seen(node.output(0)) &&
+        std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) { return v < 0 || c.seen(v); }))
+      op->cost(node, c);
+  }
+}
+
+/// The output axis that a layer's channels lie on: 1 for convolutions, the last for matrix products.
+int channel_axis(const Node& node, int rank) {
+  return node.op == "Gemm" || node.op == "MatMul" ? rank - 1 : std::min(1, rank - 1);
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (auto d : shape) text += (text.empty() ? "" : "x") + std::to_string(d);
+  return text;
+}
+
+/// Classes that may go, numbered by their first label: in the order of the network.
+void number_groups(Analysis& a, const std::set<int>& useful) {
+  const Coupling& c = *a.coupling;
+  a.group_of_root.assign(at(c.label_count()), -1);
+  int next = 0;
+  for (int label = 0; label < c.label_count(); ++label) {
+    if (c.find(label) == label && c.reason(label).empty() && useful.contains(label))
+      a.group_of_root[at(label)] = next++;
+  }
+}
+
+std::vector<int> groups_of(const Analysis& a, const Labels& labels) {
+  std::vector<int> result;
+  result.reserve(labels.size());
+  for (int label : labels) result.push_back(a.group_of_root[at(a.coupling->find(label))]);
+  return result;
+}
+
+CostModel::Factor factor_of(const Analysis& a, const Labels& labels) {
+  CostModel::Factor factor;
+  std::map<int, int> counts;
+  for (int group : groups_of(a, labels)) {
+    if (group < 0) {
+      ++factor.fixed;
+    } else {
+      ++counts[group];
+    }
+  }
+  factor.groups.assign(counts.begin(), counts.end());
+  return factor;
+}
+
+CostModel::Term term_of(const Analysis& a, double coefficient, const std::vector<Labels>& axes,
+                        CostModel& cost) {
+  CostModel::Term term{coefficient, {}};
+  for (const auto& labels : axes) {
+    if (!labels.empty()) term.factors.push_back(cost.add_factor(factor_of(a, labels)));
+  }
+  return term;
+}
+
+CostModel cost_of(const Analysis& a, int groups) {
+  CostModel cost(groups);
+  for (const auto& term : a.coupling->macs())
+    cost.add(Cost::macs, term_of(a, term.coefficient, term.axes, cost));
+  for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
+    const at::Tensor& constant = a.graph.values[v].constant;
+    if (!constant.defined() || !at::isFloatingType(constant.scalar_type()) || !a.probe.seen[v]) continue;
+    double plain = 1;
+    std::vector<Labels> axes;
+    for (std::size_t k = 0; k < a.probe.shapes[v].size(); ++k) {
+      const Labels& labels = a.coupling->axes(static_cast<int>(v))[k];
+      if (labels.empty()) {
+        plain *= static_cast<double>(a.probe.shapes[v][k]);
+      } else {
+        axes.push_back(labels);
+      }
+    }
+    cost.add(Cost::params, term_of(a, plain, axes, cost));
+  }
+  // Every axis of every value keeps at least one index, whether it costs anything or not.
+  for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
+    for (const Labels& labels : a.coupling->axes(static_cast<int>(v))) {
+      if (!labels.empty()) cost.add_factor(factor_of(a, labels));
+    }
+  }
+  return cost;
+}
+
+/// Classes that reach the rest of the network through some sum over channels. Others (of values that nothing
+/// reads) have no effect to measure and stay.
+std::set<int> gated_roots(const Analysis& a) {
+  std::set<int> roots;
+  for (const auto& c : a.coupling->contractions()) {
+    const int value = a.graph.nodes[at(c.node)].input(at(c.input));
+    for (int label : a.coupling->peek(value, c.axis)) roots.insert(a.coupling->find(label));
+  }
+  return roots;
+}
+
+std::vector<Layer> layers_of(const Analysis& a) {
+  std::map<int, double> macs;
+  for (const auto& term : a.coupling->macs()) {
+    double product = term.coefficient;
+    for (const auto& axis : term.axes) product *= static_cast<double>(axis.size());
+    macs[term.node] += product;
+  }
+  std::vector<Layer> layers;
+  for (const auto& [n, amount] : macs) {
+    const Node& node = a.graph.nodes[at(n)];
+    const int out = node.output(0);
+    const int axis = channel_axis(node, a.coupling->rank(out));
+    Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount};
+    if (layer.groups.empty()) layer.groups.assign(at(static_cast<int>(a.coupling->shape(out)[at(axis)])), -1);
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
+  std::map<std::string, Frozen> by_reason;
+  for (const auto& layer : layers) {
+    const Node& node = a.graph.nodes[at(layer.node)];
+    const int out = node.output(0);
+    const Labels labels = a.coupling->peek(out, channel_axis(node, a.coupling->rank(out)));
+    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+      if (layer.groups[i] >= 0) continue;
+      std::string reason = labels.empty() ? node.title() + ": its outputs have no channels of their own"
+                                          : a.coupling->reason(labels[i]);
+      if (reason.empty()) reason = "nothing reads them";
+      Frozen& entry = by_reason[reason];
+      entry.reason = reason;
+      ++entry.channels;
+      entry.macs += layer.macs / static_cast<double>(layer.groups.size());
+    }
+  }
+  std::vector<Frozen> result;
+  for (auto& [reason, entry] : by_reason) result.push_back(std::move(entry));
+  std::sort(result.begin(), result.end(), [](const Frozen& x, const Frozen& y) { return x.macs > y.macs; });
+  return result;
+}
+
+}  // namespace
+
+std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
+  const Labels labels = analysis_->coupling->peek(value, axis);
+  std::vector<int> groups = groups_of(*analysis_, labels);
+  if (std::all_of(groups.begin(), groups.end(), [](int g) { return g < 0; })) groups.clear();
+  return groups;
+}
+
+ChannelGroups analyse(const Graph& graph) {
+  auto a = std::make_shared<Analysis>(graph);
+  probe(*a);
+  a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
+  couple_all(*a);
+  number_groups(*a, gated_roots(*a));
+  ChannelGroups result;
+  const int groups = *std::max_element(a->group_of_root.begin(), a->group_of_root.end(), std::less<>()) + 1;
+  result.names_.resize(at(groups));
+  result.members_.resize(at(groups));
+  result.layer_of_.assign(at(groups), -1);
+  result.layers_ = layers_of(*a);
+  for (std::size_t l = 0; l < result.layers_.size(); ++l) {
+    const Layer& layer = result.layers_[l];
+    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+      const int g = layer.groups[i];
+      if (g < 0) continue;
+      const std::string member = layer.name + ":" + std::to_string(i);
+      result.members_[at(g)].push_back(member);
+      if (result.layer_of_[at(g)] < 0) {
+        result.layer_of_[at(g)] = static_cast<int>(l);
+        result.names_[at(g)] = member;
+      }
+    }
+  }
+  for (int g = 0; g < groups; ++g) {
+    if (result.names_[at(g)].empty()) result.names_[at(g)] = "channel:" + std::to_string(g);
+  }
+  for (const auto& c : a->coupling->contractions()) {
+    GatePoint gate{c.node, c.input, c.axis,
+                   groups_of(*a, a->coupling->peek(a->graph.nodes[at(c.node)].input(at(c.input)), c.axis))};
+    if (std::any_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; }))
+      result.gates_.push_back(std::move(gate));
+  }
+  result.frozen_ = frozen_of(*a, result.layers_);
+  result.cost_ = cost_of(*a, groups);
+  for (const auto& shape : a->input_shapes)
+    result.analysed_size_ += (result.analysed_size_.empty() ? "" : ", ") + shape_text(shape);
+  result.analysis_ = std::move(a);
+  return result;
+}
+
+std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph) {
+  std::vector<std::vector<std::int64_t>> result;
+  for (int v : graph.inputs) result.push_back(graph.values[at(v)].shape);
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "ops/base/coupling.h"
+#include "quboprune/channel_groups.h"
+
+namespace quboprune {
+
+/// All that the walk over the graph found; lives as long as a ChannelGroups needs it.
+struct Analysis {
+  explicit Analysis(Graph g) : graph(std::move(g)) {}
+  Graph graph;
+  Probe probe;
+  std::vector<std::vector<std::int64_t>> input_shapes;  ///< of the probe
+  std::unique_ptr<Coupling> coupling;                   ///< on graph and probe
+  std::vector<int> group_of_root;                       ///< by label; -1 for one that stays or isn't a root
+};
+
+/// Runs the graph on two inputs of different sizes. Fills probe and input_shapes.
+void probe(Analysis& analysis);
+
+}  // namespace quboprune

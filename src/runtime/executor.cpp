@@ -1,0 +1,116 @@
+#include "quboprune/executor.h"
+
+#include <ATen/Functions.h>
+#include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
+
+#include <thread>
+
+#include "ops/base/operator.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+
+void set_threads(int threads) {
+  at::set_num_threads(threads > 0 ? threads
+                                  : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+}
+
+at::Tensor as_run(const at::Tensor& constant) {
+  const auto type = constant.scalar_type();
+  at::Tensor result = type == at::kHalf || type == at::kBFloat16 ? constant.to(at::kFloat) : constant;
+  if (result.dim() == 4 && result.is_floating_point())
+    result = result.contiguous(at::MemoryFormat::ChannelsLast);
+  return result;
+}
+
+Executor::Executor(const Graph& graph)
+    : graph_(graph), constants_(graph.values.size()), last_uses_(graph.nodes.size()) {
+  for (const auto& node : graph_.nodes) {
+    if (operators().find(node)) continue;
+    throw InputError(node.title() + ": the operator " + (node.domain.empty() ? "" : node.domain + ".") +
+                     node.op +
+                     " can't be run here; inspect shows what the network holds, docs/adding-an-operator.md "
+                     "how to add one");
+  }
+  for (std::size_t v = 0; v < constants_.size(); ++v) {
+    if (graph_.values[v].is_constant()) constants_[v] = as_run(graph_.values[v].constant);
+  }
+  std::vector<int> last(graph_.values.size(), -1);
+  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+    for (int v : graph_.nodes[n].inputs) {
+      if (v >= 0) last[static_cast<std::size_t>(v)] = static_cast<int>(n);
+    }
+  }
+  for (std::size_t v = 0; v < last.size(); ++v) {
+    const Value& value = graph_.values[v];
+    if (last[v] >= 0 && !value.output && !value.is_constant())
+      last_uses_[static_cast<std::size_t>(last[v])].push_back(static_cast<int>(v));
+  }
+}
+
+void Executor::set_constant(int value, at::Tensor tensor) {
+  constants_[static_cast<std::size_t>(value)] = std::move(tensor);
+}
+
+std::vector<at::Tensor> Executor::initial_values(const std::vector<at::Tensor>& inputs) const {
+  if (inputs.size() != graph_.inputs.size()) {
+    throw InputError("the network has " + std::to_string(graph_.inputs.size()) + " inputs, the data " +
+                     std::to_string(inputs.size()) + "; give .npz data with an array for each input");
+  }
+  std::vector<at::Tensor> values = constants_;
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    values[static_cast<std::size_t>(graph_.inputs[k])] = as_run(inputs[k]);
+  }
+  return values;
+}
+
+void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions& options) const {
+  const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+  Tensors inputs;
+  inputs.reserve(node.inputs.size());
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    at::Tensor tensor = node.inputs[k] < 0 ? at::Tensor() : values[static_cast<std::size_t>(node.inputs[k])];
+    check(node.inputs[k] < 0 || tensor.defined(), "a node runs before what it reads: " + node.title());
+    if (options.on_input && tensor.defined()) tensor = options.on_input(n, static_cast<int>(k), tensor);
+    inputs.push_back(std::move(tensor));
+  }
+  Tensors outputs;
+  try {
+    outputs = operators().find(node)->run(node, inputs, {options.training});
+  } catch (const c10::Error& e) {
+    // LibTorch's own check of shapes and types; its first line says what doesn't fit.
+    const std::string text = e.what_without_backtrace();
+    throw InputError(node.title() + ": " + text.substr(0, text.find('\n')) +
+                     "; check the size and type of the data");
+  } catch (const std::out_of_range&) {
+    throw InputError(node.title() + ": an input is missing; export the model again");
+  }
+  for (std::size_t k = 0; k < node.outputs.size() && k < outputs.size(); ++k) {
+    if (node.outputs[k] < 0) continue;
+    if (options.on_value) options.on_value(node.outputs[k], outputs[k]);
+    values[static_cast<std::size_t>(node.outputs[k])] = std::move(outputs[k]);
+  }
+}
+
+void Executor::run_part(int first, int end, std::vector<at::Tensor>& values,
+                        const RunOptions& options) const {
+  for (int n = first; n < end; ++n) run_node(n, values, options);
+}
+
+std::vector<at::Tensor> Executor::run(const std::vector<at::Tensor>& inputs,
+                                      const RunOptions& options) const {
+  std::vector<at::Tensor> values = initial_values(inputs);
+  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
+    run_node(static_cast<int>(n), values, options);
+    for (int v : last_uses_[n]) values[static_cast<std::size_t>(v)] = at::Tensor();
+  }
+  std::vector<at::Tensor> outputs;
+  for (int v : graph_.outputs) {
+    check(values[static_cast<std::size_t>(v)].defined(), "an output that nothing gives");
+    outputs.push_back(values[static_cast<std::size_t>(v)]);
+  }
+  return outputs;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,102 @@
+#include <ATen/Functions.h>
+
+#include <map>
+
+#include "coupling/analysis.h"
+#include "ops/base/operator.h"
+#include "quboprune/error.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Kept indices of each axis, found when first asked for.
+class Kept {
+ public:
+  Kept(const ChannelGroups& groups, const Mask& mask) : groups_(groups), mask_(mask) {}
+
+  const std::vector<std::int64_t>& operator()(int value, int axis) {
+    const Coupling& c = *groups_.analysis().coupling;
+    if (!c.seen(value)) return none_;
+    if (axis < 0) axis += c.rank(value);
+    const auto [found, fresh] = cache_.try_emplace({value, axis});
+    if (fresh) found->second = find(value, axis);
+    return found->second;
+  }
+
+ private:
+  std::vector<std::int64_t> find(int value, int axis) const {
+    const auto groups = groups_.on_axis(value, axis);
+    std::vector<std::int64_t> kept;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (groups[i] < 0 || mask_[at(groups[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
+    }
+    if (!groups.empty() && kept.empty()) {
+      throw InputError("the mask removes all channels of '" +
+                       groups_.analysis().graph.values[at(value)].name + "'; keep at least one");
+    }
+    if (kept.size() == groups.size()) kept.clear();
+    return kept;
+  }
+
+  const ChannelGroups& groups_;
+  const Mask& mask_;
+  std::map<std::pair<int, int>, std::vector<std::int64_t>> cache_;
+  std::vector<std::int64_t> none_;
+};
+
+void cut_value(Value& value, int v, const Coupling& c, Kept& kept) {
+  for (int axis = 0; axis < c.rank(v); ++axis) {
+    const auto& indices = kept(v, axis);
+    if (indices.empty()) continue;
+    if (value.is_constant())
+      value.constant = value.constant.index_select(axis, at::tensor(indices, at::kLong));
+    if (value.declared && axis < static_cast<int>(value.shape.size()) && value.shape[at(axis)] >= 0) {
+      value.shape[at(axis)] = static_cast<std::int64_t>(indices.size());
+    }
+  }
+}
+
+}  // namespace
+
+Graph slice(const ChannelGroups& groups, const Mask& mask) {
+  check(static_cast<int>(mask.size()) == groups.size(), "a mask of another network");
+  const Analysis& analysis = groups.analysis();
+  const Coupling& coupling = *analysis.coupling;
+  Kept kept(groups, mask);
+  Graph result = analysis.graph;
+  for (std::size_t v = 0; v < analysis.graph.values.size(); ++v) {
+    if (coupling.seen(static_cast<int>(v))) cut_value(result.values[v], static_cast<int>(v), coupling, kept);
+  }
+  Slicing slicing(coupling, result,
+                  [&](int value, int axis) -> const std::vector<std::int64_t>& { return kept(value, axis); });
+  for (std::size_t n = 0; n < analysis.graph.nodes.size(); ++n) {
+    const Node& node = analysis.graph.nodes[n];
+    slicing.begin(static_cast<int>(n));
+    const Operator* op = operators().find(node);
+    if (op && coupling.seen(node.output(0))) op->slice(node, slicing);
+  }
+  return result;
+}
+
+InputHook mask_hook(const ChannelGroups& groups, const Mask& mask) {
+  std::map<std::pair<int, int>, std::pair<int, at::Tensor>> gates;
+  for (const auto& gate : groups.gates()) {
+    std::vector<float> factors;
+    for (int g : gate.groups) factors.push_back(g < 0 || mask[at(g)] != 0 ? 1.0F : 0.0F);
+    gates[{gate.node, gate.input}] = {gate.axis, at::tensor(factors)};
+  }
+  return [gates = std::move(gates)](int node, int input, const at::Tensor& tensor) {
+    const auto found = gates.find({node, input});
+    if (found == gates.end()) return tensor;
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(tensor.dim()), 1);
+    shape[at(found->second.first)] = -1;
+    return at::mul(tensor, found->second.second.to(tensor.options()).view(shape));
+  };
+}
+
+}  // namespace quboprune

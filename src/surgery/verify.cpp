@@ -1,0 +1,134 @@
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "coupling/analysis.h"
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+at::Tensor random_like(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng) {
+  std::int64_t count = 1;
+  for (auto d : shape) count *= d;
+  if (value.element != 0 && value.element != 1 && value.element != 10 && value.element != 11 &&
+      value.element != 16) {
+    return at::zeros(shape, value.element == 6 ? at::kInt : value.element == 9 ? at::kBool : at::kLong);
+  }
+  at::Tensor data = at::empty({count}, at::kFloat);
+  auto* numbers = static_cast<float*>(data.data_ptr());
+  for (std::int64_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(rng.uniform());
+  return data.view(shape).to(value.element == 11 ? at::kDouble : at::kFloat);
+}
+
+/// Inputs of the probe's size; where the file leaves sizes open, others too.
+std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis& a) {
+  std::vector<std::vector<std::vector<std::int64_t>>> result{a.input_shapes};
+  const auto varied = [&](std::int64_t batch, std::int64_t numerator, std::int64_t denominator) {
+    auto shapes = a.input_shapes;
+    for (std::size_t k = 0; k < shapes.size(); ++k) {
+      const auto& declared = a.graph.values[at(a.graph.inputs[k])].shape;
+      for (std::size_t d = 0; d < shapes[k].size(); ++d) {
+        if (declared[d] >= 0) continue;
+        if (d == 0) shapes[k][d] = batch;
+        if (d >= 2) shapes[k][d] = shapes[k][d] * numerator / denominator;
+      }
+    }
+    if (std::find(result.begin(), result.end(), shapes) == result.end()) result.push_back(shapes);
+  };
+  varied(2, 1, 2);
+  varied(1, 3, 4);
+  return result;
+}
+
+double largest(const at::Tensor& t) {
+  return t.numel() == 0 ? 0 : t.abs().max().item<double>();
+}
+
+double difference(const at::Tensor& a, const at::Tensor& b) {
+  if (a.sizes() != b.sizes()) return INFINITY;
+  if (a.numel() == 0) return 0;
+  const double d = largest(at::sub(a.to(at::kDouble), b.to(at::kDouble)));
+  return std::isnan(d) ? INFINITY : d;
+}
+
+/// The first node, in order, whose kept values differ by more than the tolerance allows.
+std::string first_difference(const ChannelGroups& groups, const Mask& mask, const Graph& sliced,
+                             const std::vector<at::Tensor>& inputs, double relative) {
+  const Analysis& a = groups.analysis();
+  std::vector<at::Tensor> masked(a.graph.values.size());
+  RunOptions options;
+  options.on_input = mask_hook(groups, mask);
+  options.on_value = [&](int v, const at::Tensor& t) { masked[at(v)] = t; };
+  Executor(a.graph).run(inputs, options);
+  std::string where;
+  RunOptions record;
+  record.on_value = [&](int v, const at::Tensor& t) {
+    if (!where.empty() || at(v) >= masked.size() || !t.is_floating_point()) return;
+    at::Tensor dense = masked[at(v)];
+    for (int axis = 0; axis < static_cast<int>(dense.dim()); ++axis) {
+      const auto on = groups.on_axis(v, axis);
+      std::vector<std::int64_t> kept;
+      for (std::size_t i = 0; i < on.size(); ++i) {
+        if (on[i] < 0 || mask[at(on[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
+      }
+      if (!on.empty()) dense = dense.index_select(axis, at::tensor(kept, at::kLong));
+    }
+    if (difference(dense, t) > relative * (1e-6 + largest(dense)))
+      where = a.graph.nodes[at(a.graph.values[at(v)].producer)].title();
+  };
+  Executor(sliced).run(inputs, record);
+  return where;
+}
+
+}  // namespace
+
+Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced) {
+  const at::NoGradGuard no_grad;
+  const Analysis& a = groups.analysis();
+  const Executor dense(a.graph);
+  const Executor small(sliced);
+  RunOptions masked;
+  masked.on_input = mask_hook(groups, mask);
+  Equivalence result;
+  const double relative = 64 * std::pow(2.0, -24) * (1 + static_cast<double>(groups.layers().size()));
+  Rng rng(1);
+  for (const auto& shapes : sizes_to_try(a)) {
+    std::vector<at::Tensor> inputs;
+    std::string text;
+    for (std::size_t k = 0; k < shapes.size(); ++k) {
+      inputs.push_back(random_like(a.graph.values[at(a.graph.inputs[k])], shapes[k], rng));
+      for (std::size_t d = 0; d < shapes[k].size(); ++d)
+        text += (d > 0 ? "x" : k > 0 ? ", " : "") + std::to_string(shapes[k][d]);
+    }
+    std::vector<at::Tensor> expected;
+    try {
+      expected = dense.run(inputs, masked);
+    } catch (const InputError&) {
+      if (result.shapes.empty()) throw;
+      continue;  // a size that the original itself doesn't take says nothing
+    }
+    const auto got = small.run(inputs);
+    result.shapes.push_back(text);
+    for (std::size_t k = 0; k < got.size(); ++k) {
+      const double d = difference(expected[k], got[k]);
+      const double allowed = relative * std::max(1e-6, largest(expected[k]));
+      if (d > result.max_abs_difference) result.max_abs_difference = d;
+      result.tolerance = std::max(result.tolerance, allowed);
+      if (d > allowed && result.where.empty())
+        result.where = first_difference(groups, mask, sliced, inputs, relative);
+    }
+  }
+  return result;
+}
+
+}  // namespace quboprune

@@ -47,9 +47,10 @@ class Population {
   }
 
   /// True if this is the best so far.
-  bool take_up(const Found& found) {
+  bool take_up(Found found) {
     moves_ += found.moves;
     if (found.x.empty()) return false;
+    if (options_.mirrored && kept_.size() > 0) align(found.x, kept_.members()[0].x);
     const bool best = kept_.size() == 0 || found.energy < kept_.members()[0].energy;
     kept_.insert(found.x, found.energy);
     stale_ = members_.insert(found.x, found.energy) ? 0 : stale_ + 1;
@@ -61,6 +62,11 @@ class Population {
   const ElitePool& kept() const { return kept_; }
 
  private:
+  static void align(Mask& x, const Mask& with) {
+    if (2 * hamming_distance(x, with) > static_cast<int>(x.size()))
+      for (auto& bit : x) bit ^= 1;
+  }
+
   void renew() {
     champions_.insert(members_.members()[0].x, members_.members()[0].energy);
     members_.clear();
@@ -86,7 +92,8 @@ class Population {
     std::uint32_t second = rng_.below(count - 1);
     if (second >= first) ++second;
     Mask mask = members_.members()[first].x;
-    const Mask& other = members_.members()[second].x;
+    Mask other = members_.members()[second].x;
+    if (options_.mirrored) align(other, mask);
     int differing = 0;
     for (std::size_t i = 0; i < mask.size(); ++i) {
       if (mask[i] == other[i]) continue;
@@ -142,7 +149,7 @@ class Sequence {
   Evolution result() {
     // What ran beyond the end by move count is left out: it would depend on the threads.
     if (reason_ != "moves")
-      for (const auto& [number, found] : results_) population_.take_up(found);
+      for (auto& [number, found] : results_) population_.take_up(std::move(found));
     Evolution evolution;
     const auto members = population_.kept().members();
     evolution.best.assign(members.begin(), members.end());
@@ -155,7 +162,7 @@ class Sequence {
   void take_up_what_is_due() {
     for (auto due = results_.find(taken_up_); due != results_.end() && !ended_;
          due = results_.find(taken_up_)) {
-      const bool best = population_.take_up(due->second);
+      const bool best = population_.take_up(std::move(due->second));
       results_.erase(due);
       ++taken_up_;
       if (best || taken_up_ % 16 == 0) report();

@@ -26,6 +26,8 @@ struct EvolveOptions {
   std::size_t keep = 1;  ///< solutions returned
   int keep_distance = 1;
   double target = 0;
+  /// A solution and its complement are the same one (max-cut): aligned before they meet.
+  bool mirrored = false;
   Mask start{};
 };
 

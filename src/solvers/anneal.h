@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "quboprune/random.h"
+#include "quboprune/solver.h"
+#include "solvers/improver.h"
+#include "solvers/sparse_model.h"
+
+namespace quboprune {
+
+/// Simulated annealing over flips (no constraint), flips and swaps (at most K) or swaps (exactly K).
+/// Temperatures fall linearly from a quantile of the gains' sizes at the start, not from the
+/// smallest coupling; a bred start is reheated to a fraction of that only. The best state of the end phase
+/// and a final descent are kept.
+/// Model: SparseModel or StructuredModel. Source: Kirkpatrick et al. 1983; Myklebust 2015 for max-cut.
+template <typename Model>
+class Anneal : public Improver {
+ public:
+  struct Schedule {
+    int sweeps = 1000;     ///< per fresh task, proposals per free variable
+    double hottest = 0.5;  ///< times the spread of the gains
+    double reheat = 0.2;   ///< the same for bred starts
+    double coldest = 0.05;
+  };
+
+  Anneal(const StructuredProblem& problem, const Constraint& constraint, Schedule schedule);
+  Found improve(const Task& task, const Deadline& deadline) override;
+
+ private:
+  using Value = typename Model::Value;
+
+  void start_from(const Task& task);
+  double spread();
+  void sweep_flips(double temperature);
+  void sweep_swaps(double temperature);
+  void descend();
+  void sweep(double temperature) {
+    if (fewest_ == most_)
+      sweep_swaps(temperature);
+    else
+      sweep_flips(temperature);
+  }
+  void flip(std::size_t i) {
+    kept_ += model_.x()[i] != 0 ? -1 : 1;
+    model_.flip(i);
+    ++flips_;
+  }
+  void list_sides();
+
+  const Constraint& constraint_;
+  Model model_;
+  Schedule schedule_;
+  Rng rng_{1};
+  std::array<float, 4096> dice_{};
+  std::vector<std::uint32_t> free_, ones_, zeros_;
+  int fewest_ = 0, most_ = 0, kept_ = 0;
+  double spread_ = 1;
+  std::int64_t flips_ = 0;
+};
+
+}  // namespace quboprune

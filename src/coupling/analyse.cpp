@@ -197,7 +197,8 @@ ChannelGroups analyse(const Graph& graph) {
   couple_all(*a);
   number_groups(*a, gated_roots(*a));
   ChannelGroups result;
-  const int groups = *std::max_element(a->group_of_root.begin(), a->group_of_root.end(), std::less<>()) + 1;
+  int groups = 0;
+  for (int g : a->group_of_root) groups = std::max(groups, g + 1);
   result.names_.resize(at(groups));
   result.members_.resize(at(groups));
   result.layer_of_.assign(at(groups), -1);

@@ -107,7 +107,8 @@ void Coupling::freeze(const Labels& labels, const std::string& why) {
 
 void Coupling::freeze_value(int value, const std::string& why) {
   if (!seen(value)) return;
-  for (const auto& axis : labels_[index(value)]) freeze(axis, why);
+  // labels(), not peek(): a constant that someone else labels later must be frozen for this reader too.
+  for (int axis = 0; axis < rank(value); ++axis) freeze(labels(value, axis), why);
 }
 
 void Coupling::freeze_inputs(const Node& node, const std::string& why) {

@@ -1,16 +1,24 @@
 // Which way of searching finds the better mask for the same number of evaluations?
 //
-//   bench_search [FAMILY|all] [EVALUATIONS] [INSTANCES] [METHODS,...] [N]
+//   bench_search FAMILY|all [EVALUATIONS] [INSTANCES] [METHODS,...] [N] [scores|blind]
+//   bench_search pipe N METHOD EVALUATIONS SEED [COUNT]
 //
-// Synthetic objectives that look like what pruning does to a metric, n variables in 8 layers, 36 % of them
-// removed; made from a seed, the same on every machine. One thread. Prints the value found as a percentage
-// of the start's (a greedy mask of noisy importances; lower is better), mean and standard error over
-// instances, and the search's own milliseconds for each evaluation.
-#include <chrono>
+// The first: synthetic objectives that look like what pruning does to a metric, N variables in 8 layers, 36 %
+// of them removed; made from a seed, the same on every machine. One thread. Prints the noise-free value of
+// the mask found as a percentage of the start's (a greedy mask of misjudged importances; lower is better),
+// mean and standard error over instances, and the search's own milliseconds for each evaluation. "scores" (as
+// the program has them) tells the search the misjudged importances and the layers, "blind" only the start.
+//
+// The second: any objective, kept by the program at the other end (scripts/refinement_table). Writes "ask M"
+// and M lines of N digits, reads M values; at the end writes "best VALUE SECONDS", the search's own seconds.
+// COUNT: exactly so many ones.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <numeric>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -35,7 +43,6 @@ struct Problem {
   std::vector<double> importance, guess;
   std::vector<int> layer;
   std::vector<double> factor;  ///< rank x n
-  std::vector<int> twin;       ///< index within the cluster
   std::uint64_t noise_seed = 0;
   double noise = 0;
   Mask start;
@@ -118,7 +125,7 @@ struct Mean {
 };
 
 void compare(const std::string& family, std::int64_t evaluations, int instances,
-             const std::vector<std::string>& methods, std::size_t n) {
+             const std::vector<std::string>& methods, std::size_t n, bool scores) {
   std::printf("%-9s %6lld", family.c_str(), static_cast<long long>(evaluations));
   for (const std::string& method : methods) {
     Mean score, own;
@@ -138,9 +145,10 @@ void compare(const std::string& family, std::int64_t evaluations, int instances,
       options.method = method;
       options.evaluations = evaluations;
       options.seed = static_cast<std::uint64_t>(instance) + 1;
-      options.prior = p.guess;
-      if (std::getenv("BLOCKS")) options.blocks = p.layer;
-      if (std::getenv("NOPRIOR")) options.prior.clear();
+      if (scores) {
+        options.prior = p.guess;
+        options.blocks = p.layer;
+      }
       const std::vector<Mask> seeds = {p.start};
       const SearchResult result = search_masks(objective, static_cast<int>(n), constraint, seeds, options);
       score.add(100 * clean_value(p, result.best) / start);
@@ -152,9 +160,37 @@ void compare(const std::string& family, std::int64_t evaluations, int instances,
   std::printf("\n");
 }
 
+int pipe(int argc, char** argv) {
+  const int n = std::atoi(argv[2]);
+  SearchOptions options = std::string(argv[3]) == "protes" ? protes_options() : SearchOptions{};
+  options.method = argv[3];
+  options.evaluations = std::atoll(argv[4]);
+  options.seed = static_cast<std::uint64_t>(std::atoll(argv[5]));
+  MaskConstraint constraint;
+  if (argc > 6) {
+    constraint.kind = MaskConstraint::Kind::exactly;
+    constraint.count = std::atoi(argv[6]);
+  }
+  const MaskObjective objective = [](std::span<const Mask> masks) {
+    std::string text = "ask " + std::to_string(masks.size()) + "\n";
+    for (const Mask& x : masks) {
+      for (const auto bit : x) text += bit ? '1' : '0';
+      text += '\n';
+    }
+    std::cout << text << std::flush;
+    std::vector<double> values(masks.size());
+    for (double& v : values) std::cin >> v;
+    return values;
+  };
+  const SearchResult result = search_masks(objective, n, constraint, {}, options);
+  std::cout << "best " << result.value << ' ' << result.seconds_outside_objective << std::endl;
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 5 && std::string(argv[1]) == "pipe") return pipe(argc, argv);
   const std::string family = argc > 1 ? argv[1] : "all";
   const std::int64_t evaluations = argc > 2 ? std::atoll(argv[2]) : 1000;
   const int instances = argc > 3 ? std::atoi(argv[3]) : 5;
@@ -162,6 +198,7 @@ int main(int argc, char** argv) {
   std::stringstream list(argc > 4 ? argv[4] : "random,protes,tt,local,tt+local");
   for (std::string name; std::getline(list, name, ',');) methods.push_back(name);
   const auto n = static_cast<std::size_t>(argc > 5 ? std::atoi(argv[5]) : 512);
+  const bool scores = argc <= 6 || std::string(argv[6]) == "scores";
   for (const char* each : {"linear", "lowrank", "strong", "clusters", "compound"})
-    if (family == "all" || family == each) compare(each, evaluations, instances, methods, n);
+    if (family == "all" || family == each) compare(each, evaluations, instances, methods, n, scores);
 }

@@ -14,7 +14,7 @@
 namespace quboprune {
 
 /// The true value of each mask of a batch, in order; lower is better. Must be deterministic (a mask is
-/// never asked for twice) and finite, or +infinity for a mask that can't be used.
+/// never asked for twice) and finite, or +infinity for a mask that can't be used; NaN is taken as +infinity.
 using MaskObjective = std::function<std::vector<double>(std::span<const Mask>)>;
 
 /// Which masks may be evaluated. Every mask handed to the objective obeys it.
@@ -30,7 +30,8 @@ struct MaskConstraint {
   double capacity = 0;                                       ///< at_most
   double lowest = -std::numeric_limits<double>::infinity();  ///< at_most: keeps the search close to capacity
   /// Last word on a proposal, for costs that no sum expresses (parameters and MACs are quadratic in the
-  /// mask): may change the mask; false throws it away. What it leaves is checked against `kind` again.
+  /// mask): may change the mask; false throws it away. What it leaves is checked against `kind` and the fixed
+  /// values again. It must leave a mask that is right as it is, or the seeds don't come first.
   std::function<bool(Mask&)> repair{};
 };
 
@@ -43,7 +44,9 @@ struct SearchOptions {
   std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included
   double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
   std::uint64_t seed = 1;
-  int batch = 50;                    ///< masks per call of the objective, at most
+  /// Masks per call of the objective, at most. Small: what one batch teaches, the next one uses (10 beat 20
+  /// and 50 at equal evaluations, docs/refinement.md).
+  int batch = 10;
   int top = 10;                      ///< the best masks that the tensor train is fitted to
   int rank = 5;                      ///< of the tensor train
   int steps = 5;                     ///< Adam steps a batch
@@ -60,6 +63,9 @@ struct SearchOptions {
   /// that it takes about 5 % of the time) and at the end. Where it is there already, values found in it are
   /// not computed again, and the search takes the same way it took.
   std::filesystem::path state{};
+  /// What the objective is (a digest of model, data and metric), kept in the state file: a file with
+  /// another one is refused, for its values would be wrong.
+  std::string problem{};
 };
 
 /// PROTES's published defaults (Batsheva et al., 2023: k 100, k_top 10, k_gd 1, lr 0.05, R 5).
@@ -81,8 +87,9 @@ struct SearchResult {
   std::string reason;                    ///< "evaluations", "time limit", "stopped" or "nothing new to try"
 };
 
-/// Minimises `objective` over masks of `n` variables. The seeds that obey the constraint come first, so
-/// the result is never worse than the best of them; without one, the search draws its own first mask.
+/// Minimises `objective` over masks of `n` variables. The seeds come first, those that break the constraint
+/// after the smallest change that puts them right; so the result is never worse than any seed that obeys and
+/// is among the first `evaluations`. Without seeds it starts from the prior, or from random masks.
 /// Stopping is looked at between batches. Same options, same values: same result.
 /// Throws InputError if no mask can obey the constraint, sizes don't fit, no seed is feasible under a
 /// repair function that rejects everything, or the state file belongs to another problem.

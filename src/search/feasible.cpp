@@ -7,6 +7,12 @@
 #include "quboprune/error.h"
 
 namespace quboprune {
+namespace {
+
+/// Twice 200 MB at rank 5. Beyond it the train goes without the rule, and make() does all the work.
+constexpr double kLargestAutomaton = 4e6;
+
+}  // namespace
 
 Feasible::Feasible(int n, const MaskConstraint& constraint, const std::vector<std::int8_t>& fixed)
     : n_(n), constraint_(constraint), fixed_(fixed) {
@@ -129,6 +135,10 @@ bool Feasible::make(Mask& x, std::span<const double> worth, Rng& rng) const {
 
 CountRule Feasible::rule(int bins) const {
   CountRule rule{std::vector<int>(static_cast<std::size_t>(n_), 0), 0, 0, fixed_};
+  const double states = kind() == MaskConstraint::Kind::exactly
+                            ? static_cast<double>(constraint_.count) * (n_ - constraint_.count)
+                            : static_cast<double>(n_) * bins;
+  if (states > kLargestAutomaton) return rule;
   if (kind() == MaskConstraint::Kind::exactly) {
     std::fill(rule.weights.begin(), rule.weights.end(), 1);
     rule.lowest = rule.highest = constraint_.count;

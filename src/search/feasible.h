@@ -32,6 +32,7 @@ class Feasible {
   /// means at random. False where that fails.
   bool make(Mask& x, std::span<const double> worth, Rng& rng) const;
   /// The same rule for a tensor train: costs are rounded to at most `bins` bins, make() puts them right.
+  /// No rule at all where the automaton would have too many states.
   CountRule rule(int bins) const;
 
  private:

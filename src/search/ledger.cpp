@@ -69,7 +69,7 @@ bool Ledger::finished() {
   return !result_.reason.empty();
 }
 
-std::vector<Evaluated> Ledger::evaluate(const std::vector<Mask>& masks) {
+std::vector<Evaluated> Ledger::evaluate(std::span<const Mask> masks) {
   std::vector<Evaluated> items;
   for (const Mask& mask : masks) {
     if (result_.evaluations + static_cast<std::int64_t>(items.size()) >= options_.evaluations) break;
@@ -101,12 +101,12 @@ void Ledger::compute(std::vector<Evaluated>& items) {
   const std::vector<double> values = objective_(asked);
   objective_seconds_ += seconds_since(before);
   check(values.size() == asked.size(), "mask search: the objective gave another number of values than masks");
-  for (std::size_t i = 0; i < places.size(); ++i) items[places[i]].value = values[i];
+  for (std::size_t i = 0; i < places.size(); ++i)
+    items[places[i]].value = std::isnan(values[i]) ? std::numeric_limits<double>::infinity() : values[i];
   result_.distinct += static_cast<std::int64_t>(asked.size());
 }
 
 void Ledger::record(const Evaluated& item) {
-  check(!std::isnan(item.value), "mask search: the objective gave NaN");
   values_[key(item.mask)] = item.value;
   ++result_.evaluations;
   if (item.value < result_.value || result_.best.empty()) {
@@ -126,7 +126,8 @@ void Ledger::load() {
   const std::string hint =
       options_.state.string() + ": not a state of this search; remove it or name another";
   const auto json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object() || json.value("variables", 0) != n_ || !json.contains("masks") ||
+  if (!json.is_object() || json.value("variables", nlohmann::json()) != n_ ||
+      json.value("problem", nlohmann::json()) != options_.problem || !json.contains("masks") ||
       !json["masks"].is_object())
     throw InputError(hint);
   for (const auto& [text, value] : json["masks"].items()) {
@@ -146,7 +147,7 @@ void Ledger::save() {
   beside += ".part";
   {
     std::ofstream file(beside);
-    file << nlohmann::json{{"variables", n_}, {"masks", masks}};
+    file << nlohmann::json{{"variables", n_}, {"problem", options_.problem}, {"masks", masks}};
     if (!file) throw InputError(beside.string() + ": can't be written; check the folder and the space left");
   }
   std::error_code error;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -25,7 +26,7 @@ class Ledger {
   bool finished();
   bool seen(const Mask& mask) const { return values_.contains(key(mask)); }
   /// Evaluates what of `masks` is new and within the number of evaluations; the rest is left out.
-  std::vector<Evaluated> evaluate(const std::vector<Mask>& masks);
+  std::vector<Evaluated> evaluate(std::span<const Mask> masks);
   /// The best masks so far, at most options.top, best first.
   const std::vector<Evaluated>& elite() const { return elite_; }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "search/proposer.h"
@@ -98,43 +100,70 @@ class ModelDescent {
 
 /// Moves around the best mask, chosen by a model of the objective (see Surrogate) within a trust region.
 ///
-/// Every proposal descends another draw of the model's posterior (Thompson sampling), so that a batch tries
-/// what may be good, not only what looks good. The region, in moves, grows while batches improve the best
-/// and shrinks while they don't.
-class LocalProposer : public Proposer {
+/// Every proposal descends another draw of the model's posterior (Thompson sampling, damped: true draws were
+/// worse at every budget tried), so that a batch tries what may be good, not only what looks good. The
+/// region, in moves, grows while batches improve the best and shrinks while they don't; a search that has
+/// been stuck at its smallest for a while starts again at its first size, with true draws.
+class ModelProposer : public LocalProposer {
  public:
-  LocalProposer(const Feasible& feasible, const SearchOptions& options, Rng& rng)
+  ModelProposer(const Feasible& feasible, const SearchOptions& options, Rng& rng)
       : feasible_(feasible), rng_(rng), model_(feasible.size(), options.prior, options.blocks, kPoints) {}
 
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
-    const Evaluated& best = ledger.elite().front();
-    model_.fit(best.mask, best.value);
+    fit(ledger);
+    waiting_ = true;
     std::vector<Mask> masks;
     for (int k = 0; k < count; ++k) {
-      Mask x = descend(best.mask);
-      for (int attempt = 0;
-           attempt < 4 && (ledger.seen(x) || std::find(masks.begin(), masks.end(), x) != masks.end());
-           ++attempt)
-        shake(x);
-      masks.push_back(std::move(x));
+      Mask x = descend();
+      const auto known = [&] {
+        return ledger.seen(x) || std::find(masks.begin(), masks.end(), x) != masks.end();
+      };
+      for (int attempt = 0; attempt < 4 && known(); ++attempt) shake(x);
+      if (feasible_.obeys(x)) masks.push_back(std::move(x));
     }
     return masks;
   }
 
+  std::vector<Mask> screen(std::vector<Mask> masks, int count, const Ledger& ledger) override {
+    fit(ledger);
+    const std::vector<double> linear = model_.draw(0, rng_);
+    std::vector<std::pair<double, std::size_t>> order;
+    for (std::size_t k = 0; k < masks.size(); ++k)
+      order.emplace_back(model_.predict(centre_.mask, masks[k], linear), k);
+    std::sort(order.begin(), order.end());
+    std::vector<Mask> chosen;
+    for (const auto& [value, k] : order) {
+      if (static_cast<int>(chosen.size()) == count) break;
+      if (std::find(chosen.begin(), chosen.end(), masks[k]) == chosen.end()) chosen.push_back(masks[k]);
+    }
+    return chosen;
+  }
+
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
     for (const Evaluated& item : batch) model_.add(item.mask, item.value);
-    const double value = ledger.elite().front().value;
-    if (!batch.empty() && asked_) {
-      radius_ = std::clamp(value < best_ ? radius_ * 1.3 : radius_ * 0.8, 1.0, 0.25 * feasible_.size() + 1);
-      asked_ = false;
-    }
-    best_ = value;
+    if (waiting_) adapt(ledger.elite().front().value < centre_.value);
+    waiting_ = false;
   }
 
  private:
-  Mask descend(const Mask& centre) {
-    asked_ = true;
-    ModelDescent descent(feasible_, centre, model_.draw(rng_.uniform(), rng_), model_.couplings());
+  void fit(const Ledger& ledger) {
+    centre_ = ledger.elite().front();
+    model_.fit(centre_.mask, centre_.value);
+  }
+
+  void adapt(bool improved) {
+    radius_ = std::clamp(radius_ * (improved ? 1.3 : 0.8), 1.0, 1 + 0.25 * feasible_.size());
+    if (improved) boldness_ = kBoldness;
+    stuck_ = improved || radius_ > 1 ? 0 : stuck_ + 1;
+    if (stuck_ < kPatience) return;
+    stuck_ = 0;
+    radius_ = kRadius;
+    boldness_ = 1;
+  }
+
+  Mask descend() {
+    ModelDescent descent(feasible_, centre_.mask, model_.draw(boldness_ * rng_.uniform(), rng_),
+                         model_.couplings());
     const double moves = std::ceil(radius_ * rng_.uniform());
     for (int move = 0; move < moves && descent.step(); ++move) {
     }
@@ -142,9 +171,10 @@ class LocalProposer : public Proposer {
     std::vector<double> worth(x.size());
     for (std::size_t i = 0; i < x.size(); ++i)
       worth[i] = (x[i] ? 1 : -1) * descent.change(static_cast<int>(i));
-    if (!feasible_.make(x, worth, rng_)) x = centre;
+    if (!feasible_.make(x, worth, rng_)) x = centre_.mask;
     return x;
   }
+
   /// A random flip, put right at random: a swap under "exactly".
   void shake(Mask& x) {
     Mask moved = x;
@@ -154,19 +184,23 @@ class LocalProposer : public Proposer {
     if (feasible_.make(moved, {}, rng_)) x = std::move(moved);
   }
 
+  static constexpr double kRadius = 8, kBoldness = 0.5;
+  static constexpr int kPatience = 10;
+
   const Feasible& feasible_;
   Rng& rng_;
   Surrogate model_;
-  double radius_ = 8;
-  double best_ = 0;
-  bool asked_ = false;
+  Evaluated centre_;
+  double radius_ = kRadius, boldness_ = kBoldness;
+  int stuck_ = 0;
+  bool waiting_ = false;  ///< for the values of masks proposed here
 };
 
 }  // namespace
 
-std::unique_ptr<Proposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
-                                              Rng& rng) {
-  return std::make_unique<LocalProposer>(feasible, options, rng);
+std::unique_ptr<LocalProposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
+                                                   Rng& rng) {
+  return std::make_unique<ModelProposer>(feasible, options, rng);
 }
 
 }  // namespace quboprune

@@ -1,6 +1,8 @@
 #include "quboprune/mask_search.h"
 
 #include <algorithm>
+#include <cmath>
+#include <memory>
 #include <string>
 
 #include "quboprune/error.h"
@@ -9,6 +11,10 @@
 namespace quboprune {
 namespace {
 
+/// Batches without a new mask after which masks are drawn at random; after three times as many, it's over.
+constexpr int kIdle = 20;
+
+/// Feasible masks, half of their bits set before they are made so.
 class RandomProposer : public Proposer {
  public:
   RandomProposer(const Feasible& feasible, Rng& rng) : feasible_(feasible), rng_(rng) {}
@@ -41,42 +47,65 @@ void check_options(const SearchOptions& options, int n) {
   if (!options.prior.empty() && static_cast<int>(options.prior.size()) != n)
     throw InputError("mask search: " + std::to_string(options.prior.size()) + " prior values for " +
                      std::to_string(n) + " variables; give one each or none");
+  if (!std::all_of(options.prior.begin(), options.prior.end(), [](double p) { return std::isfinite(p); }))
+    throw InputError("mask search: a prior value is not finite; give numbers");
+  if (!options.blocks.empty() && static_cast<int>(options.blocks.size()) != n)
+    throw InputError("mask search: " + std::to_string(options.blocks.size()) + " block labels for " +
+                     std::to_string(n) + " variables; give one each or none");
+  if (!std::all_of(options.blocks.begin(), options.blocks.end(), [n](int b) { return b >= 0 && b < n; }))
+    throw InputError("mask search: a block label is not between 0 and the number of variables less one");
 }
 
-/// Takes turns between the proposers of a method. For tt+local, one turn in four is the train's.
+/// One turn in four of tt+local is the train's: it looks further, where the model's own moves agree with
+/// one another too soon. Of that turn's samples the model keeps the most promising tenth.
+constexpr int kTurns = 4, kSamplesEach = 10;
+
+/// The proposers of a method, taking turns.
 class Turns {
  public:
-  Turns(const Feasible& feasible, const SearchOptions& options, Rng& rng) {
-    if (options.method == "random") members_.push_back(make_random_proposer(feasible, rng));
-    if (options.method.find("local") != std::string::npos)
-      members_.push_back(make_local_proposer(feasible, options, rng));
-    if (options.method.starts_with("tt") || options.method == "protes")
-      members_.push_back(make_train_proposer(feasible, options, rng));
+  Turns(const Feasible& feasible, const SearchOptions& options, Rng& rng) : random_(feasible, rng) {
+    if (options.method == "local" || options.method == "tt+local")
+      local_ = make_local_proposer(feasible, options, rng);
+    if (options.method == "tt" || options.method == "tt+local" || options.method == "protes")
+      train_ = make_train_proposer(feasible, options, rng);
   }
-  Proposer& next() {
-    const bool second = members_.size() == 2 && turn_++ % 4 == 3;
-    return *members_[second ? 1 : 0];
+  std::vector<Mask> propose(int count, const Ledger& ledger) {
+    ++turn_;
+    if (local_ && train_ && turn_ % kTurns == 0)
+      return local_->screen(train_->propose(count * kSamplesEach, ledger), count, ledger);
+    if (local_) return local_->propose(count, ledger);
+    return (train_ ? *train_ : random_).propose(count, ledger);
   }
+  std::vector<Mask> random(int count, const Ledger& ledger) { return random_.propose(count, ledger); }
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) {
-    for (auto& member : members_) member->learn(batch, ledger);
+    if (local_) local_->learn(batch, ledger);
+    if (train_) train_->learn(batch, ledger);
   }
 
  private:
-  std::vector<std::unique_ptr<Proposer>> members_;
+  RandomProposer random_;
+  std::unique_ptr<LocalProposer> local_;
+  std::unique_ptr<Proposer> train_;
   int turn_ = 0;
 };
 
-/// The feasible seeds, the caller's as they are; one of our own where there is none.
-std::vector<Mask> first_masks(std::span<const Mask> seeds, const Feasible& feasible, Proposer& random,
-                              const Ledger& ledger) {
+/// The seeds, made to obey where they don't; where there are none, the prior's own choice or random masks.
+std::vector<Mask> first_masks(std::span<const Mask> seeds, const Feasible& feasible,
+                              const SearchOptions& options, Turns& turns, const Ledger& ledger, Rng& rng) {
   std::vector<Mask> masks;
-  for (const Mask& seed : seeds) {
+  for (Mask seed : seeds) {
     if (static_cast<int>(seed.size()) != feasible.size())
       throw InputError("mask search: a seed has " + std::to_string(seed.size()) + " entries for " +
                        std::to_string(feasible.size()) + " variables; give masks of the same problem");
-    if (feasible.obeys(seed)) masks.push_back(seed);
+    for (auto& bit : seed) bit = bit ? 1 : 0;
+    if (feasible.make(seed, options.prior, rng)) masks.push_back(std::move(seed));
   }
-  for (int attempt = 0; masks.empty() && attempt < 100; ++attempt) masks = random.propose(1, ledger);
+  if (masks.empty() && !options.prior.empty()) {
+    Mask x(static_cast<std::size_t>(feasible.size()));
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = options.prior[i] > 0;
+    if (feasible.make(x, options.prior, rng)) masks.push_back(std::move(x));
+  }
+  for (int attempt = 0; masks.empty() && attempt < 20; ++attempt) masks = turns.random(options.batch, ledger);
   if (masks.empty())
     throw InputError(
         "mask search: found no mask that obeys the constraint; give a seed that does, or relax it");
@@ -101,30 +130,31 @@ SearchOptions protes_options() {
 }
 
 SearchResult search_masks(const MaskObjective& objective, int n, const MaskConstraint& constraint,
-                          std::span<const Mask> seeds, const SearchOptions& options, const Control& control) {
-  check_options(options, n);
+                          std::span<const Mask> seeds, const SearchOptions& asked, const Control& control) {
+  check_options(asked, n);
+  SearchOptions options = asked;
+  if (seeds.empty() && options.prior.empty()) options.start_weight = 0;  // nothing to start around
   const Feasible feasible(n, constraint, options.fixed);
   Ledger ledger(objective, n, options, control);
   Rng rng(options.seed);
-  const auto random = make_random_proposer(feasible, rng);
   Turns turns(feasible, options, rng);
 
-  std::vector<Mask> masks = first_masks(seeds, feasible, *random, ledger);
-  turns.learn(ledger.evaluate(masks), ledger);
+  // Batch by batch, so that many seeds can be stopped, too.
+  const std::vector<Mask> first = first_masks(seeds, feasible, options, turns, ledger, rng);
+  const auto batch = static_cast<std::size_t>(options.batch);
+  for (std::size_t at = 0; at < first.size() && (at == 0 || !ledger.finished()); at += batch) {
+    const std::span<const Mask> part(first.data() + at, std::min(batch, first.size() - at));
+    turns.learn(ledger.evaluate(part), ledger);
+  }
   int idle = 0;  // batches in a row without a new mask
   while (!ledger.finished()) {
-    Proposer& proposer = idle < 20 ? turns.next() : *random;
-    masks = proposer.propose(options.batch, ledger);
-    const std::vector<Evaluated> batch = ledger.evaluate(masks);
-    idle = batch.empty() ? idle + 1 : 0;
-    if (idle >= 60) return ledger.finish("nothing new to try");
-    if (!batch.empty()) turns.learn(batch, ledger);
+    const std::vector<Evaluated> news = ledger.evaluate(idle < kIdle ? turns.propose(options.batch, ledger)
+                                                                     : turns.random(options.batch, ledger));
+    idle = news.empty() ? idle + 1 : 0;
+    if (idle >= 3 * kIdle) return ledger.finish("nothing new to try");
+    if (!news.empty()) turns.learn(news, ledger);
   }
   return ledger.finish("");
-}
-
-std::unique_ptr<Proposer> make_random_proposer(const Feasible& feasible, Rng& rng) {
-  return std::make_unique<RandomProposer>(feasible, rng);
 }
 
 }  // namespace quboprune

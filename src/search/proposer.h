@@ -20,9 +20,16 @@ class Proposer {
   virtual void learn(std::span<const Evaluated> batch, const Ledger& ledger) = 0;
 };
 
-std::unique_ptr<Proposer> make_random_proposer(const Feasible& feasible, Rng& rng);
-std::unique_ptr<Proposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
-                                              Rng& rng);
+/// A proposer with a model of the objective, which can judge the masks of others.
+class LocalProposer : public Proposer {
+ public:
+  /// The `count` masks of which the model expects most, best first.
+  virtual std::vector<Mask> screen(std::vector<Mask> masks, int count, const Ledger& ledger) = 0;
+};
+
+/// What they are given must outlive them.
+std::unique_ptr<LocalProposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
+                                                   Rng& rng);
 std::unique_ptr<Proposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
                                               Rng& rng);
 

@@ -228,6 +228,19 @@ std::vector<double> Surrogate::draw(double boldness, Rng& rng) const {
   return first;
 }
 
+double Surrogate::predict(const Mask& centre, const Mask& mask, std::span<const double> linear) const {
+  std::vector<std::pair<std::size_t, double>> changes;
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    if (mask[i] != centre[i]) changes.emplace_back(i, mask[i] ? 1.0 : -1.0);
+  double sum = 0;
+  for (const auto& [i, d] : changes) {
+    sum += d * linear[i];
+    if (couplings_.empty()) continue;
+    for (const auto& [j, e] : changes) sum += d * e * couplings_[i * mask.size() + j];
+  }
+  return sum;
+}
+
 void Surrogate::fill_couplings() {
   const auto n = static_cast<std::size_t>(n_);
   if (n_ > kLargestDense) return;

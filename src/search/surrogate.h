@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "quboprune/mask.h"
@@ -29,6 +30,8 @@ class Surrogate {
 
   /// Draws linear weights (n) from the posterior; `boldness` 0 gives their mean, 1 a true draw.
   std::vector<double> draw(double boldness, Rng& rng) const;
+  /// What the model expects of a mask, above the centre's value, with such linear weights.
+  double predict(const Mask& centre, const Mask& mask, std::span<const double> linear) const;
   /// The posterior mean of Q, n x n row-major, symmetric; empty where n is too large for it.
   const std::vector<double>& couplings() const { return couplings_; }
 

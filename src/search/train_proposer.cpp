@@ -33,6 +33,7 @@ class TrainProposer : public Proposer {
         gradient_(first_) {}
 
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
+    if (!published_) fit(ledger.elite());
     std::vector<Mask> masks;
     for (int k = 0; k < count; ++k) {
       Mask x = train_.sample(rng_);
@@ -43,20 +44,13 @@ class TrainProposer : public Proposer {
 
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
     if (!started_) return start(ledger.elite().front().mask);
+    if (!published_) return;
     std::vector<Evaluated> best(batch.begin(), batch.end());
-    if (published_) {
-      const auto top = std::min(best.size(), static_cast<std::size_t>(options_.top));
-      std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(top), best.end(),
-                        [](const Evaluated& a, const Evaluated& b) { return a.value < b.value; });
-      best.resize(top);
-    } else {
-      best = ledger.elite();
-    }
-    std::vector<Mask> masks;
-    for (Evaluated& item : best)
-      if (std::isfinite(train_.log_likelihood(item.mask))) masks.push_back(std::move(item.mask));
-    if (masks.empty()) return;
-    for (int step = 0; step < options_.steps; ++step) climb(masks);
+    const auto top = std::min(best.size(), static_cast<std::size_t>(options_.top));
+    std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(top), best.end(),
+                      [](const Evaluated& a, const Evaluated& b) { return a.value < b.value; });
+    best.resize(top);
+    fit(best);
   }
 
  private:
@@ -73,6 +67,14 @@ class TrainProposer : public Proposer {
         theta[p] = (seed[i] == bit ? 0.5 : -0.5) * options_.start_weight + 0.2 * (rng_.uniform() - 0.5);
     }
     train_.prepare();
+  }
+
+  void fit(const std::vector<Evaluated>& best) {
+    std::vector<Mask> masks;
+    for (const Evaluated& item : best)
+      if (std::isfinite(train_.log_likelihood(item.mask))) masks.push_back(item.mask);
+    if (masks.empty()) return;
+    for (int step = 0; step < options_.steps; ++step) climb(masks);
   }
 
   /// One step of Adam (Kingma and Ba 2015, usual constants).

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quboprune/dataset.h"
+#include "quboprune/executor.h"
+#include "quboprune/metrics.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// How a network is judged on samples.
+struct Judge {
+  Metric metric = Metric::psnr;
+  Loss loss = Loss::l1;
+  double peak = 1;  ///< of images; DataOptions::value_scale
+  /// Values for inputs besides the first, by name: a noise level, a scale. Every element gets it.
+  std::map<std::string, double> fills{};
+};
+
+/// Samples of equal shape, stacked: what one run of a network takes.
+struct Batch {
+  std::vector<int> samples;  ///< numbers in the list that it was made from
+  at::Tensor input;          ///< [n, ...]
+  at::Tensor target;         ///< [n, ...] or undefined
+};
+
+/// Stacks neighbouring samples of the same shape, at most `largest` of them and about `elements` input
+/// elements.
+std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
+                           std::int64_t elements = 1 << 21);
+
+/// The network's inputs for a batch: the batch itself, then the fills. Throws InputError where an input has
+/// none.
+std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge);
+
+/// First outputs for each sample, without a batch axis, detached. Networks of a fixed batch of one are run
+/// so.
+std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
+                                   const Judge& judge, const Control& control = {});
+
+/// The metric of each sample. `references`: the original's outputs, used as targets where the metric or the
+/// loss is the distance to them, or the samples have none. Throws InputError if neither is there.
+Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
+                       std::span<const at::Tensor> references = {}, const Control& control = {});
+
+/// The targets that a judge compares with: the samples' own, or the references.
+at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
+                     std::span<const at::Tensor> references);
+
+}  // namespace quboprune

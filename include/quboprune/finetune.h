@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include "quboprune/dataset.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/graph.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// How a network is trained further, or from scratch.
+struct FinetuneOptions {
+  std::int64_t steps = 2000;
+  double time_limit =
+      0;  ///< seconds; the schedule then follows whichever of steps and time is further on. 0: none
+  int batch = 8;
+  int crop = 96;                ///< random crops of this size; 0: whole samples
+  bool augment = true;          ///< flips and quarter turns
+  double learning_rate = 1e-3;  ///< Adam's at its highest: warmed up over 2 %, then a cosine to 1 % of it
+  double weight_decay = 0;
+  double clip = 1.0;   ///< largest norm of the whole gradient; keeps rare hard crops from undoing a day
+  double ema = 0.999;  ///< of the exponential average of the weights, which is what is returned; 0: none
+  Loss loss = Loss::l1;
+  /// Batch norm learns new statistics (true, for training from scratch) or keeps those it has, which is
+  /// safer on few crops: re-estimating them hurt in our pilot.
+  bool train_batch_norm = false;
+  const Graph* teacher = nullptr;  ///< its outputs are a second target
+  double teacher_weight = 0.5;     ///< of its loss; the data's own has 1 - that. 1 where there are no targets
+  std::uint64_t seed = 1;
+  /// Folder to keep the state in, every minute and at the end, and to take it up from. Empty: none.
+  std::filesystem::path work{};
+  Judge judge{};
+};
+
+struct FinetuneResult {
+  Graph graph;
+  std::int64_t steps = 0;
+  double seconds = 0;
+  struct Point {
+    std::int64_t step = 0;
+    double loss = 0;  ///< mean since the point before
+  };
+  std::vector<Point> history;
+  std::string reason;  ///< "steps", "time limit" or "stopped"
+};
+
+/// Trains all weights (of convolutions, matrix products, normalisations, PRelu and added biases) with Adam on
+/// random crops of the data's calibration part. Throws InputError if there are neither targets nor a teacher.
+FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
+                        const Control& control = {});
+
+/// The constants that are trained: value numbers, ascending.
+std::vector<int> trainable_constants(const Graph& graph);
+
+}  // namespace quboprune

@@ -1,0 +1,128 @@
+#include "cli/base/data_arguments.h"
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+std::string default_metric(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::image:
+      return "psnr";
+    case TargetKind::label:
+      return "top1";
+    case TargetKind::tensor:
+      return "loss";
+    case TargetKind::none:
+      return "output";
+  }
+  return "output";
+}
+
+std::string default_loss(TargetKind kind) {
+  switch (kind) {
+    case TargetKind::image:
+      return "l1";
+    case TargetKind::label:
+      return "cross-entropy";
+    case TargetKind::tensor:
+      return "mse";
+    case TargetKind::none:
+      return "output";
+  }
+  return "output";
+}
+
+}  // namespace
+
+void DataArguments::add_to(CLI::App& command, bool required) {
+  auto* data = command.add_option(
+      "--data", source,
+      "Folder or file: noisy/ and clean/, SIDD scenes or .mat blocks, class folders, .npz, images");
+  if (required) data->required();
+  command.add_option("--noise", options.noise,
+                     "Draw noise on clean images: camera, camera:17-42, gaussian:25, ...");
+  command.add_option("--crop", options.crop, "Size of calibration crops; 0: whole images")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--heldout-crop", options.heldout_crop,
+                  "Held-out images are cut to their middle of this size; 0: whole")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--calibration", options.limit, "Calibration samples at most")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--heldout", options.heldout_limit, "Held-out samples at most; 0: one of each image")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--split", options.split,
+                  "auto, all, the calibration's share of scenes, or a file naming held-out scenes")
+      ->capture_default_str();
+  command.add_option("--channels", channels, "1 grey, 3 RGB; by default what the network's input has")
+      ->check(CLI::IsMember({0, 1, 3}));
+  command.add_option("--value-scale", options.value_scale, "Images are read as 0..1 times this")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--size-multiple", options.size_multiple, "Uncut images are cut down to a multiple of this")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--metric", metric, "psnr, ssim, top1, loss or output; by default what fits the data");
+  command.add_option("--loss", loss, "l1, mse, cross-entropy or output");
+  command.add_option("--input", inputs,
+                     "NAME=VALUE for an input besides the first (a noise level); may be repeated");
+}
+
+std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t seed) {
+  options.seed = seed;
+  if (!graph.inputs.empty()) {
+    const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+    if (channels == 0 && input.declared && input.shape.size() == 4 &&
+        (input.shape[1] == 1 || input.shape[1] == 3))
+      channels = static_cast<int>(input.shape[1]);
+    // A network of one size gets pieces of that size.
+    if (input.declared && input.shape.size() == 4 && input.shape[2] > 0 && input.shape[2] == input.shape[3]) {
+      options.crop = options.heldout_crop = static_cast<int>(input.shape[2]);
+      options.size_multiple = options.crop;
+    }
+  }
+  if (channels != 0) options.channels = channels;
+  return open_dataset(source, options);
+}
+
+Judge DataArguments::judge(const Dataset& data) const {
+  Judge judge;
+  judge.metric = metric_from_name(metric.empty() ? default_metric(data.target_kind()) : metric);
+  judge.loss = loss_from_name(loss.empty() ? default_loss(data.target_kind()) : loss);
+  judge.peak = options.value_scale;
+  for (const auto& text : inputs) {
+    const auto at = text.find('=');
+    std::size_t used = 0;
+    double value = 0;
+    try {
+      if (at != std::string::npos) value = std::stod(text.substr(at + 1), &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (at == std::string::npos || at == 0 || used == 0 || used != text.size() - at - 1)
+      throw InputError("--input " + text + ": not NAME=VALUE with a number");
+    judge.fills[text.substr(0, at)] = value;
+  }
+  return judge;
+}
+
+nlohmann::json describe(const Dataset& data) {
+  const Manifest m = data.manifest();
+  return {{"source", m.source},
+          {"form", m.form},
+          {"noise", m.noise},
+          {"calibration", m.calibration},
+          {"heldout", m.heldout},
+          {"calibration_scenes", m.calibration_scenes},
+          {"heldout_scenes", m.heldout_scenes},
+          {"notes", data.notes()}};
+}
+
+}  // namespace quboprune

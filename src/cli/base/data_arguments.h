@@ -1,0 +1,33 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "quboprune/dataset.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/model.h"
+
+namespace quboprune {
+
+/// The options that name the data and how networks are judged on it: --data, --noise, --crop, --metric, ...
+struct DataArguments {
+  std::string source;
+  DataOptions options;
+  int channels = 0;  ///< 0: what the network's input says
+  std::string metric, loss;
+  std::vector<std::string> inputs;  ///< NAME=VALUE
+
+  void add_to(CLI::App& command, bool required = true);
+  /// Opens the source, with channels and crops that fit the network.
+  std::unique_ptr<Dataset> open(const Graph& graph, std::uint64_t seed);
+  /// --metric, --loss and --input; what isn't given follows from the data.
+  Judge judge(const Dataset& data) const;
+};
+
+/// What was used, for reports: source, form, the samples and scenes of each part, notes.
+nlohmann::json describe(const Dataset& data);
+
+}  // namespace quboprune

@@ -1,0 +1,114 @@
+#include "quboprune/finetune.h"
+
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/base/data_arguments.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/model.h"
+
+namespace quboprune {
+namespace {
+
+struct Options {
+  std::string model, output, report, teacher, loss, batch_norm = "frozen";
+  DataArguments data;
+  FinetuneOptions train;
+};
+
+void add_options(CLI::App& command, Options& o) {
+  command.add_option("model", o.model, "The ONNX file")->required();
+  command.add_option("-o,--output", o.output, "The trained ONNX file")->required();
+  o.data.add_to(command);
+  command.add_option("--teacher", o.teacher, "A network whose outputs are a second target (the original)");
+  command.add_option("--teacher-weight", o.train.teacher_weight, "Its share of the loss")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--steps", o.train.steps, "Of the optimiser")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--time-limit", o.train.time_limit, "Seconds; the schedule ends then at the latest")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--batch", o.train.batch, "Crops a step")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--lr", o.train.learning_rate, "Highest learning rate")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--weight-decay", o.train.weight_decay, "Of Adam")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--ema", o.train.ema, "Decay of the average of weights that is returned; 0: none")
+      ->check(CLI::Range(0.0, 0.999999))
+      ->capture_default_str();
+  command
+      .add_option("--batch-norm", o.batch_norm, "train its statistics (from scratch), or keep them frozen")
+      ->check(CLI::IsMember({"train", "frozen"}))
+      ->capture_default_str();
+  command.add_flag("!--no-augment", o.train.augment, "No flips and quarter turns");
+  command.add_option("--work", o.train.work, "Folder to keep the state in and to take it up from");
+  command.add_option("--report", o.report, "Write what was done as JSON");
+}
+
+void run(Options& o, const Context& context) {
+  check_writable(o.output);
+  if (!o.report.empty()) check_writable(o.report);
+  const Model model = Model::load(o.model);
+  auto data = o.data.open(model.graph(), context.seed);
+  o.train.judge = o.data.judge(*data);
+  o.train.loss = o.train.judge.loss == Loss::output ? Loss::mse : o.train.judge.loss;
+  o.train.crop = o.data.options.crop;
+  o.train.seed = context.seed;
+  o.train.train_batch_norm = o.batch_norm == "train";
+  std::unique_ptr<Model> teacher;
+  if (!o.teacher.empty()) {
+    teacher = std::make_unique<Model>(Model::load(o.teacher));
+    o.train.teacher = &teacher->graph();
+  }
+  const auto heldout = data->samples(Part::heldout);
+  const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
+  const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);
+  const FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
+  const Score after = evaluate_network(Executor(result.graph), heldout, o.train.judge, references);
+  model.save(o.output, result.graph,
+             {{"quboprune.finetuned",
+               fmt::format("{} steps of {} crops of {}", result.steps, o.train.batch, o.train.crop)}});
+  const std::string metric = name_of(o.train.judge.metric);
+  fmt::print("{} steps in {:.0f} s ({}), {} on {} held-out samples: {:.4f} -> {:.4f}\n", result.steps,
+             result.seconds, result.reason, metric, heldout.size(), before.mean, after.mean);
+  if (o.report.empty()) return;
+  nlohmann::json history = nlohmann::json::array();
+  for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
+  const nlohmann::json report = {
+      {"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
+      {"command", "finetune"},
+      {"seed", context.seed},
+      {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
+      {"data", describe(*data)},
+      {"result",
+       {{"steps", result.steps},
+        {"seconds", result.seconds},
+        {"reason", result.reason},
+        {"metric", {{"name", metric}, {"heldout", {{"dense", before.mean}, {"recovered", after.mean}}}}}}},
+      {"history", history}};
+  write_file_atomically(o.report, report.dump(1) + "\n");
+}
+
+}  // namespace
+
+void add_finetune(CLI::App& app, Context& context) {
+  auto* command =
+      app.add_subcommand("finetune", "Trains a network further, or one that is freshly initialised");
+  auto options = std::make_shared<Options>();
+  options->data.options.crop = 96;
+  add_options(*command, *options);
+  add_common_options(*command, context);
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+}
+
+}  // namespace quboprune

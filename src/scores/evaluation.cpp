@@ -1,0 +1,137 @@
+#include "quboprune/evaluation.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <limits>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+bool same_shape(const Sample& a, const Sample& b) {
+  return a.input.sizes() == b.input.sizes() && a.target.defined() == b.target.defined() &&
+         (!a.target.defined() || a.target.sizes() == b.target.sizes());
+}
+
+Batch stack(std::span<const Sample> samples, int first, int count) {
+  Batch batch;
+  std::vector<at::Tensor> inputs;
+  std::vector<at::Tensor> targets;
+  for (int s = first; s < first + count; ++s) {
+    batch.samples.push_back(s);
+    inputs.push_back(samples[static_cast<std::size_t>(s)].input);
+    if (samples[static_cast<std::size_t>(s)].target.defined())
+      targets.push_back(samples[static_cast<std::size_t>(s)].target);
+  }
+  batch.input = at::stack(inputs);
+  if (!targets.empty()) batch.target = at::stack(targets);
+  return batch;
+}
+
+/// The batch size that the file fixes, 0 where it is open.
+std::int64_t fixed_batch(const Graph& graph) {
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  return input.declared && !input.shape.empty() && input.shape[0] > 0 ? input.shape[0] : 0;
+}
+
+}  // namespace
+
+std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::int64_t elements) {
+  std::vector<Batch> result;
+  const int n = static_cast<int>(samples.size());
+  for (int first = 0; first < n;) {
+    const auto size = std::max<std::int64_t>(1, samples[static_cast<std::size_t>(first)].input.numel());
+    const int most = static_cast<int>(std::clamp<std::int64_t>(elements / size, 1, largest));
+    int count = 1;
+    while (count < most && first + count < n &&
+           same_shape(samples[static_cast<std::size_t>(first)],
+                      samples[static_cast<std::size_t>(first + count)]))
+      ++count;
+    result.push_back(stack(samples, first, count));
+    first += count;
+  }
+  return result;
+}
+
+std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge) {
+  if (graph.inputs.empty()) throw InputError("the network has no inputs: there is nothing to judge it on");
+  std::vector<at::Tensor> inputs{batch};
+  const Value& first = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  if (first.declared && static_cast<std::int64_t>(first.shape.size()) != batch.dim()) {
+    throw InputError("input '" + first.name + "' has " + std::to_string(first.shape.size()) +
+                     " axes, the data with its batch " + std::to_string(batch.dim()) +
+                     "; give data of the network's own form");
+  }
+  for (std::size_t a = 1; first.declared && a < first.shape.size(); ++a) {
+    if (first.shape[a] > 0 && first.shape[a] != batch.size(static_cast<std::int64_t>(a))) {
+      throw InputError("input '" + first.name + "' is " + std::to_string(first.shape[a]) + " along axis " +
+                       std::to_string(a) + ", the data " +
+                       std::to_string(batch.size(static_cast<std::int64_t>(a))) +
+                       "; give data of the network's size (--crop, --heldout-crop, --channels)");
+    }
+  }
+  for (std::size_t k = 1; k < graph.inputs.size(); ++k) {
+    const Value& value = graph.values[static_cast<std::size_t>(graph.inputs[k])];
+    const auto fill = judge.fills.find(value.name);
+    if (fill == judge.fills.end())
+      throw InputError("input '" + value.name + "' has no data; give it a value with --input " + value.name +
+                       "=VALUE");
+    std::vector<std::int64_t> shape = value.shape;
+    for (std::size_t a = 0; a < shape.size(); ++a) {
+      if (shape[a] < 0)
+        shape[a] = static_cast<std::int64_t>(a) < batch.dim() ? batch.size(static_cast<std::int64_t>(a)) : 1;
+    }
+    inputs.push_back(at::full(shape, fill->second, at::kFloat));
+  }
+  return inputs;
+}
+
+std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
+                                   const Judge& judge, const Control& control) {
+  const at::NoGradGuard no_grad;
+  std::vector<at::Tensor> result(samples.size());
+  const int largest = fixed_batch(network.graph()) > 0 || network.graph().inputs.size() > 1 ? 1 : 16;
+  std::size_t done = 0;
+  for (const auto& batch : batches(samples, largest)) {
+    if (control.stopped()) throw InputError("stopped");
+    const at::Tensor out = network.run(network_inputs(network.graph(), batch.input, judge)).front();
+    if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
+      if (batch.samples.size() != 1)
+        throw InputError("the network's first output has no batch axis; give samples one at a time");
+      result[static_cast<std::size_t>(batch.samples[0])] = out;
+    } else {
+      for (std::size_t k = 0; k < batch.samples.size(); ++k)
+        result[static_cast<std::size_t>(batch.samples[k])] = out[static_cast<std::int64_t>(k)];
+    }
+    done += batch.samples.size();
+    control.report("evaluate", static_cast<double>(done), static_cast<double>(samples.size()),
+                   std::numeric_limits<double>::quiet_NaN());
+  }
+  return result;
+}
+
+at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
+                     std::span<const at::Tensor> references) {
+  const bool own =
+      judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
+  if (own && sample.target.defined()) return sample.target;
+  if (index < references.size()) return references[index];
+  throw InputError("sample '" + sample.name +
+                   "' has no target: use --metric output (the distance to the original's outputs), or give "
+                   "data with targets");
+}
+
+Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
+                       std::span<const at::Tensor> references, const Control& control) {
+  const auto outputs = outputs_of(network, samples, judge, control);
+  std::vector<double> values;
+  for (std::size_t s = 0; s < samples.size(); ++s) {
+    values.push_back(evaluate(judge.metric, judge.loss, outputs[s],
+                              target_of(samples[s], s, judge, references), judge.peak));
+  }
+  return score_of(std::move(values));
+}
+
+}  // namespace quboprune

@@ -31,7 +31,15 @@ if(QUBOPRUNE_TORCH STREQUAL "python")
   if(failed)
     message(FATAL_ERROR "QUBOPRUNE_TORCH=python, but ${QUBOPRUNE_TORCH_PYTHON} has no torch: set QUBOPRUNE_TORCH_PYTHON")
   endif()
-  target_include_directories(quboprune_torch SYSTEM INTERFACE
+  # That torch carries headers of fmt and protobuf's kin of its own, in the same folder as its API: the
+  # system's, which we link, must be found first, and /usr/include itself comes too late.
+  file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/system-headers")
+  foreach(name fmt google nlohmann onnx)
+    if(EXISTS "/usr/include/${name}")
+      file(CREATE_LINK "/usr/include/${name}" "${PROJECT_BINARY_DIR}/system-headers/${name}" SYMBOLIC)
+    endif()
+  endforeach()
+  target_include_directories(quboprune_torch SYSTEM INTERFACE "${PROJECT_BINARY_DIR}/system-headers"
     "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
   target_link_libraries(quboprune_torch INTERFACE
     "${torch_root}/lib/libtorch.so" "${torch_root}/lib/libtorch_cpu.so" "${torch_root}/lib/libc10.so")

@@ -1,0 +1,39 @@
+"""The code in docs/adding-an-operator.md compiles as it stands there."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("QUBOPRUNE_COMMAND") or ROOT / "build" / "release" / "quboprune").parent
+BLOCKS = re.findall(r"```cpp\n// (src/\S+)\n(.*?)```", (ROOT / "docs" / "adding-an-operator.md").read_text("utf-8"), re.DOTALL)
+
+
+def compiler_words():
+    """How the build compiles an operator, without its file names."""
+    commands = BUILD / "compile_commands.json"
+    if not commands.exists():
+        pytest.skip(f"{commands} isn't there: run scripts/test")
+    entry = next(e for e in json.loads(commands.read_text("utf-8")) if e["file"].endswith("src/ops/conv.cpp"))
+    words = shlex.split(entry["command"])
+    start = 1 if words[0].endswith("ccache") else 0
+    return [w for w in words[start : words.index("-o")] if w not in ("-MD", "-O3")], entry["directory"]
+
+
+def test_the_page_has_an_operator_and_its_test():
+    assert [name for name, _ in BLOCKS] == ["src/ops/shrink.cpp", "src/ops/shrink_test.cpp"]
+
+
+@pytest.mark.parametrize("name, code", BLOCKS, ids=[name for name, _ in BLOCKS])
+def test_compiles(name, code, tmp_path):
+    words, folder = compiler_words()
+    path = tmp_path / Path(name).name
+    path.write_text(code, "utf-8")
+    words = words[: words.index("-MT")] if "-MT" in words else words
+    done = subprocess.run([*words, "-fsyntax-only", str(path)], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -13,7 +13,9 @@ namespace quboprune {
 namespace {
 
 constexpr std::size_t kEvidencePoints = 160;  ///< choosing variances on more costs time and changes little
-constexpr int kLargestDense = 2000;           ///< n beyond which Q (8 n² bytes) isn't formed
+constexpr double kDrift =
+    1e9;  ///< how far a variance may go from its first value: data may prefer 0 or infinity
+constexpr int kLargestDense = 2000;  ///< n beyond which Q (8 n² bytes) isn't formed
 
 double normal(Rng& rng) {
   const double radius = std::sqrt(-2 * std::log(1 - rng.uniform()));
@@ -45,7 +47,7 @@ void Surrogate::add(const Mask& mask, double value) {
 Surrogate::Point Surrogate::difference(std::size_t index, const Mask& centre, double value) const {
   Point point;
   point.blocks.assign(static_cast<std::size_t>(block_count_), 0.0);
-  point.value = values_[index] - value;
+  point.value = std::isfinite(value) ? values_[index] - value : 0;  // none better than infinite: all alike
   for (std::size_t i = 0; i < centre.size(); ++i) {
     const double d = masks_[index][i] - centre[i];
     if (d == 0) continue;
@@ -80,9 +82,10 @@ void Surrogate::limit_values() {
   std::nth_element(sizes.begin(), middle, sizes.end());
   double limit = 10 * *middle;
   if (!std::isfinite(limit)) {  // most are infinite: what is left is only "bad"
-    limit = 1e-300;
+    limit = 0;
     for (const double s : sizes)
       if (std::isfinite(s)) limit = std::max(limit, 2 * s);
+    if (limit == 0) limit = 1;
   }
   for (Point& p : points_) p.value = std::clamp(p.value, -limit, limit);
 }
@@ -137,11 +140,12 @@ void Surrogate::start_variances() {
     block += dot(points_[t].blocks, points_[t].blocks);
   }
   const auto m = static_cast<double>(points_.size());
-  value = std::max(value / m, 1e-300);
+  value = value > 0 ? value / m : 1;  // a flat objective has no scale
   const double share = 0.4 * value;
   variances_ = {share * m / change, prior > 0 ? share * m / prior : 0,
                 block > 0 ? 0.2 * value * m / block : 0, 0.1 * value * m * m / (change * change),
                 0.01 * value};
+  first_variances_ = variances_;
   started_ = true;
 }
 
@@ -155,6 +159,8 @@ void Surrogate::improve_variances() {
     for (const double factor : {3.0, 1 / 3.0}) {
       Variances trial = variances_;
       trial.*which *= factor;
+      const double drift = trial.*which / first_variances_.*which;
+      if (drift > kDrift || drift < 1 / kDrift) continue;
       const double value = evidence(count, trial);
       if (!(value > best)) continue;
       best = value;

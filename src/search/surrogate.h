@@ -66,7 +66,7 @@ class Surrogate {
   std::vector<double> values_;
   std::vector<Point> points_;
   std::vector<double> products_;  ///< points x points: d_s'd_t
-  Variances variances_;
+  Variances variances_, first_variances_;
   bool started_ = false;
   std::vector<double> factor_;  ///< Cholesky, lower, of the kernel matrix
   std::vector<double> dual_;    ///< K^-1 y

@@ -11,6 +11,9 @@ namespace {
 /// Automaton size for costs: rounding to 1/256 of the capacity leaves little for the repair to do.
 constexpr int kBins = 256;
 
+/// Evaluations between two fits: a fit costs some 30 ms at n = 512, a batch may be of a few masks only.
+constexpr int kGeneration = 40;
+
 /// Samples of a tensor train that is fitted, by Adam on the log-likelihood, to the best masks.
 ///
 /// Ours: the train holds the constraint, starts around the best seed, moves in the logarithms of its cores,
@@ -33,17 +36,20 @@ class TrainProposer : public Proposer {
         gradient_(first_) {}
 
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
-    if (!published_) fit(ledger.elite());
-    std::vector<Mask> masks;
-    for (int k = 0; k < count; ++k) {
-      Mask x = train_.sample(rng_);
-      if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
+    if (published_) return draw(count, count, ledger);
+    if (fresh_ >= kGeneration) {
+      fit(ledger.elite());
+      fresh_ = 0;
     }
+    std::vector<Mask> masks = draw(count, 4 * count, ledger);
+    // A train that has come down to a few masks, all known, starts anew around the best.
+    if (2 * static_cast<int>(masks.size()) < count) start(ledger.elite().front().mask);
     return masks;
   }
 
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
     if (!started_) return start(ledger.elite().front().mask);
+    fresh_ += static_cast<int>(batch.size());
     if (!published_) return;
     std::vector<Evaluated> best(batch.begin(), batch.end());
     const auto top = std::min(best.size(), static_cast<std::size_t>(options_.top));
@@ -54,8 +60,21 @@ class TrainProposer : public Proposer {
   }
 
  private:
+  /// Up to `count` feasible masks out of `attempts` samples; as published, known ones among them.
+  std::vector<Mask> draw(int count, int attempts, const Ledger& ledger) {
+    std::vector<Mask> masks;
+    for (int k = 0; k < attempts && static_cast<int>(masks.size()) < count; ++k) {
+      Mask x = train_.sample(rng_);
+      if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
+    }
+    return masks;
+  }
+
   void start(const Mask& seed) {
     started_ = true;
+    steps_ = 0;
+    std::fill(first_.begin(), first_.end(), 0.0);
+    std::fill(second_.begin(), second_.end(), 0.0);
     const std::size_t block =
         static_cast<std::size_t>(options_.rank) * static_cast<std::size_t>(options_.rank);
     auto theta = train_.parameters();
@@ -104,6 +123,7 @@ class TrainProposer : public Proposer {
   std::vector<double> first_, second_, gradient_;  ///< Adam's moments, and room
   bool started_ = false;
   int steps_ = 0;
+  int fresh_ = 0;  ///< evaluations since the last fit
 };
 
 }  // namespace

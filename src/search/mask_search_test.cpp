@@ -1,0 +1,308 @@
+#include "quboprune/mask_search.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+
+namespace quboprune {
+namespace {
+
+using Kind = MaskConstraint::Kind;
+
+/// A random quadratic function, and a record of every mask it was asked for.
+class Objective {
+ public:
+  explicit Objective(int n, std::uint64_t seed = 3) : n_(static_cast<std::size_t>(n)) {
+    Rng rng(seed);
+    for (std::size_t e = 0; e < n_ * n_; ++e) entries_.push_back(rng.uniform() - 0.5);
+  }
+  double value(const Mask& x) const {
+    double sum = 0;
+    for (std::size_t i = 0; i < n_; ++i)
+      for (std::size_t j = 0; j < n_; ++j) sum += x[i] && x[j] ? entries_[i * n_ + j] : 0;
+    return sum;
+  }
+  MaskObjective function() {
+    return [this](std::span<const Mask> masks) {
+      largest_batch = std::max(largest_batch, masks.size());
+      std::vector<double> values;
+      for (const Mask& x : masks) {
+        asked.push_back(x);
+        values.push_back(value(x));
+      }
+      return values;
+    };
+  }
+  std::vector<Mask> asked;
+  std::size_t largest_batch = 0;
+
+ private:
+  std::size_t n_;
+  std::vector<double> entries_;
+};
+
+MaskConstraint exactly(int count) {
+  return {.kind = Kind::exactly, .count = count};
+}
+
+MaskConstraint at_most(int n, double share, double lowest_share) {
+  MaskConstraint constraint{.kind = Kind::at_most};
+  double total = 0;
+  for (int i = 0; i < n; ++i) {
+    constraint.costs.push_back(1 + (i * 7) % 5 + 0.25 * (i % 3));
+    total += constraint.costs.back();
+  }
+  constraint.capacity = share * total;
+  constraint.lowest = lowest_share * total;
+  return constraint;
+}
+
+bool obeys(const Mask& x, const MaskConstraint& constraint, const std::vector<std::int8_t>& fixed) {
+  for (std::size_t i = 0; i < fixed.size(); ++i)
+    if (fixed[i] >= 0 && x[i] != fixed[i]) return false;
+  if (constraint.kind == Kind::exactly) return kept_count(x) == constraint.count;
+  if (constraint.kind == Kind::none) return true;
+  double cost = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) cost += x[i] ? constraint.costs[i] : 0;
+  return cost >= constraint.lowest && cost <= constraint.capacity;
+}
+
+class EveryMethod : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(, EveryMethod, testing::ValuesIn(search_names()), [](const auto& method) {
+  return method.param == "tt+local" ? std::string("tt_local") : method.param;
+});
+
+TEST_P(EveryMethod, AsksOnlyForNewMasksThatObeyAndAccountsForAll) {
+  const int n = 40;
+  std::vector<std::int8_t> fixed(n, -1);
+  fixed[3] = 1;
+  fixed[8] = 0;
+  for (const MaskConstraint& constraint :
+       {MaskConstraint{}, exactly(25), at_most(n, 0.6, 0.5), at_most(n, 0.3, -1)}) {
+    Objective objective(n);
+    SearchOptions options{.method = GetParam(), .evaluations = 230, .fixed = fixed};
+    const SearchResult result = search_masks(objective.function(), n, constraint, {}, options);
+    EXPECT_EQ(result.evaluations, 230);
+    EXPECT_EQ(result.distinct, 230);
+    EXPECT_EQ(objective.asked.size(), 230U);
+    EXPECT_LE(objective.largest_batch, static_cast<std::size_t>(options.batch));
+    std::set<std::string> distinct;
+    for (const Mask& x : objective.asked) distinct.emplace(x.begin(), x.end());
+    EXPECT_EQ(distinct.size(), 230U);
+    double best = INFINITY;
+    for (const Mask& x : objective.asked) {
+      EXPECT_TRUE(obeys(x, constraint, fixed));
+      best = std::min(best, objective.value(x));
+    }
+    EXPECT_EQ(result.value, best);
+    EXPECT_EQ(objective.value(result.best), best);
+    EXPECT_EQ(result.history.back().best, best);
+    EXPECT_EQ(result.reason, "evaluations");
+  }
+}
+
+TEST_P(EveryMethod, SeedsComeFirstAndAreNeverLost) {
+  const int n = 30;
+  Objective objective(n);
+  // The best of many masks: a search of three evaluations can't do better by luck alone.
+  const SearchResult good =
+      search_masks(objective.function(), n, exactly(12), {}, {.method = "local", .evaluations = 600});
+  Mask other = good.best, wrong(n, 1);
+  std::reverse(other.begin(), other.end());
+  objective.asked.clear();
+  const std::vector<Mask> seeds = {other, wrong, good.best};
+  const SearchResult result =
+      search_masks(objective.function(), n, exactly(12), seeds, {.method = GetParam(), .evaluations = 40});
+  EXPECT_LE(result.value, good.value);
+  EXPECT_EQ(objective.asked[0], other);
+  EXPECT_EQ(kept_count(objective.asked[1]), 12);  // put right
+  EXPECT_EQ(objective.asked[2], good.best);
+}
+
+TEST_P(EveryMethod, IsDeterministic) {
+  const int n = 35;
+  const auto run = [&](std::uint64_t seed) {
+    Objective objective(n);
+    search_masks(objective.function(), n, exactly(20), {},
+                 {.method = GetParam(), .evaluations = 150, .seed = seed});
+    return objective.asked;
+  };
+  EXPECT_EQ(run(1), run(1));
+  EXPECT_NE(run(1), run(2));
+}
+
+TEST_P(EveryMethod, TakesUpAStoppedSearchWhereItWas) {
+  const int n = 35;
+  const auto state = std::filesystem::path(testing::TempDir()) / ("state_" + GetParam() + ".json");
+  std::filesystem::remove(state);
+  SearchOptions options{.method = GetParam(), .evaluations = 180, .state = state, .problem = "quadratic"};
+  Objective whole(n), first(n), second(n);
+  SearchOptions unsaved = options;
+  unsaved.state.clear();
+  const SearchResult expected = search_masks(whole.function(), n, exactly(20), {}, unsaved);
+
+  std::atomic<bool> stop = false;
+  const Control control{.progress = [&](auto, double done, double, double) { stop = done >= 60; },
+                        .stop = &stop};
+  const SearchResult stopped = search_masks(first.function(), n, exactly(20), {}, options, control);
+  EXPECT_EQ(stopped.reason, "stopped");
+  EXPECT_EQ(stopped.evaluations, 60);
+  const SearchResult result = search_masks(second.function(), n, exactly(20), {}, options);
+  EXPECT_EQ(result.evaluations, 180);
+  EXPECT_EQ(result.distinct, 120);
+  EXPECT_EQ(second.asked.size(), 120U);
+  EXPECT_EQ(result.best, expected.best);
+  EXPECT_EQ(result.value, expected.value);
+  std::vector<Mask> both = first.asked;
+  both.insert(both.end(), second.asked.begin(), second.asked.end());
+  EXPECT_EQ(both, whole.asked);
+}
+
+TEST_P(EveryMethod, FindsTheOnlyMaskThereIsAndEnds) {
+  Objective objective(6);
+  const SearchResult result =
+      search_masks(objective.function(), 6, exactly(6), {}, {.method = GetParam(), .evaluations = 50});
+  EXPECT_EQ(result.best, Mask(6, 1));
+  EXPECT_EQ(result.evaluations, 1);
+  EXPECT_EQ(result.reason, "nothing new to try");
+}
+
+TEST_P(EveryMethod, LeavesTheLastWordToTheRepairFunction) {
+  // Pairs of neighbours are kept or removed together, as a sum can't say; masks without the first are
+  // refused.
+  MaskConstraint constraint = exactly(20);
+  constraint.repair = [](Mask& x) {
+    int pairs = 0;
+    for (std::size_t i = 0; i < x.size(); i += 2) pairs += x[i];
+    for (std::size_t i = 0; i < x.size(); i += 2) {
+      if (pairs > 10 && x[i]) x[i] = 0, --pairs;
+      if (pairs < 10 && !x[i]) x[i] = 1, ++pairs;
+      x[i + 1] = x[i];
+    }
+    return x[0] == 1;
+  };
+  Objective objective(40);
+  const SearchResult result =
+      search_masks(objective.function(), 40, constraint, {}, {.method = GetParam(), .evaluations = 60});
+  EXPECT_GT(result.evaluations, 1);
+  for (const Mask& x : objective.asked) {
+    EXPECT_EQ(kept_count(x), 20);
+    EXPECT_EQ(x[0], 1);
+    for (std::size_t i = 0; i < x.size(); i += 2) EXPECT_EQ(x[i], x[i + 1]);
+  }
+}
+
+TEST_P(EveryMethod, SurvivesInfiniteAndUndefinedValues) {
+  Objective objective(30);
+  const MaskObjective broken = [&](std::span<const Mask> masks) {
+    std::vector<double> values;
+    for (const Mask& x : masks) values.push_back(x[0] ? INFINITY : x[1] ? NAN : objective.value(x));
+    return values;
+  };
+  const SearchResult result =
+      search_masks(broken, 30, exactly(15), {}, {.method = GetParam(), .evaluations = 200});
+  EXPECT_TRUE(std::isfinite(result.value));
+  const SearchResult hopeless =
+      search_masks([](std::span<const Mask> masks) { return std::vector<double>(masks.size(), INFINITY); },
+                   30, exactly(15), {}, {.method = GetParam(), .evaluations = 100});
+  EXPECT_EQ(hopeless.evaluations, 100);
+  EXPECT_EQ(kept_count(hopeless.best), 15);
+}
+
+TEST(MaskSearch, FindsTheBestOfAllSmallMasks) {
+  for (const MaskConstraint& constraint : {MaskConstraint{}, exactly(7), at_most(14, 0.5, -1)}) {
+    Objective objective(14);
+    double best = INFINITY;
+    for (unsigned bits = 0; bits < 1U << 14; ++bits) {
+      Mask x(14);
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = (bits >> i) & 1U;
+      if (obeys(x, constraint, {})) best = std::min(best, objective.value(x));
+    }
+    const SearchResult result = search_masks(objective.function(), 14, constraint, {}, {.evaluations = 600});
+    EXPECT_NEAR(result.value, best, 1e-12);
+  }
+}
+
+/// The mean over seeds of the best value found under "exactly", by each of several methods, in order.
+TEST(MaskSearch, BeatsPlainSamplingOnAQuadraticFunction) {
+  std::vector<double> means;
+  for (const std::string method : {"tt+local", "tt", "protes", "random"}) {
+    double sum = 0;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      Objective objective(80, seed);
+      SearchOptions options = method == "protes" ? protes_options() : SearchOptions{};
+      options.method = method;
+      options.evaluations = 600;
+      options.seed = seed;
+      sum += search_masks(objective.function(), 80, exactly(50), {}, options).value;
+    }
+    means.push_back(sum / 5);
+  }
+  EXPECT_LT(means[0], means[1]);
+  EXPECT_LT(means[1], means[2]);
+  EXPECT_LT(means[2], means[3]);
+}
+
+TEST(MaskSearch, StopsAtTheTimeLimit) {
+  Objective objective(30);
+  const SearchResult result = search_masks(objective.function(), 30, exactly(15), {},
+                                           {.evaluations = 1'000'000'000, .time_limit = 0.05});
+  EXPECT_EQ(result.reason, "time limit");
+}
+
+TEST(MaskSearch, RefusesTheStateOfAnotherProblem) {
+  const auto state = std::filesystem::path(testing::TempDir()) / "other_state.json";
+  std::filesystem::remove(state);
+  Objective objective(30);
+  const auto search = [&](int n, const std::string& problem) {
+    search_masks(objective.function(), n, exactly(10), {},
+                 {.evaluations = 20, .state = state, .problem = problem});
+  };
+  search(30, "one");
+  EXPECT_NO_THROW(search(30, "one"));
+  EXPECT_THROW(search(29, "one"), InputError);
+  EXPECT_THROW(search(30, "two"), InputError);
+  for (const char* text : {"", "{", "[1, 2]", R"({"variables": "30"})",
+                           R"({"variables": 30, "problem": "one", "masks": {"zz": 1}})",
+                           R"({"variables": 30, "problem": "one", "masks": {"00000000": "x"}})"}) {
+    std::ofstream(state) << text;
+    EXPECT_THROW(search(30, "one"), InputError) << text;
+  }
+}
+
+TEST(MaskSearch, WrongInputIsTheCallersFault) {
+  Objective objective(10);
+  const auto search = [&](const MaskConstraint& constraint, const SearchOptions& options,
+                          const std::vector<Mask>& seeds = {}) {
+    search_masks(objective.function(), 10, constraint, seeds, options);
+  };
+  EXPECT_THROW(search(exactly(11), {}), InputError);
+  EXPECT_THROW(search(exactly(-1), {}), InputError);
+  EXPECT_THROW(search(exactly(5), {.method = "magic"}), InputError);
+  EXPECT_THROW(search(exactly(5), {.evaluations = 0}), InputError);
+  EXPECT_THROW(search(exactly(5), {.fixed = {1}}), InputError);
+  EXPECT_THROW(search(exactly(5), {.fixed = std::vector<std::int8_t>(10, 1)}), InputError);
+  EXPECT_THROW(search(exactly(5), {.prior = {1, 2}}), InputError);
+  EXPECT_THROW(search(exactly(5), {.prior = std::vector<double>(10, NAN)}), InputError);
+  EXPECT_THROW(search(exactly(5), {.blocks = {0}}), InputError);
+  EXPECT_THROW(search(exactly(5), {.blocks = std::vector<int>(10, -1)}), InputError);
+  EXPECT_THROW(search(exactly(5), {}, {Mask(9, 1)}), InputError);
+  EXPECT_THROW(search({.kind = Kind::at_most, .costs = {1}, .capacity = 1}, {}), InputError);
+  EXPECT_THROW(search({.kind = Kind::at_most, .costs = std::vector<double>(10, 1), .capacity = -1}, {}),
+               InputError);
+  MaskConstraint nothing = exactly(5);
+  nothing.repair = [](Mask&) { return false; };
+  EXPECT_THROW(search(nothing, {}), InputError);
+}
+
+}  // namespace
+}  // namespace quboprune

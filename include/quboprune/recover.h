@@ -1,0 +1,135 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/graph.h"
+#include "quboprune/mask.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+/// How the weights behind a cut are repaired without gradients of the weights and without labels. Shared by
+/// refit() and reestimate_batch_norm(). docs/recover.md has the measurements behind the defaults.
+struct RefitOptions {
+  /// Strengths of the pull towards the old weights, as shares of the mean diagonal of the layer's Gram
+  /// matrix; the one that serves the checking scenes best is taken, layer by layer. Each above 0.
+  std::vector<double> ridges{1e-3, 1e-2, 1e-1, 1.0};
+  /// Share of the calibration scenes that the fit doesn't see, on which ridge and harm are judged; in (0, 1).
+  /// With one scene only, that share of its samples instead (RefitResult::notes then says so).
+  double check_share = 0.3;
+  /// Each layer's inputs come from the network pruned and refitted so far. false: from the original network,
+  /// its removed channels left out; layers then don't know of each other's errors.
+  bool sequential = true;
+  /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
+  bool downstream = true;
+  /// Positions count by what the output sees of them: the squared derivative of the output, by one random
+  /// probe through the original network. Takes care of saturating outputs (Sigmoid), where unweighted least
+  /// squares did harm.
+  bool weigh_by_output = true;
+  /// A layer is fitted on at most so many positions for each unknown of an output channel, drawn evenly.
+  double positions_per_unknown = 50;
+  /// Bytes for kept activations and Gram matrices; beyond it activations are computed anew for each layer
+  /// (slower), and a layer whose Gram matrix alone doesn't fit keeps its weights.
+  std::size_t memory_limit = std::size_t{2} << 30U;
+  std::uint64_t seed = 1;  ///< of the choice of scenes, positions and probes
+};
+
+/// What became of one layer.
+struct RefitLayer {
+  std::string name;         ///< the node's
+  int node = -1;            ///< number in Graph::nodes, the same before and after the cut
+  double error_before = 0;  ///< |dense output - output|² / |dense output|² about its mean, on checking scenes
+  double error_after = 0;  ///< the same with the weights that the result has
+  double ridge = 0;        ///< the one taken; 0 where the old weights were kept
+  bool kept_old = false;
+  std::string note;  ///< why the old weights were kept, or what else is worth knowing; usually empty
+};
+
+struct RefitResult {
+  Graph graph;  ///< the cut network with its new weights, in the file's own types
+  std::vector<RefitLayer> layers;
+  double metric_before = 0;  ///< of the cut network, by the judge, mean over the checking samples
+  double metric_after = 0;   ///< of the result; never worse than metric_before
+  double seconds = 0;
+  std::string reason;              ///< why it ended: "done" or "stopped"
+  std::vector<std::string> notes;  ///< what the user should know, a sentence each
+};
+
+/// Cuts the network by the mask and refits the layers that read what was cut: Conv (grouped, dilated,
+/// strided), ConvTranspose, depthwise (a scale and a bias a channel), Gemm and MatMul with constant weights.
+///
+/// For each layer in order: W, b = argmin |Y - W x - b|² + ridge·|W - W_old|², x: its inputs in the cut and
+/// already refitted network, Y: its outputs in the original one (those channels that are kept), both on
+/// calibration samples. Biases take up the mean (into the batch norm behind where a layer has none); no
+/// parameter is added.
+///
+/// No harm: a share of the calibration *scenes* isn't fitted on. Where new weights make the judge's metric on
+/// those worse, the layer keeps its old ones. Without targets the metric is the distance to the original's
+/// outputs.
+///
+/// Stopped work returns the layers done so far. Throws InputError if the mask would empty a layer, the
+/// calibration is empty or doesn't fit the network, or an option is out of range.
+/// Source: least-squares reconstruction after ThiNet (1707.06342), He et al. (1707.06168) and OSSCAR (ICML
+/// 2024); the pull towards old weights, the check on other scenes and the weighting are ours.
+RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
+                  const Judge& judge, const RefitOptions& options = {}, const Control& control = {});
+
+/// Cuts the network by the mask and estimates the means and variances of its BatchNormalization nodes anew on
+/// the calibration samples, in order, each from the network with those before it done. The same no-harm rule,
+/// a node at a time; of the options only check_share, memory_limit and seed matter.
+RefitResult reestimate_batch_norm(const ChannelGroups& groups, const Mask& mask,
+                                  std::span<const Sample> calibration, const Judge& judge,
+                                  const RefitOptions& options = {}, const Control& control = {});
+
+/// What one layer of the original network reads, as second moments: all that its best linear repair depends
+/// on, whichever inputs go.
+///
+/// A column is one weight of an output: channel-major, column = channel · taps + tap, channel within the
+/// layer's convolution group. So the Gram matrix is channels x channels blocks of taps x taps.
+struct InputGram {
+  int gate = -1;    ///< number in ChannelGroups::gates()
+  int node = -1;    ///< number in Graph::nodes
+  int taps = 1;     ///< kernel positions
+  at::Tensor gram;  ///< double [conv groups, columns, columns]: weighted mean of x xᵀ less the means' product
+  at::Tensor mean;       ///< double [conv groups, columns]; zero where the layer has no bias to take it up
+  at::Tensor weight;     ///< double [conv groups, outputs a group, columns]
+  double positions = 0;  ///< that the means were taken over
+};
+
+/// Gram matrices of the original network, for refits of many masks: one Cholesky solve a layer, kept for the
+/// sets of inputs already seen. The layers are fitted independently on the original's activations (sequential
+/// = false in refit()); no check for harm: the caller measures the mask's value anyway.
+class GramCache {
+ public:
+  /// Runs the network once over all samples. Layers whose Gram matrices don't fit into memory_limit together
+  /// are left out, largest first (see left_out()). Throws InputError as refit() does.
+  GramCache(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
+            std::size_t memory_limit = std::size_t{1} << 30U, const Control& control = {});
+  ~GramCache();
+  GramCache(const GramCache&) = delete;
+  GramCache& operator=(const GramCache&) = delete;
+
+  /// Gives the layers of `sliced`, which slice() made by the same mask, new weights. Safe from several
+  /// threads. ridge: as in RefitOptions.
+  void refit(const Mask& mask, Graph& sliced, double ridge = 1e-2) const;
+
+  /// By gate point, for those that layers with constant weights read.
+  const std::vector<InputGram>& grams() const;
+  /// Names of layers that memory had no room for.
+  const std::vector<std::string>& left_out() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quboprune

@@ -40,6 +40,8 @@ class Qubo {
   void add_linear(int i, double value);
   /// i != j; the order doesn't matter, repeated pairs add up.
   void add_pair(int i, int j, double value);
+  /// Room for so many pairs in all, so that a large problem is built without copying.
+  void reserve_pairs(std::size_t count) { pairs_.reserve(count); }
   void add_dense_block(DenseBlock block);
   void add_low_rank(LowRank term);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/elite_pool.h"
+
 namespace quboprune {
 namespace {
 
@@ -78,13 +80,15 @@ void Anneal<Model>::list_sides() {
 
 template <typename Model>
 void Anneal<Model>::start_from(const Task& task) {
-  const Mask now = model_.x();
-  kept_ = kept_count(now);
-  for (std::size_t i = 0; i < now.size(); ++i) {
+  // From scratch: rounding errors of the task before must not show.
+  model_.reset();
+  kept_ = 0;
+  for (std::size_t i = 0; i < model_.size(); ++i) {
     const bool fixed = !constraint_.fixed.empty() && constraint_.fixed[i] >= 0;
     const bool wanted = fixed ? constraint_.fixed[i] == 1 : task.start[i] != 0;
-    if ((now[i] != 0) != wanted) flip(i);
+    if (wanted) flip(i);
   }
+  flips_ = 0;
   list_sides();
   auto draw = [&](std::vector<std::uint32_t>& from) {
     const std::size_t k = rng_.below(static_cast<std::uint32_t>(from.size()));
@@ -168,10 +172,11 @@ void Anneal<Model>::descend() {
 template <typename Model>
 Found Anneal<Model>::improve(const Task& task, const Deadline& deadline) {
   rng_ = Rng(task.seed);
-  flips_ = 0;
   start_from(task);
-  Found found{model_.x(), model_.energy(), 0};
+  Found found{model_.x(), model_.energy(), 0, {}};
+  ElitePool others(task.keep, task.keep_distance);
   auto note = [&] {
+    if (task.keep > 1) others.insert(model_.x(), model_.energy());
     if (!(model_.energy() < found.energy)) return;
     found.energy = model_.energy();
     found.x = model_.x();
@@ -188,6 +193,7 @@ Found Anneal<Model>::improve(const Task& task, const Deadline& deadline) {
   descend();
   note();
   found.moves = std::max<std::int64_t>(flips_, 1);
+  if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   return found;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/elite_pool.h"
+
 namespace quboprune {
 namespace {
 
@@ -46,7 +48,7 @@ void DenseTabu::held_flip(std::size_t i) {
 }
 
 /// The mask before the last move.
-Mask DenseTabu::best_mask() const {
+Mask DenseTabu::mask_before() const {
   Mask mask = state_.x();
   for (int k = 0; k < moved_count_; ++k) mask[moved_[k]] ^= 1;
   return mask;
@@ -84,18 +86,24 @@ Found DenseTabu::improve(const Task& task, const Deadline& deadline) {
   Mask start = task.start;
   for (std::size_t i = 0; i < start.size(); ++i)
     if (state_.is_fixed(i)) start[i] = static_cast<std::uint8_t>(constraint_.fixed[i]);
-  const std::int64_t moves_before = state_.moves();
   state_.move_to(start);
+  // Getting there depends on the task before; it isn't counted.
+  const std::int64_t moves_before = state_.moves();
   make_feasible();
   const DenseMatrix& matrix = state_.matrix();
   const auto target = static_cast<std::int64_t>(
       std::max(-0x1p60, std::floor((task.target - matrix.offset()) / matrix.scale())));
-  Found found{state_.x(), 0, 0};
+  Found found{state_.x(), 0, 0, {}};
   std::int64_t best = state_.energy();
   std::int64_t searched = 0, last_gain = 0;
+  ElitePool others(task.keep, task.keep_distance);
+  auto energy = [&](std::int64_t whole) {
+    return static_cast<double>(whole) * matrix.scale() + matrix.offset();
+  };
   bool at_best = false;  // A new best is copied once the search leaves it, not on every step of a descent.
   while (best > target && searched - last_gain < patience_ && state_.moves() - moves_before < task.moves) {
     if ((++searched & 127) == 0 && deadline.expired()) break;
+    const std::int64_t before = state_.energy();
     if (!move()) {
       // Everything is held (few free variables): let time pass.
       tabu_.clear(state_);
@@ -103,18 +111,21 @@ Found DenseTabu::improve(const Task& task, const Deadline& deadline) {
       if (searched - last_gain > 100) break;
       continue;
     }
+    if (task.keep > 1 && state_.energy() > before && others.wants(energy(before)))
+      others.insert(mask_before(), energy(before));
     if (state_.energy() < best) {
       best = state_.energy();
       last_gain = searched;
       at_best = true;
     } else if (at_best) {
-      found.x = best_mask();
+      found.x = mask_before();
       at_best = false;
     }
   }
   if (at_best) found.x = state_.x();
   tabu_.clear(state_);
-  found.energy = static_cast<double>(best) * matrix.scale() + matrix.offset();
+  found.energy = energy(best);
+  if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   found.moves = state_.moves() - moves_before;
   return found;
 }

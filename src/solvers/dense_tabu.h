@@ -25,7 +25,7 @@ class DenseTabu : public Improver {
   bool move();
   bool swap();
   void held_flip(std::size_t i);
-  Mask best_mask() const;
+  Mask mask_before() const;
   int tenure() { return base_tenure_ + static_cast<int>(rng_.below(10)); }
 
   const Constraint& constraint_;

@@ -11,7 +11,7 @@ int hamming_distance(const Mask& a, const Mask& b) {
 }
 
 bool ElitePool::insert(const Mask& x, double energy) {
-  if (full() && energy >= members_.back().energy) return false;
+  if (!wants(energy)) return false;
   for (const Solution& member : members_)
     if (member.energy <= energy && hamming_distance(member.x, x) < distance_) return false;
   std::erase_if(members_, [&](const Solution& member) {

@@ -19,6 +19,8 @@ class ElitePool {
   /// True if the pool changed.
   bool insert(const Mask& x, double energy);
   void clear() { members_.clear(); }
+  /// True if a solution of this energy may find a place.
+  bool wants(double energy) const { return !full() || energy < members_.back().energy; }
   bool full() const { return members_.size() >= capacity_; }
   std::size_t size() const { return members_.size(); }
   /// Best first.

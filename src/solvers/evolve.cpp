@@ -29,6 +29,8 @@ class Population {
     Task task;
     task.seed = rng_();
     task.target = options_.target;
+    task.keep = options_.keep;
+    task.keep_distance = options_.keep_distance;
     task.moves = std::numeric_limits<std::int64_t>::max();
     if (options_.max_moves > 0) task.moves = std::max<std::int64_t>(1, options_.max_moves - moves_);
     const bool given = bred_++ == 0 && !options_.start.empty();
@@ -53,6 +55,7 @@ class Population {
     if (options_.mirrored && kept_.size() > 0) align(found.x, kept_.members()[0].x);
     const bool best = kept_.size() == 0 || found.energy < kept_.members()[0].energy;
     kept_.insert(found.x, found.energy);
+    for (const Solution& other : found.others) kept_.insert(other.x, other.energy);
     stale_ = members_.insert(found.x, found.energy) ? 0 : stale_ + 1;
     if (fresh_ >= options_.population && stale_ > options_.patience) renew();
     return best;

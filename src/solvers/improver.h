@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "quboprune/mask.h"
 #include "quboprune/progress.h"
+#include "quboprune/solver.h"
 
 namespace quboprune {
 
@@ -39,12 +41,15 @@ struct Task {
   std::uint64_t seed = 1;  ///< of the task's own random numbers
   std::int64_t moves = 0;  ///< at most so many flips
   double target = 0;       ///< no need to go below this energy
+  std::size_t keep = 1;    ///< how many solutions on the way are wanted
+  int keep_distance = 1;   ///< the fewest entries in which they differ
 };
 
 struct Found {
-  Mask x;                  ///< feasible; empty if no feasible point was found
-  double energy = 0;       ///< in the improver's arithmetic (exact for integer problems)
-  std::int64_t moves = 0;  ///< flips done
+  Mask x;                        ///< feasible; empty if no feasible point was found
+  double energy = 0;             ///< in the improver's arithmetic (exact for integer problems)
+  std::int64_t moves = 0;        ///< flips done
+  std::vector<Solution> others;  ///< good feasible solutions met on the way, if task.keep > 1
 };
 
 /// A local search that turns a start into a good feasible solution. One object per thread: it may keep

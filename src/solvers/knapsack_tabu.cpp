@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "quboprune/error.h"
+#include "solvers/elite_pool.h"
 #include "solvers/subset_sum.h"
 
 namespace quboprune {
@@ -169,15 +170,19 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
   Mask start = task.start;
   for (std::size_t i = 0; i < start.size(); ++i)
     if (state_.is_fixed(i)) start[i] = static_cast<std::uint8_t>(constraint_.fixed[i]);
-  const std::int64_t moves_before = state_.moves();
   tabu_.clear(state_);
   state_.move_to(start);
+  const std::int64_t moves_before = state_.moves();
   Found found;
   if (make_feasible()) {
     const DenseMatrix& matrix = state_.matrix();
     std::int64_t best = state_.energy();
     found.x = state_.x();
-    auto energy = [&] { return static_cast<double>(best) * matrix.scale() + matrix.offset(); };
+    auto energy_of = [&](std::int64_t whole) {
+      return static_cast<double>(whole) * matrix.scale() + matrix.offset();
+    };
+    auto energy = [&] { return energy_of(best); };
+    ElitePool others(task.keep, task.keep_distance);
     for (std::int64_t searched = 0, last = 0; searched - last < patience_; ++searched) {
       if (energy() <= task.target || state_.moves() - moves_before >= task.moves) break;
       if ((searched & 15) == 0 && deadline.expired()) break;
@@ -188,12 +193,14 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
         continue;
       }
       apply(move);
+      if (task.keep > 1) others.insert(state_.x(), energy_of(state_.energy()));
       if (state_.energy() >= best) continue;
       best = state_.energy();
       found.x = state_.x();
       last = searched;
     }
     found.energy = energy();
+    if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   }
   tabu_.clear(state_);
   found.moves = std::max<std::int64_t>(1, state_.moves() - moves_before);

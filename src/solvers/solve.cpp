@@ -4,9 +4,18 @@
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
 #include "solvers/portfolio.h"
+#include "solvers/proof.h"
 
 namespace quboprune {
 namespace {
+
+/// Small problems: so much is searched before the proof is tried, in moves (well over what any of up to
+/// 100 variables was seen to need) and in share of the time.
+constexpr std::int64_t kMovesBeforeProof = 1'000'000;
+constexpr double kSearchShare = 0.3;
+constexpr double kSearchShareWithBound = 0.92;
+constexpr std::int64_t kNodesUnderMoves = 20'000;
+constexpr std::int64_t kNodesUnderTime = std::int64_t{1} << 50;
 
 void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options) {
   const auto n = static_cast<std::size_t>(qubo.size());
@@ -58,6 +67,39 @@ std::vector<Solution> checked_pool(const Qubo& qubo, const std::vector<Solution>
   return {pool.members().begin(), pool.members().end()};
 }
 
+int free_variables(const Qubo& qubo, const Constraint& constraint) {
+  int fixed = 0;
+  for (const std::int8_t f : constraint.fixed) fixed += f >= 0 ? 1 : 0;
+  return qubo.size() - fixed;
+}
+
+/// The heuristic search; a part of the time and of the patience is left to the proof if one follows.
+SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions options, bool proof_follows,
+                  const Control& control) {
+  if (options.method == "exact") options.method = "auto";
+  const bool limited_by_proof = proof_follows && options.max_moves == 0;
+  if (limited_by_proof) options.max_moves = kMovesBeforeProof;
+  Deadline deadline(options.seconds, control);
+  Searched searched = search(qubo, constraint, options, deadline);
+  if (searched.evolution.best.empty())
+    throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
+                     " could be found in the time given: change the capacity or free fixed variables");
+  SolverResult result;
+  result.pool = checked_pool(qubo, searched.evolution.best, options);
+  result.moves = searched.evolution.moves;
+  result.method = std::move(searched.method);
+  result.reason = std::move(searched.evolution.reason);
+  if (limited_by_proof && result.reason == "moves") result.reason = "time";
+  return result;
+}
+
+/// The pool as asked for, after the proof may have put a better one in front.
+void trim(SolverResult& result, const SolverOptions& options) {
+  ElitePool pool(static_cast<std::size_t>(options.pool_size), options.pool_distance);
+  for (const Solution& solution : result.pool) pool.insert(solution.x, solution.energy);
+  result.pool.assign(pool.members().begin(), pool.members().end());
+}
+
 }  // namespace
 
 std::vector<std::string> solver_names() {
@@ -69,16 +111,20 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
   check_sizes(qubo, constraint, options);
   check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
   Deadline deadline(options.seconds, control);
-  SolverResult result;
-  {
-    Searched searched = search(qubo, constraint, options, deadline);
-    if (searched.evolution.best.empty())
-      throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
-                       " could be found in the time given: change the capacity or free fixed variables");
-    result.pool = checked_pool(qubo, searched.evolution.best, options);
-    result.moves = searched.evolution.moves;
-    result.method = std::move(searched.method);
-    result.reason = std::move(searched.evolution.reason);
+  const bool exact = options.method == "exact";
+  const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
+  SolverOptions search_options = options;
+  if (exact || small)
+    search_options.seconds *= kSearchShare;
+  else if (options.bound)
+    search_options.seconds *= kSearchShareWithBound;
+  SolverResult result = find(qubo, constraint, search_options, exact || small, control);
+  // A target reached or a stop asked for ends all work; a count of moves must not depend on the clock.
+  const bool on = result.reason != "target" && result.reason != "stopped";
+  if (on && (exact || small || options.bound)) {
+    const std::int64_t nodes = options.max_moves > 0 ? kNodesUnderMoves : kNodesUnderTime;
+    prove(qubo, constraint, exact, nodes, deadline, result);
+    trim(result, options);
   }
   result.seconds = deadline.elapsed();
   return result;

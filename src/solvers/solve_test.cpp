@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
 
 #include "quboprune/error.h"
@@ -56,6 +57,103 @@ TEST(Solve, FindsTheBestOfSmallProblems) {
       EXPECT_NEAR(qubo.energy(result.pool[0].x), result.pool[0].energy, 1e-12);
     }
   }
+}
+
+/// Sparse and whole; or with every kind of term, whose couplings are real.
+Qubo structured_qubo(int n, bool whole) {
+  Rng rng(8);
+  Qubo qubo(n);
+  for (int i = 0; i < n; ++i) {
+    qubo.add_linear(i, static_cast<double>(rng.below(9)) - 4);
+    for (int e = 0; e < 3; ++e) {
+      const int j = static_cast<int>(rng.below(static_cast<std::uint32_t>(n)));
+      if (j != i) qubo.add_pair(i, j, static_cast<double>(rng.below(9)) - 4);
+    }
+  }
+  if (whole) return qubo;
+  Qubo::DenseBlock block{{0, 5, 2, 7}, std::vector<double>(16, 0.75)};
+  for (std::size_t p = 0; p < 4; ++p) block.values[p * 5] = 0;
+  qubo.add_dense_block(block);
+  for (const double scale : {0.5, -0.25}) {
+    Qubo::LowRank term{3, scale, {}};
+    for (int k = 0; k < 3 * n; ++k) term.factor.push_back(static_cast<float>(rng.uniform() - 0.5));
+    qubo.add_low_rank(term);
+  }
+  return qubo;
+}
+
+TEST(Solve, AnnealingFindsTheBestOfSmallStructuredProblems) {
+  for (const bool whole : {true, false}) {
+    const Qubo qubo = structured_qubo(12, whole);
+    std::vector<Constraint> constraints(4);
+    constraints[1] = {Constraint::Kind::exactly, 5, {}, {}};
+    constraints[2] = {Constraint::Kind::at_most, 3, {}, {}};
+    constraints[3] = {Constraint::Kind::exactly, 6, {}, std::vector<std::int8_t>(12, -1)};
+    constraints[3].fixed[2] = 1;
+    constraints[3].fixed[7] = 0;
+    for (const Constraint& constraint : constraints) {
+      const SolverResult result =
+          solve(qubo, constraint, {.method = "anneal", .seconds = 5, .max_moves = 20000});
+      EXPECT_NEAR(result.pool[0].energy, brute_force(qubo, constraint), 1e-5);
+    }
+  }
+}
+
+TEST(Solve, TheResultDependsOnTheSeedAndNotOnTheThreads) {
+  const Qubo qubo = random_qubo(150, 4);
+  for (const char* method : {"tabu", "anneal"}) {
+    std::vector<SolverResult> results;
+    for (const int threads : {1, 2, 3, 1})
+      results.push_back(solve(qubo, {Constraint::Kind::exactly, 40, {}, {}},
+                              {.method = method,
+                               .seconds = 60,
+                               .max_moves = 60000,
+                               .seed = 5,
+                               .threads = threads,
+                               .pool_size = 5}));
+    for (const SolverResult& result : results) {
+      EXPECT_EQ(result.moves, results[0].moves);
+      EXPECT_EQ(result.reason, "moves");
+      ASSERT_EQ(result.pool.size(), results[0].pool.size());
+      for (std::size_t k = 0; k < result.pool.size(); ++k) EXPECT_EQ(result.pool[k].x, results[0].pool[k].x);
+    }
+  }
+}
+
+TEST(Solve, PoolMembersKeepTheirDistanceAndTheConstraint) {
+  const SolverResult result =
+      solve(random_qubo(60, 2), {Constraint::Kind::exactly, 20, {}, {}},
+            {.method = "tabu", .seconds = 5, .max_moves = 40000, .pool_size = 6, .pool_distance = 4});
+  ASSERT_EQ(result.pool.size(), 6U);
+  for (std::size_t a = 0; a < result.pool.size(); ++a) {
+    EXPECT_EQ(kept_count(result.pool[a].x), 20);
+    EXPECT_GE(result.pool[a].energy, result.pool[a > 0 ? a - 1 : 0].energy);
+    for (std::size_t b = 0; b < a; ++b) {
+      int distance = 0;
+      for (std::size_t i = 0; i < 60; ++i) distance += result.pool[a].x[i] != result.pool[b].x[i] ? 1 : 0;
+      EXPECT_GE(distance, 4);
+    }
+  }
+}
+
+TEST(Solve, StopsAtTheTargetAndWhenTold) {
+  const Qubo qubo = random_qubo(150, 1);
+  const SolverResult reached = solve(qubo, {}, {.seconds = 60, .target_energy = 0});
+  EXPECT_EQ(reached.reason, "target");
+  EXPECT_LE(reached.pool[0].energy, 0);
+  std::atomic<bool> stop{true};
+  Control control;
+  control.stop = &stop;
+  EXPECT_EQ(solve(qubo, {}, {.seconds = 60}, control).reason, "stopped");
+}
+
+TEST(Solve, AStartIsNeverMadeWorse) {
+  const Qubo qubo = random_qubo(150, 6);
+  const Constraint constraint{Constraint::Kind::exactly, 30, {}, {}};
+  const Mask best = solve(qubo, constraint, {.seconds = 20, .max_moves = 100000}).pool[0].x;
+  const SolverResult again =
+      solve(qubo, constraint, {.seconds = 20, .max_moves = 2, .seed = 2, .start = best});
+  EXPECT_LE(again.pool[0].energy, qubo.energy(best) + 1e-9);
 }
 
 TEST(Solve, RefusesAnImpossibleCapacity) {

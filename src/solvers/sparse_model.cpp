@@ -70,10 +70,16 @@ StructuredProblem::StructuredProblem(const Qubo& qubo)
 }
 
 SparseModel::SparseModel(const StructuredProblem& problem)
-    : problem_(problem), arcs_(problem.neighbour.size()), gain_(problem.size), x_(problem.size, 0) {
+    : problem_(problem), arcs_(problem.neighbour.size()), gain_(problem.size) {
   for (std::size_t e = 0; e < arcs_.size(); ++e)
     arcs_[e] = {problem.neighbour[e], static_cast<Value>(problem.weight[e])};
-  for (std::size_t i = 0; i < gain_.size(); ++i) gain_[i] = static_cast<Value>(problem.linear[i]);
+  reset();
+}
+
+void SparseModel::reset() {
+  for (std::size_t i = 0; i < gain_.size(); ++i) gain_[i] = static_cast<Value>(problem_.linear[i]);
+  x_.assign(problem_.size, 0);
+  energy_ = 0;
 }
 
 SparseModel::Value SparseModel::coupling(std::size_t i, std::size_t j) const {
@@ -83,8 +89,16 @@ SparseModel::Value SparseModel::coupling(std::size_t i, std::size_t j) const {
   return sum;
 }
 
-StructuredModel::StructuredModel(const StructuredProblem& problem)
-    : problem_(problem), field_(problem.linear), product_(problem.rank, 0.0), x_(problem.size, 0) {}
+StructuredModel::StructuredModel(const StructuredProblem& problem) : problem_(problem) {
+  reset();
+}
+
+void StructuredModel::reset() {
+  field_ = problem_.linear;
+  product_.assign(problem_.rank, 0.0);
+  x_.assign(problem_.size, 0);
+  energy_ = 0;
+}
 
 double StructuredModel::field(std::size_t i) const {
   double sum = field_[i];

@@ -40,6 +40,8 @@ class SparseModel {
   using Value = std::int32_t;
   explicit SparseModel(const StructuredProblem& problem);
 
+  void reset();  ///< to x = 0
+
   std::size_t size() const { return x_.size(); }
   const Mask& x() const { return x_; }
   double energy() const { return static_cast<double>(energy_) + problem_.offset; }
@@ -73,6 +75,8 @@ class StructuredModel {
  public:
   using Value = double;
   explicit StructuredModel(const StructuredProblem& problem);
+
+  void reset();  ///< to x = 0
 
   std::size_t size() const { return x_.size(); }
   const Mask& x() const { return x_; }

@@ -1,0 +1,77 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/commands.h"
+#include "quboprune/file.h"
+#include "solvers/solve_report.h"
+
+namespace quboprune {
+namespace {
+
+struct Options {
+  std::string problem, report, method = "auto", format, write;
+  double capacity = -1, seconds = 10;
+  int pool = 1, pool_distance = 1;
+};
+
+SolveFileOptions solve_options(const Options& options, const Context& context, bool capacity_given) {
+  SolveFileOptions result;
+  result.solver.method = options.method;
+  result.solver.seconds = options.seconds;
+  result.solver.seed = context.seed;
+  const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  result.solver.threads = context.threads > 0 ? context.threads : cores;
+  result.solver.pool_size = options.pool;
+  result.solver.pool_distance = options.pool_distance;
+  result.solver.bound = true;
+  if (capacity_given) result.capacity = options.capacity;
+  result.format = options.format;
+  return result;
+}
+
+}  // namespace
+
+void add_solve(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("solve", "Solves a QUBO file, with or without a capacity");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("problem", options->problem,
+                   "OR-Library bqp, G-set, MDPLIB, quadratic knapsack, dimod COO or BQM, .qubo; also .gz")
+      ->required();
+  auto* capacity = command->add_option("--capacity", options->capacity,
+                                       "Exactly K ones, or the capacity in place of the file's own");
+  command->add_option("--time", options->seconds, "Seconds of search (default 10)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
+  command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm or qubo");
+  command->add_option("--pool", options->pool, "How many distinct solutions to report")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--write", options->write, "Also write the problem: .lp, .json (dimod BQM), else COO");
+  command->add_option("--report", options->report, "Write the result as JSON");
+  add_common_options(*command, context);
+  command->callback([options, capacity, &context] {
+    const bool given = capacity->count() > 0;
+    context.action = [options, given, &context] {
+      if (!options->report.empty()) check_writable(options->report);
+      const SolveFileOptions solve_with = solve_options(*options, context, given);
+      if (!options->write.empty()) {
+        Problem problem = read_problem(options->problem, options->format);
+        if (given) override_capacity(problem, options->capacity);
+        write_problem(problem, options->write);
+      }
+      nlohmann::json report = solve_file(options->problem, solve_with, context.control);
+      report["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
+      report["command"] = "solve";
+      if (!options->report.empty()) write_file_atomically(options->report, report.dump() + "\n");
+      fmt::print("{}", solve_summary(report));
+    };
+  });
+}
+
+}  // namespace quboprune

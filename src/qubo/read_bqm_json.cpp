@@ -1,0 +1,97 @@
+#include <nlohmann/json.hpp>
+
+#include "qubo/formats.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+class BqmReader {
+ public:
+  explicit BqmReader(const std::string& name) : name_(name) {}
+
+  Problem read(const json& root) const {
+    if (!root.is_object() || root.value("type", json()) != "BinaryQuadraticModel")
+      fail("the JSON is no BinaryQuadraticModel: write it with dimod's to_serializable()");
+    if (root.value("use_bytes", json(false)) == true)
+      fail("the biases are stored as bytes: write the model with use_bytes=False");
+    const std::vector<double> linear = numbers(root, "linear_biases");
+    const std::vector<double> values = numbers(root, "quadratic_biases");
+    const std::vector<double> head = numbers(root, "quadratic_head");
+    const std::vector<double> tail = numbers(root, "quadratic_tail");
+    if (head.size() != values.size() || tail.size() != values.size())
+      fail("quadratic_biases, quadratic_head and quadratic_tail differ in length: give one each per pair");
+    if (linear.empty()) fail("linear_biases is empty: give one entry per variable");
+    const json type = root.value("variable_type", json());
+    if (type != "BINARY" && type != "SPIN") fail("variable_type must be BINARY or SPIN");
+    Problem problem;
+    problem.format = "bqm";
+    problem.qubo = Qubo(static_cast<int>(linear.size()));
+    const json offset = root.value("offset", json(0.0));
+    if (!offset.is_number()) fail("offset must be a number");
+    problem.qubo.add_offset(offset.get<double>());
+    fill(problem.qubo, type == "SPIN", linear, head, tail, values);
+    return problem;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const { throw InputError(name_ + ": " + what); }
+
+ private:
+  std::vector<double> numbers(const json& root, const char* key) const {
+    const auto found = root.find(key);
+    if (found == root.end() || !found->is_array())
+      fail(std::string(key) + " must be there as a list of numbers");
+    std::vector<double> list;
+    for (const json& entry : *found) {
+      if (!entry.is_number())
+        fail("an entry of " + std::string(key) + " is no number: write the model with dimod's schema 3");
+      list.push_back(entry.get<double>());
+    }
+    return list;
+  }
+
+  int index(double value, std::size_t n) const {
+    if (!(value >= 0) || value >= static_cast<double>(n) ||
+        value != static_cast<double>(static_cast<int>(value)))
+      fail("a pair names variable " + std::to_string(value) + ": indices go from 0 to " +
+           std::to_string(n - 1));
+    return static_cast<int>(value);
+  }
+
+  /// Spins are s = 2x - 1.
+  void fill(Qubo& qubo, bool spin, const std::vector<double>& linear, const std::vector<double>& head,
+            const std::vector<double>& tail, const std::vector<double>& values) const {
+    for (std::size_t i = 0; i < linear.size(); ++i) {
+      qubo.add_linear(static_cast<int>(i), spin ? 2 * linear[i] : linear[i]);
+      if (spin) qubo.add_offset(-linear[i]);
+    }
+    for (std::size_t e = 0; e < values.size(); ++e) {
+      const int i = index(head[e], linear.size()), j = index(tail[e], linear.size());
+      if (i == j) fail("a pair joins variable " + std::to_string(i) + " with itself: use linear_biases");
+      qubo.add_pair(i, j, spin ? 4 * values[e] : values[e]);
+      if (!spin) continue;
+      qubo.add_linear(i, -2 * values[e]);
+      qubo.add_linear(j, -2 * values[e]);
+      qubo.add_offset(values[e]);
+    }
+  }
+
+  const std::string& name_;
+};
+
+}  // namespace
+
+Problem read_bqm_json(std::string_view text, const std::string& name) {
+  json root;
+  try {
+    root = json::parse(text);
+  } catch (const json::parse_error& error) {
+    const Scanner scanner(text, name);
+    scanner.fail(error.byte > 0 ? error.byte - 1 : 0, "the JSON breaks off or is malformed here: correct it");
+  }
+  return BqmReader(name).read(root);
+}
+
+}  // namespace quboprune

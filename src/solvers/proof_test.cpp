@@ -1,0 +1,144 @@
+#include "solvers/proof.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "quboprune/random.h"
+#include "solvers/split_bound.h"
+#include "solvers/subset_sum.h"
+
+namespace quboprune {
+namespace {
+
+Qubo random_qubo(int n, std::uint64_t seed, bool whole) {
+  Rng rng(seed);
+  auto draw = [&] { return whole ? static_cast<double>(rng.below(201)) - 100 : rng.uniform() - 0.5; };
+  Qubo qubo(n);
+  qubo.add_offset(whole ? 7 : 0.25);
+  for (int i = 0; i < n; ++i) {
+    qubo.add_linear(i, draw());
+    for (int j = i + 1; j < n; ++j) qubo.add_pair(i, j, draw());
+  }
+  return qubo;
+}
+
+std::vector<Constraint> constraints_for(int n) {
+  std::vector<double> costs;
+  for (int i = 0; i < n; ++i) costs.push_back(1 + i % 5);
+  std::vector<std::int8_t> fixed(static_cast<std::size_t>(n), -1);
+  fixed[1] = 1;
+  fixed[4] = 0;
+  using Kind = Constraint::Kind;
+  return {{},
+          {Kind::none, 0, {}, fixed},
+          {Kind::exactly, 4, {}, {}},
+          {Kind::exactly, 5, {}, fixed},
+          {Kind::at_most, 4, {}, {}},
+          {Kind::at_most, 11, costs, {}},
+          {Kind::at_most, 9, costs, fixed},
+          {Kind::exactly, 12, costs, {}}};
+}
+
+bool feasible(const Constraint& constraint, const Mask& x) {
+  double spent = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (x[i] != 0) spent += constraint.costs.empty() ? 1.0 : constraint.costs[i];
+    if (!constraint.fixed.empty() && constraint.fixed[i] >= 0 && x[i] != constraint.fixed[i]) return false;
+  }
+  if (constraint.kind == Constraint::Kind::exactly) return spent == constraint.capacity;
+  return constraint.kind == Constraint::Kind::none || spent <= constraint.capacity;
+}
+
+double brute_force(const Qubo& qubo, const Constraint& constraint) {
+  double best = std::numeric_limits<double>::infinity();
+  const auto n = static_cast<std::size_t>(qubo.size());
+  for (unsigned bits = 0; bits < (1U << n); ++bits) {
+    Mask x(n);
+    for (std::size_t i = 0; i < n; ++i) x[i] = (bits >> i) & 1U;
+    if (feasible(constraint, x)) best = std::min(best, qubo.energy(x));
+  }
+  return best;
+}
+
+TEST(Proof, SmallProblemsAreSolvedAndProven) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    for (const bool whole : {true, false}) {
+      const Qubo qubo = random_qubo(12, seed, whole);
+      for (const Constraint& constraint : constraints_for(12)) {
+        const SolverResult result = solve(qubo, constraint, {.seconds = 20, .max_moves = 3000, .seed = seed});
+        const double best = brute_force(qubo, constraint);
+        EXPECT_NEAR(result.pool[0].energy, best, 1e-9);
+        EXPECT_TRUE(feasible(constraint, result.pool[0].x));
+        EXPECT_TRUE(result.optimal);
+        EXPECT_NEAR(result.bound, best, 1e-7);
+      }
+    }
+}
+
+TEST(Proof, TheTreeFindsTheOptimumWithoutAGoodStart) {
+  const Qubo qubo = random_qubo(12, 9, true);
+  const Control control;
+  for (const Constraint& constraint : constraints_for(12)) {
+    // Any feasible x will do as the known one: the worst.
+    SolverResult result;
+    for (unsigned bits = 0; bits < (1U << 12); ++bits) {
+      Mask x(12);
+      for (std::size_t i = 0; i < 12; ++i) x[i] = (bits >> i) & 1U;
+      if (!feasible(constraint, x)) continue;
+      if (result.pool.empty() || qubo.energy(x) > result.pool[0].energy) result.pool = {{x, qubo.energy(x)}};
+    }
+    const Deadline deadline(20, control);
+    prove(qubo, constraint, true, 1'000'000, deadline, result);
+    EXPECT_TRUE(result.optimal);
+    EXPECT_EQ(result.pool[0].energy, brute_force(qubo, constraint));
+  }
+}
+
+TEST(Proof, BoundsNeverExceedTheOptimum) {
+  const Control control;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const Qubo qubo = random_qubo(11, seed, seed % 2 == 0);
+    for (const Constraint& constraint : constraints_for(11)) {
+      const double best = brute_force(qubo, constraint);
+      const ReducedProblem problem(qubo, constraint);
+      SplitBound split(problem);
+      for (const int steps : {1, 5, 50, 300}) {
+        const Deadline deadline(20, control);
+        EXPECT_LE(split.improve(best, steps, deadline), best + 1e-9);
+      }
+    }
+  }
+}
+
+TEST(Proof, NothingIsCalledOptimalWithoutProof) {
+  const SolverResult result = solve(random_qubo(150, 3, true), {}, {.seconds = 5, .max_moves = 2000});
+  EXPECT_FALSE(result.optimal);
+  EXPECT_EQ(result.bound, -std::numeric_limits<double>::infinity()) << "none was asked for";
+}
+
+TEST(SubsetSum, AgreesWithAllSubsets) {
+  Rng rng(4);
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::int32_t> costs(8);
+    for (auto& cost : costs) cost = static_cast<std::int32_t>(rng.below(90));
+    std::vector<bool> possible(800, false);
+    for (unsigned bits = 0; bits < 256; ++bits) {
+      std::size_t sum = 0;
+      for (std::size_t i = 0; i < 8; ++i)
+        sum += (bits >> i & 1U) != 0 ? static_cast<std::size_t>(costs[i]) : 0;
+      possible[sum] = true;
+    }
+    for (std::size_t sum = 0; sum < possible.size(); ++sum) {
+      const auto chosen = subset_of_sum(costs, static_cast<std::int64_t>(sum));
+      ASSERT_EQ(!chosen.empty(), possible[sum]);
+      std::size_t total = 0;
+      for (std::size_t i = 0; i < chosen.size(); ++i) total += chosen[i] * static_cast<std::size_t>(costs[i]);
+      EXPECT_EQ(total, chosen.empty() ? 0 : sum);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace quboprune

@@ -1,0 +1,52 @@
+#include "solvers/reduced_problem.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace quboprune {
+
+ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
+    : fixed_values(static_cast<std::size_t>(qubo.size()), 0),
+      offset(qubo.offset()),
+      kind(constraint.kind),
+      capacity(constraint.capacity) {
+  const std::size_t n = fixed_values.size();
+  std::vector<double> all, diagonal;
+  qubo.to_dense(all, diagonal);
+  std::vector<std::size_t> ones;
+  for (std::size_t i = 0; i < n; ++i) {
+    const int fixed = constraint.fixed.empty() ? -1 : constraint.fixed[i];
+    if (fixed < 0) variable.push_back(i);
+    if (fixed != 1) continue;
+    fixed_values[i] = 1;
+    ones.push_back(i);
+    capacity -= constraint.costs.empty() ? 1.0 : constraint.costs[i];
+  }
+  for (std::size_t p = 0; p < ones.size(); ++p) {
+    offset += diagonal[ones[p]];
+    for (std::size_t q = p + 1; q < ones.size(); ++q) offset += all[ones[p] * n + ones[q]];
+  }
+  const std::size_t m = variable.size();
+  linear.resize(m);
+  couplings.assign(m * m, 0.0);
+  for (std::size_t p = 0; p < m; ++p) {
+    linear[p] = diagonal[variable[p]];
+    for (const std::size_t one : ones) linear[p] += all[variable[p] * n + one];
+    for (std::size_t q = 0; q < m; ++q) couplings[p * m + q] = all[variable[p] * n + variable[q]];
+    if (!constraint.costs.empty()) costs.push_back(constraint.costs[variable[p]]);
+  }
+  auto is_whole = [](double v) { return v == std::floor(v) && std::abs(v) < 0x1p50; };
+  whole = is_whole(offset) && std::all_of(linear.begin(), linear.end(), is_whole) &&
+          std::all_of(couplings.begin(), couplings.end(), is_whole);
+  magnitude = std::abs(offset);
+  for (const double v : linear) magnitude += std::abs(v);
+  for (const double v : couplings) magnitude += 0.5 * std::abs(v);
+}
+
+Mask ReducedProblem::expand(const Mask& x) const {
+  Mask full = fixed_values;
+  for (std::size_t p = 0; p < x.size(); ++p) full[variable[p]] = x[p];
+  return full;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <vector>
+
+#include "quboprune/qubo.h"
+#include "quboprune/solver.h"
+
+namespace quboprune {
+
+/// A QUBO with its fixed variables put in and its couplings multiplied out, for bounds and exact search.
+struct ReducedProblem {
+  ReducedProblem(const Qubo& qubo, const Constraint& constraint);
+
+  std::size_t size() const { return linear.size(); }
+  double coupling(std::size_t i, std::size_t j) const { return couplings[i * size() + j]; }
+  /// A solution of this as one of the whole problem.
+  Mask expand(const Mask& x) const;
+
+  std::vector<std::size_t> variable;  ///< place in the whole problem
+  Mask fixed_values;                  ///< of the whole problem, 0 where free
+  double offset = 0;
+  std::vector<double> linear, couplings;
+  Constraint::Kind kind = Constraint::Kind::none;
+  double capacity = 0;        ///< what the fixed ones leave
+  std::vector<double> costs;  ///< empty: 1 each
+  bool whole = false;         ///< all numbers whole: energies of different value differ by 1 at least
+  double magnitude = 0;       ///< sum of all absolute values: rounding errors are small against it
+};
+
+}  // namespace quboprune

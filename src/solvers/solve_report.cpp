@@ -1,0 +1,105 @@
+#include "solvers/solve_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+/// Whole numbers as such: 3931583, not 3931583.0.
+json number(double value) {
+  if (!std::isfinite(value)) return nullptr;
+  if (value == std::floor(value) && std::abs(value) < 0x1p53) return static_cast<std::int64_t>(value);
+  return value;
+}
+
+std::string constraint_name(const Constraint& constraint) {
+  if (constraint.kind == Constraint::Kind::none) return "none";
+  return constraint.kind == Constraint::Kind::exactly ? "exactly" : "at_most";
+}
+
+std::string shown(const json& value) {
+  return value.is_null() ? "none" : value.dump();
+}
+
+}  // namespace
+
+void override_capacity(Problem& problem, double capacity) {
+  if (!(capacity >= 0) || !std::isfinite(capacity))
+    throw InputError("a capacity of " + std::to_string(capacity) + ": give a number of 0 or more");
+  problem.constraint.capacity = capacity;
+  if (problem.constraint.kind == Constraint::Kind::none) problem.constraint.kind = Constraint::Kind::exactly;
+}
+
+nlohmann::json solve_report(const Problem& problem, const std::string& path, const SolverResult& result,
+                            std::uint64_t seed) {
+  const double energy = problem.objective(result.pool.front().energy);
+  const double bound = problem.objective(result.bound);
+  const bool bounded = std::isfinite(bound);
+  json pool = json::array();
+  for (const Solution& solution : result.pool)
+    pool.push_back({{"energy", number(problem.objective(solution.energy))}, {"x", solution.x}});
+  json report;
+  report["seed"] = seed;
+  report["capacity"] =
+      problem.constraint.kind == Constraint::Kind::none ? json(nullptr) : number(problem.constraint.capacity);
+  report["x"] = result.pool.front().x;
+  report["energy"] = number(energy);
+  report["problem"] = {{"path", path},
+                       {"format", problem.format},
+                       {"family", problem.family},
+                       {"variables", problem.qubo.size()},
+                       {"couplings", problem.qubo.pairs().size()},
+                       {"constraint", constraint_name(problem.constraint)},
+                       {"maximise", problem.maximise}};
+  report["solver"] = {
+      {"name", result.method},
+      {"energy", number(energy)},
+      {"bound", bounded ? number(bound) : json(nullptr)},
+      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1.0, std::abs(energy))) : json(nullptr)},
+      {"seconds", result.seconds},
+      {"flips", result.moves},
+      {"optimal", result.optimal},
+      {"reason", result.reason}};
+  report["pool"] = pool;
+  return report;
+}
+
+nlohmann::json solve_file(const std::filesystem::path& path, const SolveFileOptions& options,
+                          const Control& control) {
+  Problem problem = read_problem(path, options.format);
+  if (options.capacity) override_capacity(problem, *options.capacity);
+  const SolverResult result = solve(problem.qubo, problem.constraint, options.solver, control);
+  return solve_report(problem, path.string(), result, options.solver.seed);
+}
+
+std::string solve_summary(const nlohmann::json& report) {
+  const json &problem = report.at("problem"), &solver = report.at("solver");
+  std::string text =
+      fmt::format("{}: {}, {} variables, {} couplings\n", problem.at("path").get<std::string>(),
+                  problem.at("family").get<std::string>(), problem.at("variables").get<int>(),
+                  problem.at("couplings").get<std::int64_t>());
+  if (!report.at("capacity").is_null())
+    text += fmt::format("  capacity    {} {}\n", problem.at("constraint").get<std::string>(),
+                        shown(report.at("capacity")));
+  text +=
+      fmt::format("  {}   {}{}\n", problem.at("maximise").get<bool>() ? "objective" : "energy   ",
+                  shown(report.at("energy")), solver.at("optimal").get<bool>() ? "  (proven optimal)" : "");
+  if (!solver.at("bound").is_null() && !solver.at("optimal").get<bool>())
+    text += fmt::format("  bound       {}  (gap {:.3g} %)\n", shown(solver.at("bound")),
+                        100 * solver.at("gap").get<double>());
+  const auto x = report.at("x").get<Mask>();
+  text += fmt::format("  ones        {}\n", kept_count(x));
+  text += fmt::format("  {}: {} flips in {:.2f} s, ended by {}\n", solver.at("name").get<std::string>(),
+                      solver.at("flips").get<std::int64_t>(), solver.at("seconds").get<double>(),
+                      solver.at("reason").get<std::string>());
+  return text;
+}
+
+}  // namespace quboprune

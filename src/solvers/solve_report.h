@@ -1,0 +1,39 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "quboprune/problem_io.h"
+#include "quboprune/progress.h"
+
+namespace quboprune {
+
+struct SolveFileOptions {
+  SolverOptions solver{};
+  /// K (or C where the file has weights); empty: what the file says.
+  std::optional<double> capacity{};
+  std::string format{};  ///< empty: recognised by content
+};
+
+/// Puts `capacity` in place of the file's own. A problem without a constraint then has exactly that many
+/// ones. Throws InputError for a negative or non-finite number.
+void override_capacity(Problem& problem, double capacity);
+
+/// The report of `quboprune solve`, without "tool" and "command": seed, capacity (null: none), x, energy (in
+/// the file's own family: cut weight, x'Qx, diversity, profit), problem {path, format, family, variables,
+/// couplings, constraint, maximise}, solver {name, energy, bound, gap, seconds, flips, optimal, reason},
+/// pool [{energy, x}] best first. bound is an upper bound where the family maximises; gap is
+/// |bound - energy| / max(1, |energy|); both are null if no bound is known.
+nlohmann::json solve_report(const Problem& problem, const std::string& path, const SolverResult& result,
+                            std::uint64_t seed);
+
+/// Reads, solves and reports. The time limit counts from after the reading.
+nlohmann::json solve_file(const std::filesystem::path& path, const SolveFileOptions& options,
+                          const Control& control = {});
+
+/// The report in a few lines for a terminal.
+std::string solve_summary(const nlohmann::json& report);
+
+}  // namespace quboprune

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <vector>
+
+#include "solvers/improver.h"
+#include "solvers/reduced_problem.h"
+
+namespace quboprune {
+
+/// A lower bound by splitting every coupling in two shares, b_ij = d_ij + d_ji, and letting every variable
+/// i choose on its own whom it would like beside it:
+///
+///     E >= min_x sum_i x_i (a_i + min_y sum_j d_ij y_j),  x and y in the relaxed constraint.
+///
+/// Subgradient steps improve the shares. Without a constraint its limit is the roof dual; with a capacity it
+/// is the bound of Caprara, Pisinger and Toth 1999 for the quadratic knapsack problem.
+class SplitBound {
+ public:
+  explicit SplitBound(const ReducedProblem& problem);
+
+  /// Up to `iterations` steps towards `known` (the energy of some feasible solution), with the best shares
+  /// kept. Returns the bound; rounding errors are taken off, and whole problems rounded up.
+  double improve(double known, int iterations, const Deadline& deadline);
+  const std::vector<double>& shares() const { return best_shares_; }
+  double bound() const { return bound_; }
+
+ private:
+  double evaluate();
+  void step(double length);
+  double slope() const;
+
+  const ReducedProblem& problem_;
+  std::vector<double> shares_, best_shares_;
+  std::vector<double> inner_;  ///< y, one row a variable
+  std::vector<double> outer_;  ///< x
+  double bound_;
+};
+
+/// min sum v_i y_i over the `items`, 0 <= y <= 1, under the constraint; `capacity` is a count where `costs`
+/// is empty; `order` is scratch. Fills fraction[i] of the items unless it is null. Returns +infinity if an
+/// exact capacity can't be met, or a capacity is negative.
+double relaxed_choice(const double* values, const std::vector<std::size_t>& items, Constraint::Kind kind,
+                      double capacity, const std::vector<double>& costs, std::vector<std::size_t>& order,
+                      double* fraction);
+
+/// `value` lowered by what rounding may have added to a sum over `problem`; rounded up to a whole number
+/// where all energies are whole.
+double safe_bound(const ReducedProblem& problem, double value);
+
+}  // namespace quboprune

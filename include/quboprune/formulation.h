@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/qubo.h"
+#include "quboprune/scores.h"
+
+namespace quboprune {
+
+/// How an objective is made from scores. Each default is documented with its measurement in
+/// docs/experiments.md.
+struct FormulationOptions {
+  double taylor = 1;        ///< hybrid's α, on Taylor scores scaled to mean 1 over all groups
+  double fisher = 0;        ///< hybrid's β, on Fisher scores scaled likewise
+  double redundancy = 0.1;  ///< hybrid's γ, in units in which a group's similarities sum to 1 on average
+  bool centred = false;     ///< similarity is Pearson's correlation instead of the cosine
+  double cross =
+      0.1;  ///< gate-fisher and gauss-newton: what is left of cross terms (1: full, 0: the diagonal)
+  double penalty = 1;  ///< l1-qubo's λ, in units of the mean norm
+  bool per_layer =
+      false;  ///< importances divided by their mean over the layer: wrecked a global choice in our pilot
+  std::uint64_t seed = 1;  ///< of "random"
+};
+
+/// A QUBO over the groups (x = 1: kept, to be minimised) and what it was made of.
+struct Formulation {
+  std::string objective;
+  Qubo qubo{1};
+  std::vector<double> importance;  ///< the linear part alone: what removing each group costs by itself
+  bool greedy = false;             ///< linear: sorted and cut
+  bool penalised = false;  ///< carries its own penalty for the count (l1-qubo): solved without a constraint
+};
+
+/// The objectives that --objective takes and formulate() makes.
+std::vector<std::string> objective_names();
+
+/// hybrid (the paper's idea, our scaling): -Σ I_g x_g + γ Σ_{g<h} |S_gh| x_g x_h, I = α·t̂ + β·f̂.
+/// gate-fisher, gauss-newton (ours): ½ u'(G'G/n)u with u = 1 - x, off-diagonal part times `cross`; low rank,
+/// never formed. l1-qubo: -Σ ‖w_g‖₁ x_g + λ(Σ x_g - K)², the baseline with a penalty; `count` is its K.
+/// taylor, taylor-weight, fisher, l1, l2, random: linear, greedy. See METHOD in docs/method.md for sources.
+/// Throws InputError for another name, or one whose scores are missing.
+Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& scores,
+                      const FormulationOptions& options, int count);
+
+}  // namespace quboprune

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/evaluation.h"
+
+namespace quboprune {
+
+/// Similarity of groups that the same layer produces, over calibration samples and positions.
+struct SimilarityBlock {
+  std::vector<int> groups;
+  std::vector<double> cosine;   ///< m x m, row-major, 1 on the diagonal (0 for a group that is never active)
+  std::vector<double> pearson;  ///< the same with means removed
+};
+
+/// What one pass over the calibration data says of every group.
+struct Scores {
+  int groups = 0;
+  std::vector<double> l1,
+      l2;  ///< norms of the filters, summed over a group's members (l2: root of the sum of squares)
+  std::vector<double> taylor;         ///< mean over samples of |G[n,g]|, in units of the loss
+  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over the group's weights)², L the mean loss
+  std::vector<double> fisher;         ///< sum over samples of G[n,g]² / (2n)
+  std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples
+  int rows = 0;                  ///< of gradients: samples
+  std::vector<float> gradients;  ///< G [rows, groups], row-major
+  int probe_rows = 0;            ///< samples x probes
+  std::vector<float> probes;     ///< v'df/dm_g / sqrt(outputs) [probe_rows, groups]: E[G'G]/rows is
+                                 ///< Gauss-Newton's J'J of the mean squared output
+  std::vector<SimilarityBlock> similarity;
+  bool label_free = false;  ///< gradients and what is made of them come from the probes
+};
+
+struct ScoreOptions {
+  int probes = 2;  ///< random output vectors for each sample; 0: none
+  bool similarity = true;
+  bool weight_gradients = true;
+  int batch = 8;
+  std::uint64_t seed = 1;
+};
+
+/// Scores all groups in one pass over the samples.
+///
+/// A gate of value 1, one for each sample and group, multiplies what each gate point reads; its gradient
+/// G[n,g] = sum over the group's channels and positions of (dL_n/da)·a is read off the activations and their
+/// gradients, so all gates cost one backward pass. L is summed over samples, not averaged.
+/// Without targets (Loss::output, or samples that have none) the loss's gradient vanishes at the original;
+/// the probes then stand in for it, see label_free.
+/// Throws InputError if a sample doesn't fit the network's input, or an operator can't be run.
+/// Source: Taylor, Molchanov et al. 1611.06440 (activation) and 1906.10771 (weight); Fisher, Theis et al.
+/// 1801.05787 and Liu et al. 2021 (members inside the square); L1, Li et al. 2017; gates of all samples in
+/// one pass and the probes: ours.
+Scores score(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
+             const ScoreOptions& options, const Control& control = {});
+
+}  // namespace quboprune

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/formulation.h"
+#include "quboprune/solver.h"
+
+namespace quboprune {
+
+/// How much is to go.
+struct Target {
+  Cost kind = Cost::filters;
+  double removed = 0;  ///< the fraction removed, in (0, 1)
+};
+
+/// From "filters=0.36". Throws InputError unless the kind is known and the fraction in (0, 1).
+Target target_from_text(const std::string& text);
+
+/// The most that may stay: for filters the exact number of groups kept, N - round(removed·N); for parameters
+/// and MACs (1 - removed) of the dense network's.
+double allowance(const ChannelGroups& groups, const Target& target);
+
+/// How a target's capacity is met.
+enum class CapacityMode {
+  direct,  ///< the search never leaves the capacity: swaps
+  bisect   ///< faithful to the published idea: a multiplier on the count is bisected; what it jumps over, an
+           ///< exact repair fills
+};
+
+/// Groups that must stay so that no axis of any value is emptied: of each set that makes up an axis the most
+/// important one. -1 free, 1 kept.
+std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::vector<double>& importance);
+
+/// Minimises the formulation at the target.
+///
+/// Filters: exactly. Parameters and MACs are products of kept counts: the solver works on their linearisation
+/// around the mask so far, and moves that the true count allows finish it; the result is at most the
+/// allowance, and nothing that would still fit is left out.
+/// Greedy formulations are sorted and cut, as their authors do.
+/// Throws InputError if the target can't be met with at least one channel in each layer.
+SolverResult solve_at_target(const Formulation& formulation, const ChannelGroups& groups,
+                             const Target& target, const SolverOptions& options,
+                             CapacityMode mode = CapacityMode::direct, const Control& control = {});
+
+/// The faithful search on any QUBO: bisects the multiplier m of E(x) - m·sum x until the count brackets K,
+/// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
+struct BisectResult {
+  Mask x;
+  double energy = 0;
+  double multiplier = 0;
+  bool reached = false;
+  int solves = 0;
+};
+BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
+                             const SolverOptions& options, const Control& control = {});
+
+}  // namespace quboprune

@@ -1,0 +1,170 @@
+#include "refine/fit_cost.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Fields of all variables, kept up to date: what keeping one more, or one less, changes.
+class Fields {
+ public:
+  Fields(const Qubo& qubo, const Mask& x) : n_(at(qubo.size())), x_(x) {
+    std::vector<double> diagonal;
+    qubo.to_dense(couplings_, diagonal);
+    fields_ = diagonal;
+    for (std::size_t i = 0; i < n_; ++i) {
+      if (x_[i] != 0) add(i, 1);
+    }
+  }
+  /// E(kept) - E(removed) for variable i, the others as they are.
+  double operator[](int i) const { return fields_[at(i)]; }
+  void set(int i, bool kept) {
+    if ((x_[at(i)] != 0) == kept) return;
+    x_[at(i)] = kept ? 1 : 0;
+    add(at(i), kept ? 1 : -1);
+  }
+  const Mask& mask() const { return x_; }
+
+ private:
+  void add(std::size_t i, double sign) {
+    for (std::size_t j = 0; j < n_; ++j) fields_[j] += sign * couplings_[i * n_ + j];
+  }
+  std::size_t n_;
+  Mask x_;
+  std::vector<double> couplings_, fields_;
+};
+
+/// The most that one step of a long way may change before marginal costs are taken anew.
+constexpr double kStep = 0.02;
+
+void shed(Fields& fields, const ChannelGroups& groups, Cost kind, double allowed,
+          const std::vector<std::int8_t>& fixed) {
+  const auto& cost = groups.cost();
+  double now = cost.value(kind, fields.mask());
+  while (now > allowed) {
+    const auto marginal = cost.marginals(kind, fields.mask());
+    std::vector<std::pair<double, int>> order;  // energy lost for cost saved
+    for (int g = 0; g < groups.size(); ++g) {
+      if (fields.mask()[at(g)] == 0 || fixed[at(g)] == 1) continue;
+      order.push_back({-fields[g] / std::max(marginal[at(g)], 1e-9), g});
+    }
+    if (order.empty()) return;
+    std::sort(order.begin(), order.end());
+    const double step = std::max(0.0, std::min(kStep * now, now - allowed));
+    double saved = 0;
+    for (const auto& [ratio, g] : order) {
+      fields.set(g, false);
+      saved += marginal[at(g)];
+      if (saved >= step) break;
+    }
+    now = cost.value(kind, fields.mask());
+  }
+}
+
+void refill(Fields& fields, const ChannelGroups& groups, Cost kind, double allowed,
+            const std::vector<std::int8_t>& fixed) {
+  const auto& cost = groups.cost();
+  double now = cost.value(kind, fields.mask());
+  for (;;) {
+    const auto marginal = cost.marginals(kind, fields.mask());
+    int best = -1;
+    double best_ratio = -INFINITY;
+    for (int g = 0; g < groups.size(); ++g) {
+      if (fields.mask()[at(g)] != 0 || fixed[at(g)] == 0 || now + marginal[at(g)] > allowed) continue;
+      const double ratio = -fields[g] / std::max(marginal[at(g)], 1e-9);
+      if (ratio > best_ratio) {
+        best_ratio = ratio;
+        best = g;
+      }
+    }
+    if (best < 0) return;  // "the largest not above the target": what fits is taken, gain or not
+    fields.set(best, true);
+    now = cost.value(kind, fields.mask());
+  }
+}
+
+}  // namespace
+
+void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed) {
+  if (kept_count(x) == count) return;
+  Fields fields(qubo, x);
+  while (kept_count(fields.mask()) != count) {
+    const bool add = kept_count(fields.mask()) < count;
+    int best = -1;
+    for (int i = 0; i < qubo.size(); ++i) {
+      const bool kept = fields.mask()[at(i)] != 0;
+      if (kept == add || (!fixed.empty() && fixed[at(i)] >= 0)) continue;
+      if (best < 0 || (add ? fields[i] < fields[best] : fields[i] > fields[best])) best = i;
+    }
+    if (best < 0) throw InputError("the target can't be met: too many channels are fixed; ask for less");
+    fields.set(best, add);
+  }
+  x = fields.mask();
+}
+
+bool fit_mask(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
+              const std::vector<std::int8_t>& fixed, Mask& mask) {
+  Fields fields(qubo, mask);
+  shed(fields, groups, kind, allowed, fixed);
+  if (groups.cost().value(kind, fields.mask()) > allowed) return false;
+  refill(fields, groups, kind, allowed, fixed);
+  mask = fields.mask();
+  return true;
+}
+
+SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                      const std::vector<std::int8_t>& fixed, const SolverOptions& options,
+                      const Control& control) {
+  const double allowed = allowance(groups, target);
+  SolverResult result;
+  result.method = "linearised cost";
+  result.reason = "done";
+  std::vector<Solution> found;
+  Mask mask(at(groups.size()), 1);
+  if (!fit_mask(f.qubo, groups, target.kind, allowed, fixed, mask))
+    throw InputError("the target can't be met with one channel left in each layer; ask for less");
+  found.push_back({mask, f.qubo.energy(mask)});
+  constexpr int kRounds = 4;
+  for (int round = 0; round < kRounds && !control.stopped(); ++round) {
+    // Around the best mask so far the cost is linear: its marginals, with a capacity that it uses up exactly.
+    const Solution best = *std::min_element(found.begin(), found.end(),
+                                            [](const auto& a, const auto& b) { return a.energy < b.energy; });
+    Constraint constraint{Constraint::Kind::at_most, 0, groups.cost().marginals(target.kind, best.x), fixed};
+    for (std::size_t g = 0; g < best.x.size(); ++g)
+      constraint.capacity += best.x[g] != 0 ? constraint.costs[g] : 0;
+    SolverOptions each = options;
+    each.seconds = options.seconds / kRounds;
+    each.start = best.x;
+    const SolverResult solved = solve(f.qubo, constraint, each, control);
+    result.moves += solved.moves;
+    result.seconds += solved.seconds;
+    const std::size_t before = found.size();
+    for (const auto& solution : solved.pool) {
+      Mask fitted = solution.x;
+      if (fit_mask(f.qubo, groups, target.kind, allowed, fixed, fitted))
+        found.push_back({fitted, f.qubo.energy(fitted)});
+    }
+    const double improved = std::min_element(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),
+                                             [](const auto& a, const auto& b) { return a.energy < b.energy; })
+                                ->energy;
+    if (!(improved < best.energy - 1e-9 * std::abs(best.energy))) break;
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.energy < b.energy; });
+  for (auto& solution : found) {
+    const bool known =
+        std::any_of(result.pool.begin(), result.pool.end(), [&](const auto& s) { return s.x == solution.x; });
+    if (!known && static_cast<int>(result.pool.size()) < std::max(1, options.pool_size))
+      result.pool.push_back(std::move(solution));
+  }
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,163 @@
+#include "quboprune/target.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "quboprune/error.h"
+#include "refine/fit_cost.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+SolverResult as_result(const Qubo& qubo, Mask x, const std::string& method) {
+  SolverResult result;
+  result.pool.push_back({x, qubo.energy(x)});
+  result.method = method;
+  result.reason = "done";
+  return result;
+}
+
+/// Removes in ascending importance until the cost fits: what greedy methods do.
+SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                          const std::vector<std::int8_t>& fixed) {
+  const double allowed = allowance(groups, target);
+  std::vector<int> order(f.importance.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return f.importance[at(a)] < f.importance[at(b)]; });
+  Mask mask(f.importance.size(), 1);
+  for (int g : order) {
+    if (groups.cost().value(target.kind, mask) <= allowed) break;
+    if (fixed[at(g)] != 1) mask[at(g)] = 0;
+  }
+  if (groups.cost().value(target.kind, mask) > allowed)
+    throw InputError("the target can't be met with one channel left in each layer; ask for less");
+  return as_result(f.qubo, std::move(mask), "sort and cut");
+}
+
+SolverResult exactly(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                     const std::vector<std::int8_t>& fixed, const SolverOptions& options, CapacityMode mode,
+                     const Control& control) {
+  const int count = static_cast<int>(allowance(groups, target));
+  if (count < static_cast<int>(std::count(fixed.begin(), fixed.end(), 1)))
+    throw InputError("the target leaves fewer channels than there are layers; ask for less");
+  if (mode == CapacityMode::bisect) {
+    const BisectResult found = bisect_capacity(f.qubo, count, fixed, options, control);
+    SolverResult result = as_result(f.qubo, found.x, "bisect");
+    result.reason =
+        found.reached ? "a multiplier gives the count" : "no multiplier gives the count: repaired";
+    return result;
+  }
+  return solve(f.qubo, {Constraint::Kind::exactly, static_cast<double>(count), {}, fixed}, options, control);
+}
+
+/// The baseline as published: the penalty alone holds the count, and what it misses is cut or added by the
+/// norm.
+SolverResult penalised(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                       const std::vector<std::int8_t>& fixed, const SolverOptions& options,
+                       const Control& control) {
+  if (target.kind != Cost::filters) return sort_and_cut(f, groups, target, fixed);
+  SolverResult result = solve(f.qubo, {Constraint::Kind::none, 0, {}, fixed}, options, control);
+  const int count = static_cast<int>(allowance(groups, target));
+  for (auto& solution : result.pool) {
+    repair_count(f.qubo, solution.x, count, fixed);
+    solution.energy = f.qubo.energy(solution.x);
+  }
+  return result;
+}
+
+}  // namespace
+
+Target target_from_text(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos)
+    throw InputError("target '" + text + "': write KIND=FRACTION, as filters=0.36");
+  Target target;
+  target.kind = cost_from_name(text.substr(0, equals));
+  std::size_t used = 0;
+  const std::string number = text.substr(equals + 1);
+  try {
+    target.removed = std::stod(number, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  if (used == 0 || used != number.size() || !(target.removed > 0) || !(target.removed < 1)) {
+    throw InputError("target '" + text +
+                     "': the fraction removed must be a number between 0 and 1, both excluded");
+  }
+  return target;
+}
+
+double allowance(const ChannelGroups& groups, const Target& target) {
+  if (target.kind == Cost::filters) return groups.size() - std::round(target.removed * groups.size());
+  return (1 - target.removed) * groups.cost().value(target.kind, Mask(at(groups.size()), 1));
+}
+
+std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::vector<double>& importance) {
+  std::vector<std::int8_t> fixed(at(groups.size()), -1);
+  auto covers = groups.cost().covers();
+  // Small sets first: what they must keep may serve the larger ones that hold them.
+  std::stable_sort(covers.begin(), covers.end(),
+                   [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  for (const auto& set : covers) {
+    if (std::any_of(set.begin(), set.end(), [&](int g) { return fixed[at(g)] == 1; })) continue;
+    const int best = *std::max_element(set.begin(), set.end(),
+                                       [&](int a, int b) { return importance[at(a)] < importance[at(b)]; });
+    fixed[at(best)] = 1;
+  }
+  return fixed;
+}
+
+SolverResult solve_at_target(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                             const SolverOptions& options, CapacityMode mode, const Control& control) {
+  if (groups.size() == 0)
+    throw InputError("nothing in this network can be pruned; quboprune inspect says why");
+  const auto fixed = guard_layers(groups, f.importance);
+  if (f.penalised) return penalised(f, groups, target, fixed, options, control);
+  if (f.greedy) return sort_and_cut(f, groups, target, fixed);
+  if (target.kind == Cost::filters) return exactly(f, groups, target, fixed, options, mode, control);
+  return fit_cost(f, groups, target, fixed, options, control);
+}
+
+BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
+                             const SolverOptions& options, const Control& control) {
+  BisectResult best;
+  double low = -1;  // multiplier that keeps too few
+  double high = 1;  // and one that keeps too many
+  const auto solve_with = [&](double m) {
+    Qubo shifted = qubo;
+    for (int i = 0; i < qubo.size(); ++i) shifted.add_linear(i, -m);
+    SolverOptions each = options;
+    each.pool_size = 1;
+    each.seconds = options.seconds / 20;
+    ++best.solves;
+    return solve(shifted, {Constraint::Kind::none, 0, {}, fixed}, each, control).pool.front().x;
+  };
+  Mask few = solve_with(low);
+  while (kept_count(few) > count && low > -1e12) few = solve_with(low *= 4);
+  Mask many = solve_with(high);
+  while (kept_count(many) < count && high < 1e12) many = solve_with(high *= 4);
+  for (int k = 0; k < 40 && kept_count(few) != count && kept_count(many) != count && !control.stopped();
+       ++k) {
+    const double middle = 0.5 * (low + high);
+    const Mask x = solve_with(middle);
+    (kept_count(x) <= count ? few : many) = x;
+    (kept_count(x) <= count ? low : high) = middle;
+  }
+  best.reached = kept_count(few) == count || kept_count(many) == count;
+  best.multiplier = kept_count(few) == count ? low : high;
+  Mask other = many;
+  best.x = few;
+  repair_count(qubo, best.x, count, fixed);
+  repair_count(qubo, other, count, fixed);
+  if (qubo.energy(other) < qubo.energy(best.x)) best.x = other;
+  best.energy = qubo.energy(best.x);
+  return best;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,180 @@
+#include "quboprune/formulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <numeric>
+
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+double mean(const std::vector<double>& values) {
+  return values.empty()
+             ? 0
+             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Scaled to mean 1; all zeros stay zeros.
+std::vector<double> scaled(std::vector<double> values) {
+  const double m = mean(values);
+  if (m > 0) {
+    for (double& v : values) v /= m;
+  }
+  return values;
+}
+
+std::vector<double> per_layer(std::vector<double> values, const ChannelGroups& groups) {
+  std::map<int, std::pair<double, int>> sums;
+  for (std::size_t g = 0; g < values.size(); ++g) {
+    auto& [sum, count] = sums[groups.layer_of(static_cast<int>(g))];
+    sum += values[g];
+    ++count;
+  }
+  for (std::size_t g = 0; g < values.size(); ++g) {
+    const auto& [sum, count] = sums[groups.layer_of(static_cast<int>(g))];
+    if (sum > 0) values[g] *= count / sum;
+  }
+  return values;
+}
+
+Formulation linear(std::vector<double> importance) {
+  Formulation f;
+  f.qubo = Qubo(static_cast<int>(importance.size()));
+  for (std::size_t g = 0; g < importance.size(); ++g) f.qubo.add_linear(static_cast<int>(g), -importance[g]);
+  f.importance = std::move(importance);
+  return f;
+}
+
+Formulation greedy(std::vector<double> importance) {
+  Formulation f = linear(std::move(importance));
+  f.greedy = true;
+  return f;
+}
+
+Formulation hybrid(const Scores& s, const FormulationOptions& o) {
+  if (s.similarity.empty() && o.redundancy != 0)
+    throw InputError("hybrid needs similarities: score with them");
+  const auto t = scaled(s.taylor);
+  const auto f = scaled(s.fisher);
+  std::vector<double> importance(t.size());
+  for (std::size_t g = 0; g < t.size(); ++g) importance[g] = o.taylor * t[g] + o.fisher * f[g];
+  Formulation result = linear(std::move(importance));
+  if (o.redundancy == 0) return result;
+  double total = 0;  // of |S| over ordered pairs
+  for (const auto& block : s.similarity) {
+    const auto& values = o.centred ? block.pearson : block.cosine;
+    const std::size_t m = block.groups.size();
+    for (std::size_t i = 0; i < m * m; ++i) total += i % (m + 1) == 0 ? 0 : std::abs(values[i]);
+  }
+  if (!(total > 0)) return result;
+  // Mean over groups of their summed similarities becomes 1, as the mean importance is α + β.
+  const double scale = o.redundancy * static_cast<double>(s.groups) / total;
+  for (const auto& block : s.similarity) {
+    Qubo::DenseBlock dense{block.groups, o.centred ? block.pearson : block.cosine};
+    for (double& v : dense.values) v = std::abs(v) * scale;
+    result.qubo.add_dense_block(std::move(dense));
+  }
+  return result;
+}
+
+/// ½ u'Du + cross·½ u'(F - D)u with u = 1 - x, D the diagonal of F = G'G/rows.
+Formulation quadratic(const std::vector<float>& gradients, int rows, const Scores& s, double cross,
+                      const char* name) {
+  if (rows == 0) throw InputError(std::string(name) + " needs gradients: score with targets, or with probes");
+  const std::size_t n = at(s.groups);
+  std::vector<double> diagonal(n, 0.0);
+  std::vector<double> row_sums(at(rows), 0.0);  // G·1
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const double g = gradients[i];
+    diagonal[i % n] += g * g / rows;
+    row_sums[i / n] += g;
+  }
+  Formulation f;
+  f.importance.resize(n);
+  f.qubo = Qubo(s.groups);
+  // With u = 1 - x: ½ u'Fu = const - (F1)'x + ½ x'Fx; the diagonal part likewise with x² = x.
+  std::vector<double> pulled(n, 0.0);  // F·1
+  for (std::size_t i = 0; i < gradients.size(); ++i) pulled[i % n] += gradients[i] * row_sums[i / n] / rows;
+  double offset = 0;
+  for (std::size_t g = 0; g < n; ++g) {
+    f.importance[g] = 0.5 * diagonal[g];
+    // (1 - cross)·½D on the diagonal, the low-rank term brings cross·½ of all of F.
+    f.qubo.add_linear(static_cast<int>(g), -(1 - cross) * 0.5 * diagonal[g] - cross * pulled[g]);
+    offset += (1 - cross) * 0.5 * diagonal[g] + 0.5 * cross * pulled[g];
+  }
+  f.qubo.add_offset(offset);
+  if (cross != 0) f.qubo.add_low_rank({rows, cross / rows, gradients});
+  return f;
+}
+
+Formulation l1_qubo(const ChannelGroups&, const Scores& s, const FormulationOptions& o, int count) {
+  Formulation f = linear(s.l1);
+  f.penalised = true;
+  const double lambda = o.penalty * std::max(1e-12, mean(s.l1));
+  // λ(Σx - K)² = λ(Σx + 2Σ_{g<h} x_g x_h - 2KΣx + K²)
+  std::vector<float> ones(at(s.groups), 1.0F);
+  f.qubo.add_low_rank({1, 2 * lambda, ones});  // (scale/2)|1'x|²
+  for (int g = 0; g < s.groups; ++g) f.qubo.add_linear(g, -2 * lambda * count);
+  f.qubo.add_offset(lambda * count * static_cast<double>(count));
+  return f;
+}
+
+std::vector<double> random_importance(int n, std::uint64_t seed) {
+  Rng rng(seed);
+  std::vector<double> result(at(n));
+  for (double& v : result) v = rng.uniform();
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> objective_names() {
+  return {"hybrid",        "gate-fisher", "gauss-newton", "l1-qubo", "taylor",
+          "taylor-weight", "fisher",      "l1",           "l2",      "random"};
+}
+
+Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& s,
+                      const FormulationOptions& o, int count) {
+  const auto importance = [&](const std::vector<double>& values) {
+    return greedy(o.per_layer ? per_layer(values, groups) : values);
+  };
+  Formulation f;
+  if (objective == "hybrid")
+    f = hybrid(s, o);
+  else if (objective == "gate-fisher")
+    f = s.label_free ? quadratic(s.probes, s.probe_rows, s, o.cross, "gate-fisher")
+                     : quadratic(s.gradients, s.rows, s, o.cross, "gate-fisher");
+  else if (objective == "gauss-newton")
+    f = quadratic(s.probes, s.probe_rows, s, o.cross, "gauss-newton");
+  else if (objective == "l1-qubo")
+    f = l1_qubo(groups, s, o, count);
+  else if (objective == "taylor")
+    f = importance(s.taylor);
+  else if (objective == "taylor-weight")
+    f = importance(s.label_free ? s.taylor : s.taylor_weight);
+  else if (objective == "fisher")
+    f = importance(s.fisher);
+  else if (objective == "l1")
+    f = importance(s.l1);
+  else if (objective == "l2")
+    f = importance(s.l2);
+  else if (objective == "random")
+    f = greedy(random_importance(s.groups, o.seed));
+  else {
+    std::string names;
+    for (const auto& name : objective_names()) names += (names.empty() ? "" : ", ") + name;
+    throw InputError("objective '" + objective + "': unknown; use one of " + names);
+  }
+  f.objective = objective;
+  return f;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/executor.h"
+
+namespace quboprune {
+
+/// Gates of value 1 on everything that the gate points read, for one run of a batch: their gradients, by
+/// sample and group, gather during backward(). A value that several nodes read gets one gate.
+class GateRun {
+ public:
+  /// samples: the batch's size.
+  GateRun(const ChannelGroups& groups, std::int64_t samples);
+
+  /// For RunOptions::on_input. Keep this object until backward() is done.
+  InputHook hook();
+
+  /// G [samples, groups] of the backward passes so far, and back to zero.
+  at::Tensor take();
+  /// False if some gate's first axis isn't the batch: then only batches of one sample can be told apart.
+  bool separable() const { return separable_; }
+
+ private:
+  void gather(const GatePoint& gate, const at::Tensor& index, const at::Tensor& activation,
+              const at::Tensor& gradient);
+
+  const ChannelGroups& groups_;
+  std::int64_t samples_;
+  bool separable_ = true;
+  at::Tensor total_;
+  std::map<std::pair<int, int>, const GatePoint*> by_input_;
+  std::map<std::pair<int, int>, at::Tensor> gated_;  // by value and axis
+};
+
+/// Activations as rows: [everything but the axis, size of the axis]. A view where the layout allows it.
+at::Tensor rows_of(const at::Tensor& activation, int axis);
+
+}  // namespace quboprune

@@ -1,0 +1,239 @@
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "coupling/analysis.h"
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+#include "quboprune/scores.h"
+#include "scores/gates.h"
+#include "scores/similarity.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at_index(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// A layer's weights and the axis that its output channels lie on; axis -1 if it has none of its own.
+struct LayerWeight {
+  int value = -1;
+  int axis = -1;
+};
+
+LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
+  const Graph& graph = groups.analysis().graph;
+  for (int v : graph.nodes[at_index(layer.node)].inputs) {
+    if (v < 0 || !graph.values[at_index(v)].is_constant()) continue;
+    const at::Tensor& constant = graph.values[at_index(v)].constant;
+    if (constant.dim() < 2) continue;
+    for (int axis = 0; axis < static_cast<int>(constant.dim()); ++axis) {
+      const auto on = groups.on_axis(v, axis);
+      if (!on.empty() && on == layer.groups) return {v, axis};
+      // Grouped transposed convolutions repeat an axis; their norms follow the first repetition.
+    }
+  }
+  return {};
+}
+
+/// Sums `per_weight` over the weights of each output channel, then over each group's members.
+void add_by_group(const Layer& layer, const LayerWeight& weight, const at::Tensor& per_weight,
+                  std::vector<double>& into) {
+  const at::Tensor sums = rows_of(per_weight, weight.axis).sum(0).to(at::kDouble).contiguous();
+  const auto* data = static_cast<const double*>(sums.data_ptr());
+  for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+    if (layer.groups[i] >= 0) into[at_index(layer.groups[i])] += data[i];
+  }
+}
+
+void add_norms(const ChannelGroups& groups, const Executor& network, Scores& s) {
+  for (const auto& layer : groups.layers()) {
+    const LayerWeight weight = weight_of(groups, layer);
+    if (weight.axis < 0) continue;
+    const at::Tensor w = network.constant(weight.value).detach().to(at::kFloat);
+    add_by_group(layer, weight, w.abs(), s.l1);
+    add_by_group(layer, weight, w * w, s.l2);
+  }
+  for (double& v : s.l2) v = std::sqrt(v);
+}
+
+class ScorePass {
+ public:
+  ScorePass(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
+            const ScoreOptions& options, const Control& control)
+      : groups_(groups),
+        samples_(samples),
+        judge_(judge),
+        options_(options),
+        control_(control),
+        network_(groups.analysis().graph),
+        sums_(std::make_unique<SimilaritySums>(groups)),
+        random_(options.seed) {
+    const auto n = at_index(groups.size());
+    result_.groups = groups.size();
+    for (auto* list : {&result_.l1, &result_.l2, &result_.taylor, &result_.taylor_weight, &result_.fisher,
+                       &result_.energy})
+      list->assign(n, 0.0);
+    result_.label_free = judge.loss == Loss::output || !samples.front().target.defined();
+  }
+
+  Scores run() {
+    add_norms(groups_, network_, result_);
+    if (options_.weight_gradients && !result_.label_free) watch_weights();
+    const bool one_by_one = !run_batches(fixed_batch() ? 1 : options_.batch);
+    if (one_by_one) {
+      result_.gradients.clear();
+      result_.probes.clear();
+      sums_ = std::make_unique<SimilaritySums>(groups_);
+      check(run_batches(1), "gates of a single sample can't be told apart");
+    }
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  bool fixed_batch() const {
+    const Graph& graph = groups_.analysis().graph;
+    const Value& input = graph.values[at_index(graph.inputs.front())];
+    return (input.declared && !input.shape.empty() && input.shape[0] > 0) || graph.inputs.size() > 1;
+  }
+
+  void watch_weights() {
+    for (const auto& layer : groups_.layers()) {
+      const LayerWeight weight = weight_of(groups_, layer);
+      if (weight.axis < 0) continue;
+      const at::Tensor leaf =
+          network_.constant(weight.value).detach().clone(at::MemoryFormat::Preserve).requires_grad_(true);
+      network_.set_constant(weight.value, leaf);
+      watched_.push_back({&layer, weight});
+    }
+  }
+
+  bool run_batches(int largest) {
+    std::size_t done = 0;
+    for (const auto& batch : batches(samples_, largest)) {
+      if (control_.stopped()) throw InputError("stopped while scoring: nothing was written");
+      const auto inputs = network_inputs(network_.graph(), batch.input, judge_);
+      if (!result_.label_free && !loss_pass(batch, inputs)) return false;
+      if (options_.probes > 0 || result_.label_free) {
+        if (!probe_pass(batch, inputs)) return false;
+      }
+      done += batch.samples.size();
+      control_.report("score", static_cast<double>(done), static_cast<double>(samples_.size()),
+                      std::numeric_limits<double>::quiet_NaN());
+    }
+    return true;
+  }
+
+  /// Adds to the similarity sums while the gates are set, once for each value.
+  InputHook recording(GateRun& gates, bool record) {
+    InputHook inner = gates.hook();
+    if (!record) return inner;
+    auto seen = std::make_shared<std::set<std::pair<int, int>>>();
+    return [this, inner, seen](int node, int input, const at::Tensor& tensor) {
+      for (const auto& gate : groups_.gates()) {
+        if (gate.node != node || gate.input != input) continue;
+        const int value = network_.graph().nodes[at_index(node)].inputs[at_index(input)];
+        if (seen->insert({value, gate.axis}).second) {
+          const at::NoGradGuard no_grad;
+          sums_->add(gate, tensor);
+        }
+      }
+      return inner(node, input, tensor);
+    };
+  }
+
+  at::Tensor forward(GateRun& gates, const std::vector<at::Tensor>& inputs, bool record) {
+    RunOptions run;
+    run.on_input = recording(gates, record && options_.similarity);
+    return network_.run(inputs, run).front();
+  }
+
+  bool loss_pass(const Batch& batch, const std::vector<at::Tensor>& inputs) {
+    const auto n = static_cast<std::int64_t>(batch.samples.size());
+    GateRun gates(groups_, n);
+    const at::Tensor output = forward(gates, inputs, true);
+    const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();
+    if (loss.requires_grad()) loss.backward();
+    if (!gates.separable()) return false;
+    append(gates.take(), result_.gradients);
+    return true;
+  }
+
+  bool probe_pass(const Batch& batch, const std::vector<at::Tensor>& inputs) {
+    const auto n = static_cast<std::int64_t>(batch.samples.size());
+    GateRun gates(groups_, n);
+    const at::Tensor output = forward(gates, inputs, result_.label_free);
+    const double scale =
+        1 / std::sqrt(std::max(1.0, static_cast<double>(output.numel()) / static_cast<double>(n)));
+    const int count = std::max(1, options_.probes);
+    for (int p = 0; p < count && output.requires_grad(); ++p) {
+      output.backward(normal_like(output) * scale, /*retain_graph=*/p + 1 < count);
+      if (!gates.separable()) return false;
+      append(gates.take(), result_.probes);
+    }
+    return true;
+  }
+
+  at::Tensor normal_like(const at::Tensor& like) {
+    // LibTorch's generator seeded from ours: its stream differs between versions, but not between runs.
+    at::manual_seed(random_());
+    return at::randn_like(like);
+  }
+
+  static void append(const at::Tensor& rows, std::vector<float>& into) {
+    const at::Tensor plain = rows.contiguous();
+    const auto* data = static_cast<const float*>(plain.data_ptr());
+    into.insert(into.end(), data, data + plain.numel());
+  }
+
+  void finish() {
+    const auto n = at_index(groups_.size());
+    result_.rows = n == 0 ? 0 : static_cast<int>(result_.gradients.size() / n);
+    result_.probe_rows = n == 0 ? 0 : static_cast<int>(result_.probes.size() / n);
+    const auto& rows = result_.label_free ? result_.probes : result_.gradients;
+    const double count = std::max(1, result_.label_free ? result_.probe_rows : result_.rows);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double g = rows[i];
+      result_.taylor[i % n] += std::abs(g) / count;
+      result_.fisher[i % n] += g * g / (2 * count);
+    }
+    for (const auto& [layer, weight] : watched_) {
+      const at::Tensor& w = network_.constant(weight.value);
+      if (w.grad().defined())
+        add_by_group(*layer, weight, w.detach() * w.grad() / static_cast<double>(samples_.size()),
+                     result_.taylor_weight);
+    }
+    for (double& v : result_.taylor_weight) v *= v;
+    if (options_.similarity) {
+      result_.similarity = sums_->blocks();
+      result_.energy = sums_->energy();
+    }
+  }
+
+  const ChannelGroups& groups_;
+  std::span<const Sample> samples_;
+  const Judge& judge_;
+  const ScoreOptions& options_;
+  const Control& control_;
+  Executor network_;
+  std::unique_ptr<SimilaritySums> sums_;
+  Rng random_;
+  Scores result_;
+  std::vector<std::pair<const Layer*, LayerWeight>> watched_;
+};
+
+}  // namespace
+
+Scores score(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
+             const ScoreOptions& options, const Control& control) {
+  if (samples.empty()) throw InputError("no calibration samples: nothing to score on");
+  return ScorePass(groups, samples, judge, options, control).run();
+}
+
+}  // namespace quboprune

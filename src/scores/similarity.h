@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/executor.h"
+#include "quboprune/scores.h"
+
+namespace quboprune {
+
+/// Sums of products of activations of the groups of each layer, over the runs that its hook saw.
+class SimilaritySums {
+ public:
+  explicit SimilaritySums(const ChannelGroups& groups);
+
+  /// To be called with what each gate point reads, once a run for each value.
+  void add(const GatePoint& gate, const at::Tensor& activation);
+  std::vector<SimilarityBlock> blocks() const;
+  /// Mean square of each group's activations.
+  std::vector<double> energy() const;
+
+ private:
+  /// The part of a gate that lies in one layer: for the k-th index of each group, where it is on the axis.
+  struct Part {
+    int layer = 0;
+    std::vector<std::int64_t> places;  ///< in the layer's list of groups
+    std::vector<at::Tensor> members;   ///< k-th index of each place's group on the axis
+  };
+  std::vector<Part> parts_of(const GatePoint& gate) const;
+
+  const ChannelGroups& groups_;
+  std::vector<std::vector<int>> layer_groups_;  // groups by their first layer; the last list: those without
+  std::vector<at::Tensor> products_, means_;    // double, by layer
+  std::vector<double> counts_;                  // values behind each group's sum
+  std::map<const GatePoint*, std::vector<Part>> parts_;
+};
+
+}  // namespace quboprune

@@ -46,6 +46,26 @@ at::Tensor divide(const at::Tensor& a, const at::Tensor& b) {
   return at::isIntegralType(a.scalar_type(), false) ? at::div(a, b, "trunc") : at::div(a, b);
 }
 
+at::Tensor power(const at::Tensor& a, const at::Tensor& b) {
+  if (a.scalar_type() == b.scalar_type()) return at::pow(a, b);
+  // The result has the base's type, whatever the exponent's.
+  if (b.numel() == 1 && b.dim() <= a.dim() && at::isFloatingType(a.scalar_type()))
+    return at::pow(a, b.item()).to(a.scalar_type());
+  return at::pow(a.to(at::kDouble), b.to(at::kDouble)).to(a.scalar_type());
+}
+
+/// fmod = 1: the sign of the dividend, as C's; otherwise that of the divisor.
+class Mod final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    if (node.integer("fmod", 0) != 0) return {at::fmod(in.at(0), in.at(1))};
+    return {at::remainder(in.at(0), in.at(1))};
+  }
+  void couple(const Node& node, Coupling& coupling) const override {
+    couple_broadcast(node, {0, 1}, coupling);
+  }
+};
+
 }  // namespace
 
 void make_elementwise(OperatorTable& table) {
@@ -56,6 +76,8 @@ void make_elementwise(OperatorTable& table) {
   add("Sub", [](const at::Tensor& a, const at::Tensor& b) { return at::sub(a, b); });
   add("Mul", [](const at::Tensor& a, const at::Tensor& b) { return at::mul(a, b); });
   add("Div", divide);
+  add("Pow", power);
+  table.add("Mod", std::make_shared<Mod>());
   add("Sum", [](const at::Tensor& a, const at::Tensor& b) { return at::add(a, b); });
   add("Min", [](const at::Tensor& a, const at::Tensor& b) { return at::minimum(a, b); });
   add("Max", [](const at::Tensor& a, const at::Tensor& b) { return at::maximum(a, b); });

@@ -1,5 +1,5 @@
-// MaxPool, AveragePool and the global pools: every channel for itself. The indices output of MaxPool is
-// refused.
+// MaxPool, AveragePool and the global pools: every channel for itself. A MaxPool whose indices are read keeps
+// its channels, since the indices count through them.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -15,59 +15,71 @@
 namespace quboprune {
 namespace {
 
-/// Elements added at the end of each axis so that the last window of ceil_mode is whole.
-std::vector<std::int64_t> ceil_extra(const Window& w, at::IntArrayRef input) {
-  std::vector<std::int64_t> extra;
-  for (std::size_t a = 0; a < w.kernel.size(); ++a) {
-    const auto reach = (w.kernel[a] - 1) * w.dilations[a] + 1;
-    const auto span = input[a + 2] + w.begin[a] + w.end[a] - reach;
-    auto steps = (span + w.strides[a] - 1) / w.strides[a];
-    if (steps * w.strides[a] >= input[a + 2] + w.begin[a]) --steps;  // a window must start inside
-    extra.push_back(std::max<std::int64_t>(0, steps * w.strides[a] - span));
-  }
-  return extra;
+/// Where each channel of each sample starts in the flattened input.
+at::Tensor channel_offsets(const at::Tensor& x, std::int64_t spatial) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(spatial + 2), 1);
+  shape[0] = x.size(0);
+  shape[1] = x.size(1);
+  const auto each = x.numel() / std::max<std::int64_t>(1, x.size(0) * x.size(1));
+  return at::arange(x.size(0) * x.size(1), at::kLong).view(shape) * each;
 }
 
-/// All windows of the input, which is padded already: [N, C, out..., kernel...], a view.
-at::Tensor windows(const at::Tensor& input, const Window& w) {
-  at::Tensor result = input;
+/// The flat index, within its own channel of the unpadded input, of each window's largest element.
+at::Tensor largest_at(const at::Tensor& x, const Window& given, bool columns_first) {
+  Window w = given;
   const auto n = static_cast<std::int64_t>(w.kernel.size());
-  for (std::int64_t a = 0; a < n; ++a) {
-    const auto i = static_cast<std::size_t>(a);
-    result = result.unfold(a + 2, (w.kernel[i] - 1) * w.dilations[i] + 1, w.strides[i]);
-    if (w.dilations[i] > 1) result = result.slice(-1, 0, c10::nullopt, w.dilations[i]);
+  std::vector<std::int64_t> spatial(x.sizes().begin() + 2, x.sizes().end());
+  at::Tensor index = at::zeros(spatial, at::kLong);
+  std::int64_t stride = 1;
+  for (std::int64_t k = 0; k < n; ++k) {
+    const std::int64_t a = columns_first ? k : n - 1 - k;
+    const auto size = spatial[static_cast<std::size_t>(a)];
+    std::vector<std::int64_t> shape(spatial.size(), 1);
+    shape[static_cast<std::size_t>(a)] = size;
+    index = index + at::arange(size, at::kLong).view(shape) * stride;
+    stride *= size;
   }
-  return result;
-}
-
-at::Tensor over_windows(const at::Tensor& x, const Window& w, bool maximum) {
-  std::vector<std::int64_t> inner;
-  for (std::int64_t a = 0; a < static_cast<std::int64_t>(w.kernel.size()); ++a) inner.push_back(-1 - a);
-  const at::Tensor all = windows(x, w);
-  return maximum ? at::amax(all, inner) : at::sum(all, inner);
+  std::vector<std::int64_t> whole = spatial;
+  whole.insert(whole.begin(), {1, 1});
+  const at::Tensor flat_index = windows(padded(index.view(whole), w, 0), given).flatten(2 + n);
+  Window again = given;
+  const at::Tensor values = padded(x.to(at::kDouble), again, -std::numeric_limits<double>::infinity());
+  const at::Tensor best = windows(values, given).flatten(2 + n).argmax(-1, true);
+  std::vector<std::int64_t> shape = best.sizes().vec();
+  shape.back() = flat_index.size(-1);
+  return flat_index.expand(shape).gather(-1, best).squeeze(-1) + channel_offsets(x, n);
 }
 
 class MaxPool final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
-    if (node.outputs.size() > 1 && node.outputs[1] >= 0)
-      throw InputError(node.title() + ": its indices output isn't supported");
     Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
     if (node.integer("ceil_mode", 0) != 0) {
       const auto extra = ceil_extra(w, in[0].sizes());
       for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
     }
+    if (node.output(1) >= 0) {
+      Window again = w;
+      const at::Tensor all = padded(in[0], again, -std::numeric_limits<double>::infinity());
+      return {over_windows(all, w, true), largest_at(in[0], w, node.integer("storage_order", 0) != 0)};
+    }
     const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
                                                   [](auto p, auto k) { return 2 * p <= k; });
     if (w.kernel.size() == 2 && half)
       return {at::max_pool2d(in[0], w.kernel, w.strides, w.begin, w.dilations, false)};
-    const bool whole = at::isIntegralType(in[0].scalar_type(), true);
-    const at::Tensor x = padded(in[0], w,
-                                whole ? static_cast<double>(std::numeric_limits<std::int8_t>::lowest())
-                                      : -std::numeric_limits<double>::infinity());
-    return {over_windows(x, w, true)};
+    const auto type = in[0].scalar_type();
+    const double lowest = type == at::kByte   ? 0
+                          : type == at::kChar ? -128.0
+                                              : -std::numeric_limits<double>::infinity();
+    Window plain = w;
+    const at::Tensor x = padded(in[0], w, lowest);
+    return {over_windows(x, plain, true)};
   }
-  void couple(const Node& node, Coupling& coupling) const override { couple_channels(node, coupling); }
+  void couple(const Node& node, Coupling& coupling) const override {
+    couple_channels(node, coupling);
+    // Indices count through all channels: they would change.
+    if (node.output(1) >= 0) coupling.freeze_value(node.input(0), "gives indices across channels");
+  }
 };
 
 class AveragePool final : public Operator {

@@ -70,4 +70,34 @@ at::Tensor padded(const at::Tensor& input, Window& window, double value) {
   return at::constant_pad_nd(input, pads, value);
 }
 
+std::vector<std::int64_t> ceil_extra(const Window& w, at::IntArrayRef input) {
+  std::vector<std::int64_t> extra;
+  for (std::size_t a = 0; a < w.kernel.size(); ++a) {
+    const auto reach = (w.kernel[a] - 1) * w.dilations[a] + 1;
+    const auto span = input[a + 2] + w.begin[a] + w.end[a] - reach;
+    auto steps = (span + w.strides[a] - 1) / w.strides[a];
+    if (steps * w.strides[a] >= input[a + 2] + w.begin[a]) --steps;  // a window must start inside
+    extra.push_back(std::max<std::int64_t>(0, steps * w.strides[a] - span));
+  }
+  return extra;
+}
+
+at::Tensor windows(const at::Tensor& input, const Window& w) {
+  at::Tensor result = input;
+  const auto n = static_cast<std::int64_t>(w.kernel.size());
+  for (std::int64_t a = 0; a < n; ++a) {
+    const auto i = static_cast<std::size_t>(a);
+    result = result.unfold(a + 2, (w.kernel[i] - 1) * w.dilations[i] + 1, w.strides[i]);
+    if (w.dilations[i] > 1) result = result.slice(-1, 0, c10::nullopt, w.dilations[i]);
+  }
+  return result;
+}
+
+at::Tensor over_windows(const at::Tensor& x, const Window& w, bool maximum) {
+  std::vector<std::int64_t> inner;
+  for (std::int64_t a = 0; a < static_cast<std::int64_t>(w.kernel.size()); ++a) inner.push_back(-1 - a);
+  const at::Tensor all = windows(x, w);
+  return maximum ? at::amax(all, inner) : at::sum(all, inner);
+}
+
 }  // namespace quboprune

@@ -23,4 +23,13 @@ Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64
 /// The input padded as asked for, where LibTorch's own (symmetric) padding can't; begin and end are then 0.
 at::Tensor padded(const at::Tensor& input, Window& window, double value);
 
+/// Elements added at the end of each axis so that the last window of ceil_mode is whole.
+std::vector<std::int64_t> ceil_extra(const Window& window, at::IntArrayRef input);
+
+/// All windows of an input that is padded already: [N, C, out..., kernel...], a view.
+at::Tensor windows(const at::Tensor& input, const Window& window);
+
+/// The largest element, or the sum, of each window of an input that is padded already.
+at::Tensor over_windows(const at::Tensor& input, const Window& window, bool maximum);
+
 }  // namespace quboprune

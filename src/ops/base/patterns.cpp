@@ -12,13 +12,19 @@ namespace quboprune {
 void couple_same(const Node& node, Coupling& coupling) {
   const int from = node.input(0);
   for (int axis = 0; axis < coupling.rank(from); ++axis) {
-    if (node.output(0) >= 0) coupling.set(node.output(0), axis, coupling.labels(from, axis));
+    if (coupling.seen(node.output(0))) coupling.set(node.output(0), axis, coupling.labels(from, axis));
   }
 }
 
 void freeze_from(int value, int first, Coupling& coupling, const char* why) {
   for (int axis = first; axis < coupling.rank(value); ++axis)
     coupling.freeze(coupling.peek(value, axis), why);
+}
+
+void couple_outside(const Node& node, int first, int end, Coupling& coupling, const char* why) {
+  for (int axis = first; axis < end && axis < coupling.rank(node.input(0)); ++axis)
+    coupling.freeze(coupling.labels(node.input(0), axis), why);
+  couple_same(node, coupling);
 }
 
 void couple_channels(const Node& node, Coupling& coupling) {

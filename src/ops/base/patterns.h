@@ -27,6 +27,9 @@ void couple_reshape(int from, int to, Coupling& coupling);
 /// Axis 0 passes as it is, axis 1 (channels) too, those after it are spatial: labels there are frozen.
 void couple_channels(const Node& node, Coupling& coupling);
 
+/// Output 0 has input 0's shape; labels on axes [first, end) are frozen, all are passed on.
+void couple_outside(const Node& node, int first, int end, Coupling& coupling, const char* why);
+
 /// Freezes what is labelled on axes from `first` on.
 void freeze_from(int value, int first, Coupling& coupling, const char* why);
 

@@ -1,0 +1,123 @@
+// InstanceNormalization, GroupNormalization, LayerNormalization, RMSNormalization: statistics over some axes.
+// A channel may go where its own values alone make its statistics (InstanceNormalization, or groups of one);
+// axes that statistics run over are frozen.
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
+#include "ops/base/operator.h"
+#include "ops/base/patterns.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+std::vector<std::int64_t> axes_from(std::int64_t first, std::int64_t rank) {
+  std::vector<std::int64_t> result;
+  for (auto a = first; a < rank; ++a) result.push_back(a);
+  return result;
+}
+
+at::Tensor along_channels(const at::Tensor& vector, std::int64_t rank) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(rank), 1);
+  shape[1] = -1;
+  return vector.view(shape);
+}
+
+void couple_by_channel(const Node& node, Coupling& c) {
+  couple_channels(node, c);
+  const Labels channels = c.labels(node.input(0), 1);
+  for (std::size_t k = 1; k < 3; ++k) {
+    if (node.input(k) >= 0) c.tie(c.labels(node.input(k), 0), channels, "normalises channels that must stay");
+  }
+}
+
+class InstanceNormalization final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    const auto axes = axes_from(2, x.dim());
+    if (axes.empty()) throw InputError(node.title() + ": its input has no spatial axes");
+    const at::Tensor centred = x - x.mean(axes, true);
+    const at::Tensor variance = (centred * centred).mean(axes, true);
+    return {centred * at::rsqrt(variance + node.real("epsilon", 1e-5)) * along_channels(in.at(1), x.dim()) +
+            along_channels(in.at(2), x.dim())};
+  }
+  void couple(const Node& node, Coupling& c) const override { couple_by_channel(node, c); }
+};
+
+/// Before opset 21 scale and bias are per group, after it per channel.
+class GroupNormalization final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    const auto groups = node.integer("num_groups", 0);
+    if (groups < 1 || x.dim() < 2 || x.size(1) % groups != 0)
+      throw InputError(node.title() + ": " + std::to_string(groups) + " groups don't divide its channels");
+    const at::Tensor flat = x.reshape({x.size(0), groups, -1});
+    const at::Tensor centred = flat - flat.mean(-1, true);
+    const at::Tensor variance = (centred * centred).mean(-1, true);
+    const at::Tensor normal = (centred * at::rsqrt(variance + node.real("epsilon", 1e-5))).reshape(x.sizes());
+    return {normal * per_channel(in.at(1), x) + per_channel(in.at(2), x)};
+  }
+
+  void couple(const Node& node, Coupling& c) const override {
+    const auto channels = c.shape(node.input(0))[1];
+    if (node.integer("num_groups", 0) == channels && channels > 1) {
+      couple_by_channel(node, c);
+    } else {
+      couple_outside(node, 1, c.rank(node.input(0)), c, "normalises over groups of channels");
+    }
+  }
+
+  void slice(const Node& node, Slicing& s) const override {
+    if (s.cut(node.input(0), 1)) s.set_attribute("num_groups", Attribute::of(s.size_after(node.input(0), 1)));
+  }
+
+ private:
+  static at::Tensor per_channel(const at::Tensor& vector, const at::Tensor& x) {
+    return along_channels(vector.repeat_interleave(x.size(1) / vector.size(0)), x.dim());
+  }
+};
+
+class LayerNormalization final : public Operator {
+ public:
+  explicit LayerNormalization(bool centre) : centre_(centre) {}
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    const auto axes = axes_from(positive_axis(node.integer("axis", -1), x.dim(), node), x.dim());
+    const at::Tensor mean = x.mean(axes, true);
+    const at::Tensor centred = centre_ ? x - mean : x;
+    const at::Tensor scale = at::rsqrt((centred * centred).mean(axes, true) + node.real("epsilon", 1e-5));
+    at::Tensor y = centred * scale * in.at(1);
+    if (in.size() > 2 && in[2].defined()) y = y + in[2];
+    if (!centre_) return {y};
+    return {y, mean, scale};
+  }
+
+  void couple(const Node& node, Coupling& c) const override {
+    const int rank = c.rank(node.input(0));
+    const auto axis = static_cast<int>(positive_axis(node.integer("axis", -1), rank, node));
+    couple_outside(node, axis, rank, c, "normalises over these channels");
+    for (std::size_t k = 1; k < node.inputs.size(); ++k)
+      c.freeze_value(node.input(k), "normalises over these channels");
+    for (std::size_t k = 1; k < node.outputs.size(); ++k) {
+      for (int a = 0; a < axis && c.seen(node.output(k)); ++a)
+        c.set(node.output(k), a, c.labels(node.input(0), a));
+    }
+  }
+
+ private:
+  bool centre_;
+};
+
+}  // namespace
+
+void make_normalization(OperatorTable& table) {
+  table.add("InstanceNormalization", std::make_shared<InstanceNormalization>());
+  table.add("GroupNormalization", std::make_shared<GroupNormalization>());
+  table.add("LayerNormalization", std::make_shared<LayerNormalization>(true));
+  table.add("RMSNormalization", std::make_shared<LayerNormalization>(false));
+}
+
+}  // namespace quboprune

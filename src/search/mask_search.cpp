@@ -60,7 +60,7 @@ void check_options(const SearchOptions& options, int n) {
 /// In tt+local a turn is the train's when the model's own moves have failed so often since its last one: it
 /// looks further, where they agree with one another too soon. (One turn in four from the start on was worse
 /// at 200 evaluations.) Of its samples the model keeps the most promising tenth.
-constexpr int kFailures = 2, kSamplesEach = 10;
+constexpr int kFailures = 6, kSamplesEach = 10;
 
 /// The proposers of a method, taking turns.
 class Turns {

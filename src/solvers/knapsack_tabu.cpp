@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "quboprune/error.h"
@@ -12,6 +13,9 @@ namespace quboprune {
 namespace {
 
 constexpr std::size_t kRemovalsLookedAt = 64;
+/// Moves without a new best after which a part is emptied and filled anew.
+constexpr std::int64_t kShakeAfter = 60;
+constexpr std::int32_t kNotNow = kNoSwap;
 
 }  // namespace
 
@@ -29,26 +33,33 @@ IntegerCosts::IntegerCosts(const Constraint& constraint, std::size_t variables) 
     costs[i] = static_cast<std::int32_t>(std::min(std::ceil(given[i] * steps), 0x1p31 - 1));
 }
 
-KnapsackTabu::KnapsackTabu(const DenseMatrix& matrix, const Constraint& constraint)
+std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix) {
+  std::vector<std::int32_t> wide(matrix.size() * matrix.stride(), 0);
+  for (std::size_t i = 0; i < matrix.size(); ++i)
+    for (std::size_t j = 0; j < matrix.size(); ++j) wide[i * matrix.stride() + j] = matrix.coupling(i, j);
+  return wide;
+}
+
+KnapsackTabu::KnapsackTabu(const DenseMatrix& matrix, const std::vector<std::int32_t>& couplings,
+                           const Constraint& constraint)
     : constraint_(constraint),
       costs_(constraint, matrix.size()),
       state_(matrix, constraint.fixed),
       tabu_(matrix.size(), 128),
-      patience_(std::max<std::int64_t>(static_cast<std::int64_t>(matrix.size()) * 3, 300)),
-      equality_(constraint.kind == Constraint::Kind::exactly) {
+      patience_(std::max<std::int64_t>(static_cast<std::int64_t>(matrix.size()) * 4, 600)),
+      equality_(constraint.kind == Constraint::Kind::exactly),
+      couplings_(couplings),
+      additions_(matrix.stride(), kNotNow) {
+  costs_.costs.resize(matrix.stride(), 0);
   if (equality_ && !costs_.exact)
     throw InputError(
         "an exact total of costs that are not whole numbers is asked for: "
         "give whole costs, or ask for at most the capacity");
 }
 
-bool KnapsackTabu::make_feasible() {
-  state_.release_all();
-  spent_ = 0;
-  for (std::size_t i = 0; i < state_.size(); ++i)
-    if (state_.on(i)) spent_ += costs_.costs[i];
-  // Over the capacity: what gives least per unit of cost goes first.
-  while (spent_ > costs_.capacity) {
+/// Drops what gives least per unit of cost until the rest fits.
+void KnapsackTabu::relieve(std::int64_t capacity) {
+  while (spent_ > capacity) {
     std::size_t worst = DenseState::kNone;
     double worst_value = 0;
     for (std::size_t i = 0; i < state_.size(); ++i) {
@@ -56,11 +67,68 @@ bool KnapsackTabu::make_feasible() {
       const double value = static_cast<double>(state_.gain(i)) / costs_.costs[i];
       if (worst == DenseState::kNone || value < worst_value) worst = i, worst_value = value;
     }
-    if (worst == DenseState::kNone) return false;
-    apply({worst, DenseState::kNone, 0});
+    if (worst == DenseState::kNone) return;
+    spent_ -= costs_.costs[worst];
+    state_.flip(worst);
   }
+}
+
+/// Adds what gains most per unit of cost while something fits and gains; now and then the one after.
+void KnapsackTabu::fill() {
+  while (true) {
+    std::size_t best = DenseState::kNone, second = DenseState::kNone;
+    double best_value = 0;
+    for (std::size_t i = 0; i < state_.size(); ++i) {
+      if (state_.on(i) || !state_.is_free(i) || state_.gain(i) >= 0) continue;
+      if (costs_.costs[i] > costs_.capacity - spent_) continue;
+      const double value = static_cast<double>(state_.gain(i)) / std::max(costs_.costs[i], 1);
+      if (value < best_value) second = best, best = i, best_value = value;
+    }
+    if (best == DenseState::kNone) return;
+    if (second != DenseState::kNone && rng_.below(8) == 0) best = second;
+    spent_ += costs_.costs[best];
+    state_.flip(best);
+    state_.release(best);
+  }
+}
+
+void KnapsackTabu::drop_at_random(std::int64_t capacity) {
+  std::vector<std::size_t> ones;
+  for (std::size_t i = 0; i < state_.size(); ++i)
+    if (state_.on(i) && !state_.is_fixed(i)) ones.push_back(i);
+  while (spent_ > capacity && !ones.empty()) {
+    std::size_t& drawn = ones[rng_.below(static_cast<std::uint32_t>(ones.size()))];
+    spent_ -= costs_.costs[drawn];
+    state_.flip(drawn);
+    drawn = ones.back();
+    ones.pop_back();
+  }
+}
+
+bool KnapsackTabu::make_feasible() {
+  state_.release_all();
+  spent_ = 0;
+  for (std::size_t i = 0; i < state_.size(); ++i)
+    if (state_.on(i)) spent_ += costs_.costs[i];
+  relieve(costs_.capacity);
+  if (spent_ > costs_.capacity) return false;
+  state_.release_all();
+  fill();
+  state_.release_all();
+  return !equality_ || spent_ == costs_.capacity || fill_exactly();
+}
+
+/// Frees a random 5 to 30 % of the capacity and fills it anew.
+bool KnapsackTabu::shake() {
   tabu_.clear(state_);
-  state_.rescan();
+  const double share = 0.7 + 0.25 * rng_.uniform();
+  drop_at_random(static_cast<std::int64_t>(share * static_cast<double>(costs_.capacity)));
+  // What was dropped is held by its flip until the room is filled by others, half of the time.
+  if (rng_() >> 63 != 0) state_.release_all();
+  fill();
+  state_.release_all();
+  fill();
+  state_.release_all();
   return !equality_ || spent_ == costs_.capacity || fill_exactly();
 }
 
@@ -89,17 +157,9 @@ bool KnapsackTabu::fill_exactly() {
   return true;
 }
 
-/// The best addition after `out` left `room`; the gain of the whole swap.
-std::size_t KnapsackTabu::best_partner(std::size_t out, std::int64_t room, std::int64_t& gain) const {
-  std::size_t best = DenseState::kNone;
-  const std::int64_t out_gain = state_.gain(out);
-  for (std::size_t j = 0; j < state_.size(); ++j) {
-    if (state_.on(j) || !state_.is_free(j) || costs_.costs[j] > room) continue;
-    if (equality_ && costs_.costs[j] != room) continue;
-    const std::int64_t value = out_gain + state_.field(j) - state_.matrix().coupling(out, j);
-    if (value < gain) gain = value, best = j;
-  }
-  return best;
+void KnapsackTabu::list_additions() {
+  for (std::size_t j = 0; j < state_.size(); ++j)
+    additions_[j] = !state_.on(j) && state_.is_free(j) ? state_.field(j) : kNotNow;
 }
 
 void KnapsackTabu::list_removals() {
@@ -121,12 +181,19 @@ void KnapsackTabu::list_removals() {
 
 void KnapsackTabu::best_swaps(Move& best) {
   list_removals();
+  list_additions();
   const std::int64_t slack = costs_.capacity - spent_;
+  const std::size_t stride = additions_.size();
   for (const std::size_t out : removals_) {
-    std::int64_t gain = best.gain;
-    const std::int64_t room = equality_ ? costs_.costs[out] : slack + costs_.costs[out];
-    const std::size_t in = best_partner(out, room, gain);
-    if (in != DenseState::kNone) best = {out, in, gain};
+    const auto most = static_cast<std::int32_t>(
+        std::min<std::int64_t>(slack + costs_.costs[out], std::numeric_limits<std::int32_t>::max()));
+    const std::int32_t least = equality_ ? costs_.costs[out] : 0;
+    const SwapScan scan{
+        additions_.data(),       costs_.costs.data(), &couplings_[out * stride], stride, least,
+        equality_ ? least : most};
+    const std::int32_t value = smallest_swap(scan);
+    if (value >= kNotNow / 2 || state_.gain(out) + value >= best.gain) continue;
+    best = {out, find_swap(scan, value), state_.gain(out) + value};
   }
 }
 
@@ -170,6 +237,11 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
   Mask start = task.start;
   for (std::size_t i = 0; i < start.size(); ++i)
     if (state_.is_fixed(i)) start[i] = static_cast<std::uint8_t>(constraint_.fixed[i]);
+  // A random start is thinned, so that the greedy filling has a say.
+  const std::uint32_t sides = 2 + rng_.below(9);
+  if (task.fresh)
+    for (std::size_t i = 0; i < start.size(); ++i)
+      if (!state_.is_fixed(i) && rng_.below(sides) != 0) start[i] = 0;
   tabu_.clear(state_);
   state_.move_to(start);
   const std::int64_t moves_before = state_.moves();
@@ -186,6 +258,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
     for (std::int64_t searched = 0, last = 0; searched - last < patience_; ++searched) {
       if (energy() <= task.target || state_.moves() - moves_before >= task.moves) break;
       if ((searched & 15) == 0 && deadline.expired()) break;
+      if (searched - last >= kShakeAfter && (searched - last) % kShakeAfter == 0 && !shake()) break;
       const Move move = best_move();
       if (move.gain == DenseState::kNoGain) {
         tabu_.clear(state_);

@@ -18,13 +18,18 @@ struct IntegerCosts {
   bool exact = true;
 };
 
+/// All couplings in 32 bits, matrix.stride() a row: what a scan over swaps reads.
+std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix);
+
 /// Tabu search under sum c_i x_i <= C (or = C with whole costs). Each move is the best admissible one among
 /// additions that fit, swaps that fit (their coupling counted), and removals; C is never exceeded. Swaps
 /// are looked at from all removals while those are few, else from the best and the most relieving ones.
 /// Source: the neighbourhoods of quadratic-knapsack tabu searches (Chen and Hao 2017); ours otherwise.
 class KnapsackTabu : public Improver {
  public:
-  KnapsackTabu(const DenseMatrix& matrix, const Constraint& constraint);
+  /// `couplings` as from wide_couplings(matrix): shared by all threads.
+  KnapsackTabu(const DenseMatrix& matrix, const std::vector<std::int32_t>& couplings,
+               const Constraint& constraint);
   Found improve(const Task& task, const Deadline& deadline) override;
 
  private:
@@ -33,9 +38,13 @@ class KnapsackTabu : public Improver {
     std::int64_t gain = DenseState::kNoGain;
   };
   bool make_feasible();
+  void relieve(std::int64_t capacity);
+  void fill();
+  void drop_at_random(std::int64_t capacity);
+  bool shake();
   bool fill_exactly();
   void best_swaps(Move& best);
-  std::size_t best_partner(std::size_t out, std::int64_t room, std::int64_t& gain) const;
+  void list_additions();
   Move best_move();
   void apply(const Move& move);
   void list_removals();
@@ -47,7 +56,9 @@ class KnapsackTabu : public Improver {
   Rng rng_{1};
   std::int64_t spent_ = 0, patience_ = 0;
   bool equality_ = false;
+  const std::vector<std::int32_t>& couplings_;
   std::vector<std::size_t> removals_;
+  std::vector<std::int32_t> additions_;  ///< per variable its field, kNotNow unless it may be added
 };
 
 }  // namespace quboprune

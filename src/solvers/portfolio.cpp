@@ -99,8 +99,9 @@ Searched tabu(const Qubo& qubo, const Constraint& constraint, const SolverOption
   EvolveOptions evolve_with = evolve_options(qubo, constraint, options);
   evolve_with.mirrored = is_mirrored(qubo, constraint);
   const DenseMatrix matrix(qubo);
+  const std::vector<std::int32_t> couplings = costs ? wide_couplings(matrix) : std::vector<std::int32_t>();
   MakeImprover make = [&]() -> std::unique_ptr<Improver> {
-    if (costs) return std::make_unique<KnapsackTabu>(matrix, constraint);
+    if (costs) return std::make_unique<KnapsackTabu>(matrix, couplings, constraint);
     return std::make_unique<DenseTabu>(matrix, constraint);
   };
   return {evolve(make, evolve_with, deadline), "tabu"};

@@ -124,4 +124,23 @@ QUBOPRUNE_CLONES std::size_t find_key(const KeyView& view, std::int32_t value, b
   throw InternalError("internal error: a key that was recorded is gone");
 }
 
+QUBOPRUNE_CLONES std::int32_t smallest_swap(const SwapScan& scan) {
+  std::int32_t best = kNoSwap;
+  for (std::size_t j = 0; j < scan.length; ++j) {
+    const std::int32_t value = scan.fields[j] - scan.couplings[j];
+    const bool fits = (scan.costs[j] <= scan.most) & (scan.costs[j] >= scan.least);
+    const std::int32_t fitting = fits ? value : kNoSwap;
+    best = fitting < best ? fitting : best;
+  }
+  return best;
+}
+
+std::size_t find_swap(const SwapScan& scan, std::int32_t value) {
+  std::size_t j = 0;
+  while (scan.fields[j] - scan.couplings[j] != value || scan.costs[j] > scan.most ||
+         scan.costs[j] < scan.least)
+    ++j;
+  return j;
+}
+
 }  // namespace quboprune

@@ -36,4 +36,20 @@ void scan_keys(const KeyView& view);
 /// the value must be the recorded smallest (or largest, if `of_largest`) of at least one group.
 std::size_t find_key(const KeyView& view, std::int32_t value, bool of_largest, std::uint64_t spin);
 
+/// What may be added beside one removal: value_j = fields[j] - couplings[j] where least <= costs[j] <= most.
+struct SwapScan {
+  const std::int32_t* fields;  ///< kNoSwap where j may not be added
+  const std::int32_t* costs;
+  const std::int32_t* couplings;
+  std::size_t length;
+  std::int32_t least, most;
+};
+/// Above any field (below 2^28) less any coupling.
+inline constexpr std::int32_t kNoSwap = std::int32_t{1} << 30;
+
+/// The smallest value, kNoSwap or near it if there is none; a loop without branches, for vectors.
+std::int32_t smallest_swap(const SwapScan& scan);
+/// The first j that has it.
+std::size_t find_swap(const SwapScan& scan, std::int32_t value);
+
 }  // namespace quboprune

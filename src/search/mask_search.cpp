@@ -57,10 +57,11 @@ void check_options(const SearchOptions& options, int n) {
     throw InputError("mask search: a block label is not between 0 and the number of variables less one");
 }
 
-/// In tt+local a turn is the train's when the model's own moves have failed so often since its last one: it
-/// looks further, where they agree with one another too soon. (One turn in four from the start on was worse
-/// at 200 evaluations.) Of its samples the model keeps the most promising tenth.
-constexpr int kFailures = 6, kSamplesEach = 10;
+/// In tt+local a turn is the train's when six batches in a row didn't improve the best, and every second one
+/// from there on until one does: the train looks further, where the model's moves agree with one another too
+/// soon. (One turn in four from the start on was worse at 200 evaluations.) Of ten times as many samples the
+/// model keeps the most promising.
+constexpr int kFailures = 6, kAgain = 2, kSamplesEach = 10;
 
 /// The proposers of a method, taking turns.
 class Turns {
@@ -73,7 +74,7 @@ class Turns {
   }
   std::vector<Mask> propose(int count, const Ledger& ledger) {
     if (train_ && failures_ >= kFailures) {
-      failures_ = 0;
+      failures_ -= kAgain;
       return local_->screen(train_->propose(count * kSamplesEach, ledger), count, ledger);
     }
     if (local_) return local_->propose(count, ledger);

@@ -47,6 +47,60 @@ TEST(TensorTrain, ProbabilitiesOfAllMasksSumToOne) {
   }
 }
 
+/// u' A_1[x_1] ... A_n[x_n] u, with nothing done for its range.
+double product(const TensorTrain& train, const Mask& x) {
+  const auto r = static_cast<std::size_t>(train.rank());
+  std::vector<double> row(r, 1.0);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    std::vector<double> next(r, 0.0);
+    for (std::size_t a = 0; a < r; ++a)
+      for (std::size_t b = 0; b < r; ++b)
+        next[b] += row[a] * std::exp(train.parameters()[((i * 2 + x[i]) * r + a) * r + b]);
+    row = next;
+  }
+  double sum = 0;
+  for (const double value : row) sum += value;
+  return sum;
+}
+
+TEST(TensorTrain, ProbabilitiesAndMarginalsMatchEnumeration) {
+  for (const CountRule& rule : small_rules()) {
+    const TensorTrain train = random_train(rule, 3, 9);
+    const auto n = static_cast<std::size_t>(train.size());
+    std::vector<Mask> obeying;
+    std::vector<double> marginal(n, 0.0);
+    double partition = 0;
+    for (unsigned bits = 0; bits < 1U << n; ++bits) {
+      const Mask x = mask_of(train.size(), bits);
+      int count = 0;
+      bool allowed = true;
+      for (std::size_t i = 0; i < n; ++i) {
+        count += x[i] * rule.weights[i];
+        allowed = allowed && (rule.fixed.empty() || rule.fixed[i] < 0 || rule.fixed[i] == x[i]);
+      }
+      if (!allowed || count < rule.lowest || count > rule.highest) {
+        EXPECT_EQ(train.log_likelihood(x), -INFINITY);
+        continue;
+      }
+      const double weight = product(train, x);
+      partition += weight;
+      for (std::size_t i = 0; i < n; ++i) marginal[i] += x[i] * weight;
+      obeying.push_back(x);
+    }
+    for (const Mask& x : obeying)
+      EXPECT_NEAR(train.log_likelihood(x), std::log(product(train, x) / partition), 1e-12);
+    // Entries of A_i[1] together: d log P(x) = [x_i = 1] - P(x_i = 1).
+    const std::vector<Mask> one = {obeying.front()};
+    std::vector<double> gradient(train.parameters().size());
+    train.gradient(one, gradient);
+    for (std::size_t i = 0; i < n; ++i) {
+      double sum = 0;
+      for (std::size_t e = 0; e < 9; ++e) sum += gradient[(i * 2 + 1) * 9 + e];
+      EXPECT_NEAR(one[0][i] - sum, marginal[i] / partition, 1e-12);
+    }
+  }
+}
+
 TEST(TensorTrain, GradientMatchesDifferences) {
   for (const CountRule& rule : small_rules()) {
     TensorTrain train = random_train(rule, 2, 11);

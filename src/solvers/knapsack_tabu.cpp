@@ -255,10 +255,21 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
     };
     auto energy = [&] { return energy_of(best); };
     ElitePool others(task.keep, task.keep_distance);
-    for (std::int64_t searched = 0, last = 0; searched - last < patience_; ++searched) {
+    std::int64_t last = 0;
+    auto note = [&](std::int64_t now) {
+      if (task.keep > 1) others.insert(state_.x(), energy_of(state_.energy()));
+      if (state_.energy() >= best) return;
+      best = state_.energy();
+      found.x = state_.x();
+      last = now;
+    };
+    for (std::int64_t searched = 0; searched - last < patience_; ++searched) {
       if (energy() <= task.target || state_.moves() - moves_before >= task.moves) break;
       if ((searched & 15) == 0 && deadline.expired()) break;
-      if (searched - last >= kShakeAfter && (searched - last) % kShakeAfter == 0 && !shake()) break;
+      if (searched > last && (searched - last) % kShakeAfter == 0) {
+        if (!shake()) break;
+        note(searched);
+      }
       const Move move = best_move();
       if (move.gain == DenseState::kNoGain) {
         tabu_.clear(state_);
@@ -266,11 +277,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
         continue;
       }
       apply(move);
-      if (task.keep > 1) others.insert(state_.x(), energy_of(state_.energy()));
-      if (state_.energy() >= best) continue;
-      best = state_.energy();
-      found.x = state_.x();
-      last = searched;
+      note(searched);
     }
     found.energy = energy();
     if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());

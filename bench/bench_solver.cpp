@@ -1,0 +1,81 @@
+// How fast are the solvers' moves? One thread each; flips (a swap counts two) or proposals per second are
+// reported as "items". Speed alone is no answer: docs/solver.md has the gaps over time.
+#include <benchmark/benchmark.h>
+
+#include "quboprune/random.h"
+#include "quboprune/solver.h"
+#include "solvers/tabu_list.h"
+
+namespace quboprune {
+namespace {
+
+Qubo random_qubo(int n, std::uint32_t one_in, int largest, std::uint64_t seed) {
+  Rng rng(seed);
+  const auto range = static_cast<std::uint32_t>(2 * largest + 1);
+  Qubo qubo(n);
+  for (int i = 0; i < n; ++i)
+    for (int j = i + 1; j < n; ++j)
+      if (rng.below(one_in) == 0) qubo.add_pair(i, j, static_cast<double>(rng.below(range)) - largest);
+  return qubo;
+}
+
+/// Best flips on a dense matrix of int8 (largest 100) or int16 (1000).
+void flips(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0));
+  const DenseMatrix matrix(random_qubo(n, 2, static_cast<int>(bench.range(1)), 1));
+  DenseState state(matrix, {});
+  TabuList tabu(matrix.size(), 128);
+  Rng rng(1);
+  for (auto _ : bench) {
+    const std::size_t i = state.addition_gain() <= state.removal_gain() ? state.best_addition(rng())
+                                                                        : state.best_removal(rng());
+    tabu.advance(state);
+    state.flip(i);
+    tabu.forbid(state, i, 10 + static_cast<int>(rng.below(10)));
+  }
+  bench.SetItemsProcessed(static_cast<std::int64_t>(bench.iterations()));
+}
+BENCHMARK(flips)
+    ->Args({500, 100})
+    ->Args({1000, 100})
+    ->Args({3000, 100})
+    ->Args({5000, 100})
+    ->Args({5000, 1000});
+
+/// Best swaps at n/2 ones.
+void swaps(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0));
+  const DenseMatrix matrix(random_qubo(n, 1, 100, 1));
+  DenseState state(matrix, {});
+  TabuList tabu(matrix.size(), 128);
+  Rng rng(1);
+  for (std::size_t i = 0; i < matrix.size(); i += 2) {
+    state.flip(i);
+    state.release(i);
+  }
+  state.rescan();
+  for (auto _ : bench) {
+    const std::size_t out = state.best_removal(rng()), in = state.best_addition(rng());
+    tabu.advance(state);
+    state.swap(out, in);
+    tabu.forbid(state, out, 10 + static_cast<int>(rng.below(10)));
+    tabu.forbid(state, in, 10 + static_cast<int>(rng.below(10)));
+  }
+  bench.SetItemsProcessed(static_cast<std::int64_t>(2 * bench.iterations()));
+}
+BENCHMARK(swaps)->Arg(500)->Arg(3000);
+
+/// Flips accepted while annealing a graph of 2000 vertices and degree 20, start to end.
+void annealing(benchmark::State& bench) {
+  const Qubo qubo = random_qubo(2000, 100, 1, 1);
+  std::int64_t moves = 0;
+  std::uint64_t seed = 1;
+  for (auto _ : bench)
+    moves +=
+        solve(qubo, {}, {.method = "anneal", .seconds = 100, .max_moves = 1'000'000, .seed = seed++}).moves;
+  bench.SetItemsProcessed(moves);
+}
+BENCHMARK(annealing)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace quboprune

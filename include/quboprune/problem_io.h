@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "quboprune/constraint.h"
 #include "quboprune/qubo.h"
-#include "quboprune/solver.h"
 
 namespace quboprune {
 

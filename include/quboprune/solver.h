@@ -5,20 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/constraint.h"
 #include "quboprune/mask.h"
 #include "quboprune/progress.h"
 #include "quboprune/qubo.h"
 
 namespace quboprune {
-
-/// What a solution must obey. The solvers never leave it: no penalty terms.
-struct Constraint {
-  enum class Kind { none, exactly, at_most };
-  Kind kind = Kind::none;
-  double capacity = 0;               ///< K, or C when costs are given
-  std::vector<double> costs{};       ///< empty: every variable costs 1 (a cardinality)
-  std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
-};
 
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()

@@ -7,6 +7,7 @@
 
 #include "quboprune/problem_io.h"
 #include "quboprune/progress.h"
+#include "quboprune/solver.h"
 
 namespace quboprune {
 

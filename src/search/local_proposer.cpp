@@ -141,12 +141,15 @@ class ModelProposer : public LocalProposer {
 
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
     for (const Evaluated& item : batch) model_.add(item.mask, item.value);
+    stale_ = true;
     if (waiting_) adapt(ledger.elite().front().value < centre_.value);
     waiting_ = false;
   }
 
  private:
   void fit(const Ledger& ledger) {
+    if (!stale_) return;  // nothing new since: a search near its end has many such turns
+    stale_ = false;
     centre_ = ledger.elite().front();
     model_.fit(centre_.mask, centre_.value);
   }
@@ -193,6 +196,7 @@ class ModelProposer : public LocalProposer {
   Evaluated centre_;
   double radius_ = kRadius, boldness_ = kBoldness;
   int stuck_ = 0;
+  bool stale_ = true;     ///< there is more to learn from than the last fit knew
   bool waiting_ = false;  ///< for the values of masks proposed here
 };
 

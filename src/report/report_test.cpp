@@ -44,6 +44,9 @@ json full_report() {
     "stages": [{"name": "score", "seconds": 75, "peak_rss_bytes": 1500000000}],
     "methods": [{"name": "taylor", "result": {"filters": 328, "macs": 2e9, "metric": {"name": "psnr",
                  "heldout": {"dense": 32.5, "pruned": 30.75}}}}],
+    "recovery": {"name": "refit", "layers": [{"name": "Conv_1", "error_before": 0.25, "error_after": 0.125,
+                 "ridge": 0.01, "kept_old": false, "note": ""}]},
+    "tried": [{"setting": "redundancy 0.1", "calibration": 33.1}, {"setting": "redundancy 0", "calibration": 33}],
     "notes": ["the data were split by scenes"]})");
 }
 
@@ -107,7 +110,8 @@ TEST(HtmlReport, EscapesAllThatComesFromTheUser) {
   for (const char* path :
        {"/model/path", "/target/kind", "/layers/0/name", "/solver/name", "/removed/0/group",
         "/removed/0/members/0", "/removed/0/stand_ins/0/group", "/refinement/name", "/stages/0/name",
-        "/methods/0/name", "/notes/0", "/command", "/result/metric/name"}) {
+        "/methods/0/name", "/notes/0", "/recovery/name", "/recovery/layers/0/name", "/tried/0/setting",
+        "/command", "/result/metric/name"}) {
     report[json::json_pointer(path)] = evil;
   }
   report["images"] = json::array({{{"name", evil}, {"noisy", kPicture}}});
@@ -115,6 +119,19 @@ TEST(HtmlReport, EscapesAllThatComesFromTheUser) {
   EXPECT_FALSE(holds(page, "<script>alert"));
   EXPECT_TRUE(holds(page, "&lt;script&gt;alert(&#39;1&quot;)&amp;"));
   EXPECT_TRUE(holds(page, "\\u003c/script>\\u003cscript>alert"));
+}
+
+TEST(HtmlReport, ShowsComparedMethodsWithoutTakingOneForTheResult) {
+  const std::string compared = html_report(full_report());
+  EXPECT_TRUE(holds(compared, "taylor"));
+  EXPECT_FALSE(holds(compared, "class=\"tile\"")) << "figures of one method above all of them";
+  json report = full_report();
+  report.erase("methods");
+  const std::string pruned = html_report(report);
+  EXPECT_TRUE(holds(pruned, "class=\"tile\""));
+  for (const char* part : {"Repair: refit", "0.125", "redundancy 0.1", "Conv_0/3 (0.91)"}) {
+    EXPECT_TRUE(holds(pruned, part)) << part;
+  }
 }
 
 TEST(HtmlReport, ShowsPicturesAndNothingElseAsPictures) {

@@ -40,30 +40,10 @@ std::string quality_tile(const Json& report, const std::string& key, const std::
       fmt::format("original {}, change {}", show_metric(metric, dense), show_change(metric, final, dense)));
 }
 
-std::string names_of_stand_ins(const Json& group) {
-  std::string names;
-  for (const Json& stand_in : list(group, "/stand_ins")) {
-    if (!names.empty()) names += ", ";
-    names += text(stand_in, "/group");
-    if (const auto similarity = number(stand_in, "/similarity"))
-      names += fmt::format(" ({:.2f})", *similarity);
-  }
-  return names;
-}
-
-std::string joined(const Json& values) {
-  std::string names;
-  for (const Json& value : values) {
-    if (!names.empty()) names += ", ";
-    names += value.is_string() ? value.get<std::string>()
-                               : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  }
-  return names;
-}
-
 }  // namespace
 
 std::string summary_section(const Json& report) {
+  if (!list(report, "/methods").empty()) return "";  // several networks: each is a row of its own
   const std::string tiles =
       size_tile(report, "filters", "Filters") + size_tile(report, "parameters", "Parameters") +
       size_tile(report, "macs", "Multiply-adds") +
@@ -93,6 +73,7 @@ std::string images_section(const Json& report) {
 }
 
 std::string quality_section(const Json& report) {
+  if (!list(report, "/methods").empty()) return "";
   const std::string metric = text(report, "/result/metric/name");
   Rows rows;
   for (const auto& [key, name] : {std::pair{"heldout", "Held-out"}, {"calibration", "Calibration"}}) {
@@ -138,59 +119,6 @@ std::string layers_section(const Json& report) {
   if (count == 0) return "";
   return html::section("Channels of each layer", "What each layer keeps and what it loses.",
                        html::chart("layers", 80 + 26 * count, "Kept and removed channels of each layer"));
-}
-
-std::string search_section(const Json& report) {
-  Rows rows;
-  const auto row = [&](const std::string& name, const std::string& value) {
-    if (!value.empty() && value != show_number(std::nullopt)) rows.push_back({name, value});
-  };
-  row("Solver", text(report, "/solver/name"));
-  row("Energy", show_number(number(report, "/solver/energy")));
-  row("Proven lower bound", show_number(number(report, "/solver/bound")));
-  row("Gap", show_number(number(report, "/solver/gap")));
-  row("Solver's time", show_seconds(number(report, "/solver/seconds")));
-  row("Refinement", text(report, "/refinement/name"));
-  row("Masks evaluated", show_count(number(report, "/refinement/evaluations")));
-  row("Refinement's time", show_seconds(number(report, "/refinement/seconds")));
-  row("Calibration metric at the start", show_number(number(report, "/refinement/start")));
-  row("Calibration metric at the end", show_number(number(report, "/refinement/best")));
-  std::string body = html::table({}, rows);
-  if (chart_data(report).contains("history")) {
-    body += html::chart("history", 240, "Best calibration metric against the number of masks evaluated");
-  }
-  return html::section("How the mask was found",
-                       "A QUBO solved at exactly the target, then refined against the metric itself.", body);
-}
-
-std::string removed_section(const Json& report) {
-  Rows rows;
-  for (const Json& group : list(report, "/removed")) {
-    rows.push_back({text(group, "/group"), joined(list(group, "/members")),
-                    show_number(number(group, "/importance")), names_of_stand_ins(group),
-                    show_number(number(group, "/cost_of_return"))});
-  }
-  if (rows.empty()) return "";
-  const std::string body = fmt::format(
-      "<details{}><summary>{} removed groups</summary>\n{}</details>\n", rows.size() <= 12 ? " open" : "",
-      rows.size(),
-      html::table({"Group", "Channels", "Importance", "Kept groups that stand in for it (similarity)",
-                   "Objective's change if it came back"},
-                  rows));
-  return html::section("What was removed, and why", "Every coupled set of channels that is gone.", body);
-}
-
-std::string certificate_section(const Json& report) {
-  const auto difference = number(report, "/equivalence/max_abs_difference");
-  if (!difference) return "";
-  Rows rows{{"Largest difference of the outputs", fmt::format("{:.3g}", *difference)},
-            {"Tolerance", show_number(number(report, "/equivalence/tolerance"))}};
-  for (const Json& shape : list(report, "/equivalence/shapes")) {
-    rows.push_back({"Input shape", shape.is_array() ? joined(shape) : text(shape, "")});
-  }
-  return html::section("Certificate",
-                       "The smaller network against the original with the same channels masked.",
-                       html::table({}, rows));
 }
 
 std::string stages_section(const Json& report) {

@@ -14,6 +14,7 @@ std::string methods_section(const Json& report);      ///< the compared methods
 std::string layers_section(const Json& report);       ///< kept channels of each layer
 std::string search_section(const Json& report);       ///< solver, refinement and its history
 std::string removed_section(const Json& report);      ///< each removed group with its reasons
+std::string recovery_section(const Json& report);     ///< what refit or training did, by layer
 std::string certificate_section(const Json& report);  ///< what was verified
 std::string stages_section(const Json& report);       ///< time and memory
 std::string origin_section(const Json& report);       ///< model, data, seed, command

@@ -4,8 +4,13 @@
 #include <cmath>
 #include <limits>
 
+#include "solvers/semidefinite_bound.h"
+
 namespace quboprune {
 namespace {
+
+constexpr std::size_t kWorthRelaxing = 16;
+constexpr int kSweepsAtNode = 60;
 
 /// A part of the tree: what is decided, and the rest as a problem of its own.
 struct Node {
@@ -100,6 +105,14 @@ class Tree {
     return any;
   }
 
+  /// The semidefinite bound costs more than a node without it, and cuts far more nodes than that where
+  /// there is something left to decide.
+  bool relaxation_closes(const Node& node) const {
+    if (limited() || node.free.size() < kWorthRelaxing) return false;
+    const FreePart part{problem_, node.free, node.linear, node.energy};
+    return hopeless(semidefinite_bound(part, kSweepsAtNode));
+  }
+
   void leaf(const Node& node) {
     const double slack = 1e-9 * std::max(1.0, std::abs(problem_.capacity));
     const bool over = limited() && node.capacity < -slack;
@@ -115,7 +128,7 @@ class Tree {
       result_.complete = false;
     if (!result_.complete) return;
     double lower = bound(node);
-    if (hopeless(lower)) return;
+    if (hopeless(lower) || relaxation_closes(node)) return;
     while (fix_decided(node, lower)) {
       lower = bound(node);
       if (hopeless(lower)) return;

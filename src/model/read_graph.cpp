@@ -28,6 +28,7 @@ class GraphReader {
     for (const auto& tensor : proto_.initializer()) {
       define(tensor.name(), "initialiser");
       value(tensor.name()).constant = tensor_from(tensor, model_, folder_);
+      value(tensor.name()).element = tensor.data_type();
       initialised_.insert(tensor.name());
     }
     for (const auto& tensor : proto_.sparse_initializer()) {
@@ -146,6 +147,9 @@ class GraphReader {
       if (tensor.defined()) {
         define(proto.output(0), "value");
         value(proto.output(0)).constant = tensor;
+        for (const auto& a : proto.attribute()) {
+          if (a.has_t()) value(proto.output(0)).element = a.t().data_type();
+        }
         return;
       }
     }

@@ -2,48 +2,17 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <fstream>
-#include <optional>
 
+#include "model/element_types.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
 
 using onnx::TensorProto;
-
-/// What LibTorch holds an element type in, and how many bytes raw data takes for one.
-struct Storage {
-  at::ScalarType type;
-  std::size_t bytes;
-};
-
-std::optional<Storage> storage_of(int element) {
-  switch (element) {
-    case TensorProto::FLOAT:
-      return Storage{at::kFloat, 4};
-    case TensorProto::DOUBLE:
-      return Storage{at::kDouble, 8};
-    case TensorProto::FLOAT16:
-      return Storage{at::kHalf, 2};
-    case TensorProto::BFLOAT16:
-      return Storage{at::kBFloat16, 2};
-    case TensorProto::INT64:
-      return Storage{at::kLong, 8};
-    case TensorProto::INT32:
-      return Storage{at::kInt, 4};
-    case TensorProto::INT16:
-      return Storage{at::kShort, 2};
-    case TensorProto::INT8:
-      return Storage{at::kChar, 1};
-    case TensorProto::UINT8:
-      return Storage{at::kByte, 1};
-    case TensorProto::BOOL:
-      return Storage{at::kBool, 1};
-    default:
-      return std::nullopt;
-  }
-}
 
 [[noreturn]] void fail(const TensorProto& proto, const std::string& what) {
   throw InputError("tensor '" + proto.name() + "': " + what +
@@ -108,35 +77,88 @@ at::Tensor listed(const TensorProto& proto, at::ScalarType type, std::int64_t co
   }
 }
 
-}  // namespace
+/// Bytes of the values: `count` of `bits` each, the last byte filled up.
+std::size_t bytes_for(std::int64_t count, int bits) {
+  return (static_cast<std::size_t>(count) * static_cast<std::size_t>(bits) + 7) / 8;
+}
 
-at::Tensor tensor_from(const TensorProto& proto, const std::shared_ptr<const void>& owner,
-                       const std::filesystem::path& folder) {
-  const auto storage = storage_of(proto.data_type());
-  if (!storage) return {};
+/// Values that LibTorch holds in a wider type, from the file's little-endian bytes.
+at::Tensor widened(const std::string& bytes, int element, const std::vector<std::int64_t>& shape) {
+  const int bits = bits_of(element);
+  const auto& narrow = narrow_values(element);
+  at::Tensor codes = at::empty(shape, at::kLong);
+  auto* data = static_cast<std::int64_t*>(codes.data_ptr());
+  at::Tensor floats = narrow.empty() ? at::Tensor() : at::empty(shape, at::kFloat);
+  for (std::int64_t i = 0; i < codes.numel(); ++i) {
+    const std::size_t bit = static_cast<std::size_t>(i) * static_cast<std::size_t>(bits);
+    std::uint64_t code = 0;
+    for (int k = 0; k < (bits + 7) / 8; ++k) {
+      const auto byte = static_cast<unsigned char>(bytes[bit / 8 + static_cast<std::size_t>(k)]);
+      code |= std::uint64_t{byte} << (8 * k);
+    }
+    if (bits < 8) code = (code >> (bit % 8)) & ((1U << bits) - 1);
+    data[i] = static_cast<std::int64_t>(code);
+    if (floats.defined()) static_cast<float*>(floats.data_ptr())[i] = narrow[code];
+  }
+  return floats.defined() ? floats : cast_to(codes, element);
+}
+
+/// The same from one of the proto's lists, which hold one code (of less than 8 bits: one byte) an entry.
+std::string listed_bytes(const TensorProto& proto, std::int64_t count, int bits) {
+  std::string bytes;
+  const auto put = [&](std::uint64_t code, int width) {
+    for (int k = 0; k < width; ++k) bytes.push_back(static_cast<char>(code >> (8 * k)));
+  };
+  for (auto code : proto.int32_data()) put(static_cast<std::uint64_t>(code), std::max(1, bits / 8));
+  for (auto code : proto.uint64_data()) put(code, bits / 8);
+  if (bytes.size() != bytes_for(count, bits))
+    fail(proto, "holds " + std::to_string(bytes.size()) + " bytes of values instead of " +
+                    std::to_string(bytes_for(count, bits)));
+  return bytes;
+}
+
+std::vector<std::int64_t> shape_of(const TensorProto& proto) {
   std::int64_t count = 1;
   std::vector<std::int64_t> shape;
   for (auto d : proto.dims()) {
     if (d < 0 || (d > 0 && count > (std::int64_t{1} << 40) / d)) fail(proto, "its shape is impossible");
     shape.push_back(d);
-    count *= d;
+    count *= std::max<std::int64_t>(1, d);
   }
-  const std::size_t expected = static_cast<std::size_t>(count) * storage->bytes;
+  return shape;
+}
+
+}  // namespace
+
+at::Tensor tensor_from(const TensorProto& proto, const std::shared_ptr<const void>& owner,
+                       const std::filesystem::path& folder) {
+  const auto type = held_type(proto.data_type());
+  if (!type) return {};
+  const auto shape = shape_of(proto);
+  std::int64_t count = 1;
+  for (auto d : shape) count *= d;
+  const std::size_t expected = bytes_for(count, bits_of(proto.data_type()));
   if (proto.data_location() == TensorProto::EXTERNAL) {
     auto bytes = external_bytes(proto, folder, expected);
+    if (is_widened(proto.data_type())) return widened(*bytes, proto.data_type(), shape);
     return at::from_blob(
-        bytes->data(), shape, [bytes](void*) {}, storage->type);
+        bytes->data(), shape, [bytes](void*) {}, *type);
+  }
+  if (proto.has_raw_data() && proto.raw_data().size() != expected) {
+    fail(proto,
+         "holds " + std::to_string(proto.raw_data().size()) + " of " + std::to_string(expected) + " bytes");
+  }
+  if (is_widened(proto.data_type())) {
+    return widened(
+        proto.has_raw_data() ? proto.raw_data() : listed_bytes(proto, count, bits_of(proto.data_type())),
+        proto.data_type(), shape);
   }
   if (proto.has_raw_data()) {
-    if (proto.raw_data().size() != expected) {
-      fail(proto,
-           "holds " + std::to_string(proto.raw_data().size()) + " of " + std::to_string(expected) + " bytes");
-    }
     // LibTorch takes no pointer to constant data; nothing writes through it.
     return at::from_blob(
-        const_cast<char*>(proto.raw_data().data()), shape, [owner](void*) {}, storage->type);
+        const_cast<char*>(proto.raw_data().data()), shape, [owner](void*) {}, *type);
   }
-  return listed(proto, storage->type, count).view(shape);
+  return listed(proto, *type, count).view(shape);
 }
 
 int element_of(at::ScalarType type) {

@@ -9,9 +9,10 @@
 
 namespace quboprune {
 
-/// The tensor that a TensorProto describes; undefined for kinds that LibTorch has no type for (strings,
-/// 8-bit floats, 4-bit integers). `owner` keeps the proto alive: raw data isn't copied. External data is
-/// read from files in `folder`. Throws InputError, naming the tensor, if its data doesn't fit its shape.
+/// The tensor that a TensorProto describes; undefined for strings and complex numbers.
+/// Types that LibTorch lacks come in a wider one (see element_types.h). `owner` keeps the proto alive: raw
+/// data isn't copied. External data is read from files in `folder`. Throws InputError, naming the tensor, if
+/// its data doesn't fit its shape.
 at::Tensor tensor_from(const onnx::TensorProto& proto, const std::shared_ptr<const void>& owner,
                        const std::filesystem::path& folder);
 

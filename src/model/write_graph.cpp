@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "model/element_types.h"
 #include "model/tensor_proto.h"
 #include "quboprune/error.h"
 
@@ -193,7 +194,7 @@ class Writer {
     for (auto& initialiser : *graph_.mutable_initializer()) {
       if (initialiser.data_location() != onnx::TensorProto::EXTERNAL) continue;
       const auto& read = tensor(ids.at(initialiser.name()));
-      if (!read.defined())
+      if (!read.defined() || is_widened(initialiser.data_type()))
         throw InputError(
             "tensor '" + initialiser.name() +
             "' lies in another file and has a type that can't be moved; save the model as one file first");

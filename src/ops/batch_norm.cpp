@@ -11,6 +11,14 @@
 namespace quboprune {
 namespace {
 
+std::vector<std::int64_t> all_but_channels(std::int64_t rank) {
+  std::vector<std::int64_t> axes;
+  for (std::int64_t a = 0; a < rank; ++a) {
+    if (a != 1) axes.push_back(a);
+  }
+  return axes;
+}
+
 class BatchNormalization final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
@@ -18,8 +26,17 @@ class BatchNormalization final : public Operator {
       throw InputError(node.title() + ": spatial = 0 isn't supported; export with a newer opset");
     // ONNX's momentum weighs the old statistics, LibTorch's the new.
     const double momentum = 1 - node.real("momentum", 0.9);
-    return {at::batch_norm(in.at(0), in.at(1), in.at(2), in.at(3), in.at(4), mode.training, momentum,
-                           node.real("epsilon", 1e-5), false)};
+    const bool batch = mode.training || node.integer("training_mode", 0) != 0;
+    // In training LibTorch updates the running statistics in place: the executor's own copies, or ours.
+    const at::Tensor mean = mode.training ? in.at(3) : in.at(3).clone();
+    const at::Tensor variance = mode.training ? in.at(4) : in.at(4).clone();
+    const at::Tensor y = at::batch_norm(in.at(0), in.at(1), in.at(2), mean, variance, batch, momentum,
+                                        node.real("epsilon", 1e-5), false);
+    if (node.output(1) < 0 || !batch) return {y};
+    const std::vector<std::int64_t> others = all_but_channels(in[0].dim());
+    const auto now = at::var_mean(in[0], others, false);  // ONNX counts by n, LibTorch's running by n - 1
+    return {y, in[3] * (1 - momentum) + std::get<1>(now) * momentum,
+            in[4] * (1 - momentum) + std::get<0>(now) * momentum};
   }
 
   void couple(const Node& node, Coupling& c) const override {
@@ -28,6 +45,9 @@ class BatchNormalization final : public Operator {
     const Labels channels = c.labels(node.input(0), 1);
     for (std::size_t k = 1; k < 5; ++k)
       c.tie(c.labels(node.input(k), 0), channels, "normalises channels that must stay");
+    for (std::size_t k = 1; k < node.outputs.size(); ++k) {
+      if (c.seen(node.output(k)) && c.rank(node.output(k)) == 1) c.set(node.output(k), 0, channels);
+    }
   }
 };
 

@@ -38,7 +38,7 @@ void resolve_output(const Node& node, Window& w, at::IntArrayRef input,
       w.begin[a] = w.end[a] = 0;
       continue;
     }
-    w.begin[a] = mode == "SAME_UPPER" ? total / 2 : total - total / 2;
+    w.begin[a] = mode == "SAME_LOWER" ? total - total / 2 : total / 2;
     w.end[a] = total - w.begin[a];
   }
 }

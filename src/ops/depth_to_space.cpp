@@ -20,6 +20,13 @@ void check_rank(const Node& node, const at::Tensor& x) {
   if (x.dim() != 4) throw InputError(node.title() + ": wants four axes, gets " + std::to_string(x.dim()));
 }
 
+/// The channels of one pixel lie together (CRD), or a block apart (DCR).
+bool columns_first(const Node& node) {
+  const std::string mode = node.text("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD") throw InputError(node.title() + ": mode '" + mode + "' isn't known");
+  return mode == "CRD";
+}
+
 class DepthToSpace final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
@@ -51,13 +58,6 @@ class DepthToSpace final : public Operator {
     }
     c.set(node.output(0), 1, out);
   }
-
- private:
-  static bool columns_first(const Node& node) {
-    const std::string mode = node.text("mode", "DCR");
-    if (mode != "DCR" && mode != "CRD") throw InputError(node.title() + ": mode '" + mode + "' isn't known");
-    return mode == "CRD";
-  }
 };
 
 class SpaceToDepth final : public Operator {
@@ -70,7 +70,10 @@ class SpaceToDepth final : public Operator {
     const auto c = x.size(1);
     const auto h = x.size(2) / b;
     const auto w = x.size(3) / b;
-    return {x.reshape({n, c, h, b, w, b}).permute({0, 3, 5, 1, 2, 4}).reshape({n, c * b * b, h, w})};
+    const at::Tensor parts = x.reshape({n, c, h, b, w, b});
+    const at::Tensor moved =
+        columns_first(node) ? parts.permute({0, 1, 3, 5, 2, 4}) : parts.permute({0, 3, 5, 1, 2, 4});
+    return {moved.reshape({n, c * b * b, h, w})};
   }
 
   void couple(const Node& node, Coupling& c) const override {
@@ -78,9 +81,10 @@ class SpaceToDepth final : public Operator {
     freeze_from(x, 2, c, "moves values along this axis");
     c.set(node.output(0), 0, c.labels(x, 0));
     const Labels in = c.labels(x, 1);
-    Labels out;
-    for (std::int64_t k = 0; k < block_of(node) * block_of(node); ++k)
-      out.insert(out.end(), in.begin(), in.end());
+    const auto squares = static_cast<std::size_t>(block_of(node) * block_of(node));
+    Labels out(in.size() * squares);
+    for (std::size_t o = 0; o < out.size(); ++o)
+      out[o] = in[columns_first(node) ? o / squares : o % in.size()];
     c.set(node.output(0), 1, out);
   }
 };

@@ -65,7 +65,7 @@ class MaxPool final : public Operator {
     }
     const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
                                                   [](auto p, auto k) { return 2 * p <= k; });
-    if (w.kernel.size() == 2 && half)
+    if (w.kernel.size() == 2 && half && at::isFloatingType(in[0].scalar_type()))
       return {at::max_pool2d(in[0], w.kernel, w.strides, w.begin, w.dilations, false)};
     const auto type = in[0].scalar_type();
     const double lowest = type == at::kByte   ? 0

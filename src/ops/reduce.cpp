@@ -107,6 +107,7 @@ at::Tensor extreme(const at::Tensor& x, const Axes& axes, bool largest) {
     if (x.size(a) > 0) continue;
     std::vector<std::int64_t> shape = x.sizes().vec();
     for (auto b : axes) shape[static_cast<std::size_t>(b)] = 1;
+    if (x.scalar_type() == at::kBool) return at::full(shape, !largest, x.options());
     return at::full(shape, largest ? -INFINITY : INFINITY, x.options());
   }
   return largest ? at::amax(x, axes, true) : at::amin(x, axes, true);

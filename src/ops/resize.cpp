@@ -1,6 +1,5 @@
 // Resize (opset 10 on) and Upsample: nearest, linear, cubic; one axis after the other, each by the
-// definition's own coordinates; LibTorch's kernels where they compute the same. tf_crop_and_resize, antialias
-// and the aspect-ratio policies are refused. Channels must not be resized.
+// definition's own coordinates; LibTorch's kernels where they compute the same. Channels must not be resized.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -18,7 +17,9 @@ namespace {
 struct Plan {
   std::string mode, coordinates, nearest;
   double cubic = -0.75;
-  bool exclude_outside = false;
+  bool exclude_outside = false, antialias = false;
+  double outside = 0;               // tf_crop_and_resize: the value outside of the input
+  std::vector<double> from, to;     // tf_crop_and_resize: the region, as parts of each axis
   std::vector<double> scales;       // per axis of the input
   std::vector<std::int64_t> sizes;  // of the output
 };
@@ -47,7 +48,45 @@ void set_scales(Plan& plan, const std::vector<double>& scales, const std::vector
   for (std::size_t k = 0; k < axes.size(); ++k) {
     const auto a = static_cast<std::size_t>(axes[k]);
     plan.scales[a] = scales[k];
-    plan.sizes[a] = static_cast<std::int64_t>(std::floor(static_cast<double>(in[a]) * scales[k]));
+    const double part = plan.to[a] - plan.from[a];
+    const double size = static_cast<double>(in[a]) * part * scales[k];
+    if (!(size >= 0 && size < 1e9)) throw InputError(node.title() + ": a scale that isn't usable");
+    plan.sizes[a] = static_cast<std::int64_t>(std::floor(size));
+  }
+}
+
+void set_sizes(Plan& plan, const std::vector<std::int64_t>& sizes, const std::vector<std::int64_t>& axes,
+               at::IntArrayRef in, const Node& node) {
+  if (sizes.size() != axes.size())
+    throw InputError(node.title() + ": " + std::to_string(sizes.size()) + " sizes for " +
+                     std::to_string(axes.size()) + " axes");
+  const std::string policy = node.text("keep_aspect_ratio_policy", "stretch");
+  double common = policy == "not_larger" ? INFINITY : 0;
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    const auto a = static_cast<std::size_t>(axes[k]);
+    if (sizes[k] < 0 || sizes[k] > (1 << 24)) throw InputError(node.title() + ": a size that isn't usable");
+    plan.sizes[a] = sizes[k];
+    plan.scales[a] = static_cast<double>(sizes[k]) / static_cast<double>(in[a]);
+    common = policy == "not_larger" ? std::min(common, plan.scales[a]) : std::max(common, plan.scales[a]);
+  }
+  if (policy == "stretch") return;
+  for (auto axis : axes) {
+    const auto a = static_cast<std::size_t>(axis);
+    plan.scales[a] = common;
+    plan.sizes[a] = static_cast<std::int64_t>(std::floor(static_cast<double>(in[a]) * common + 0.5));
+  }
+}
+
+/// The region of tf_crop_and_resize: all starts, then all ends.
+void set_region(Plan& plan, const Tensors& in, const std::vector<std::int64_t>& axes) {
+  const std::size_t rank = plan.sizes.size();
+  plan.from.assign(rank, 0);
+  plan.to.assign(rank, 1);
+  if (plan.coordinates != "tf_crop_and_resize" || in.size() < 2 || !in[1].defined()) return;
+  const auto region = to_reals(in[1]);
+  for (std::size_t k = 0; k < axes.size() && region.size() == 2 * axes.size(); ++k) {
+    plan.from[static_cast<std::size_t>(axes[k])] = region[k];
+    plan.to[static_cast<std::size_t>(axes[k])] = region[k + axes.size()];
   }
 }
 
@@ -61,27 +100,17 @@ Plan plan_of(const Node& node, const Tensors& in) {
   plan.cubic = node.real("cubic_coeff_a", -0.75);
   plan.exclude_outside = node.integer("exclude_outside", 0) != 0;
   if (plan.mode == "bilinear") plan.mode = "linear";
-  if (plan.coordinates == "tf_crop_and_resize" || node.integer("antialias", 0) != 0 ||
-      node.text("keep_aspect_ratio_policy", "stretch") != "stretch") {
-    throw InputError(node.title() +
-                     ": tf_crop_and_resize, antialias and keep_aspect_ratio_policy aren't supported");
-  }
+  plan.antialias = node.integer("antialias", 0) != 0;
+  plan.outside = node.real("extrapolation_value", 0);
   const auto shape = in.at(0).sizes();
   plan.scales.assign(shape.size(), 1.0);
   plan.sizes.assign(shape.begin(), shape.end());
   const auto axes = axes_of(node, in[0].dim());
   const std::size_t scales_at = old ? 1 : 2;
   const bool by_size = in.size() > 3 && in[3].defined() && in[3].numel() > 0;
+  set_region(plan, in, axes);
   if (by_size) {
-    const auto sizes = to_integers(in[3]);
-    if (sizes.size() != axes.size())
-      throw InputError(node.title() + ": " + std::to_string(sizes.size()) + " sizes for " +
-                       std::to_string(axes.size()) + " axes");
-    for (std::size_t k = 0; k < axes.size(); ++k) {
-      const auto a = static_cast<std::size_t>(axes[k]);
-      plan.sizes[a] = sizes[k];
-      plan.scales[a] = static_cast<double>(sizes[k]) / static_cast<double>(shape[a]);
-    }
+    set_sizes(plan, to_integers(in[3]), axes, shape, node);
   } else if (node.has("scales")) {
     set_scales(plan, node.reals("scales"), axes, shape, node);
   } else if (in.size() > scales_at && in[scales_at].defined()) {
@@ -93,13 +122,22 @@ Plan plan_of(const Node& node, const Tensors& in) {
 }
 
 /// Where output index o lies on the input's axis.
-double coordinate(const Plan& plan, std::int64_t o, std::int64_t in, std::int64_t out, double scale) {
+double coordinate(const Plan& plan, std::size_t axis, std::int64_t o, std::int64_t in) {
+  const auto out = plan.sizes[axis];
+  const double scale = plan.scales[axis];
+  const double from = plan.from[axis];
+  const double to = plan.to[axis];
   const auto x = static_cast<double>(o);
   if (plan.coordinates == "asymmetric") return x / scale;
   if (plan.coordinates == "align_corners")
     return out == 1 ? 0 : x * static_cast<double>(in - 1) / static_cast<double>(out - 1);
   if (plan.coordinates == "pytorch_half_pixel" && out == 1) return 0;
   if (plan.coordinates == "tf_half_pixel_for_nn") return (x + 0.5) / scale;
+  if (plan.coordinates == "tf_crop_and_resize") {
+    const double last = static_cast<double>(in - 1);
+    if (out == 1) return 0.5 * (from + to) * last;
+    return from * last + x * (to - from) * last / static_cast<double>(out - 1);
+  }
   const double half = (x + 0.5) / scale - 0.5;
   if (plan.coordinates == "half_pixel_symmetric") {
     const double adjustment = static_cast<double>(out) / (scale * static_cast<double>(in));
@@ -123,46 +161,62 @@ double cubic_weight(double distance, double a) {
   return 0;
 }
 
-/// Weights of each input index for each output index: [out, in].
-at::Tensor weights(const Plan& plan, std::int64_t in, std::int64_t out, double scale) {
+/// Weights of each input index for each output index: [out, in]. Antialiasing stretches the filter where the
+/// axis gets shorter.
+at::Tensor weights(const Plan& plan, std::size_t axis, std::int64_t in) {
+  const auto out = plan.sizes[axis];
   at::Tensor result = at::zeros({out, in}, at::kDouble);
   auto w = result.accessor<double, 2>();
+  const double stretch = plan.antialias ? std::min(1.0, plan.scales[axis]) : 1.0;
+  const auto reach = static_cast<std::int64_t>(std::ceil((plan.mode == "cubic" ? 2 : 1) / stretch));
   for (std::int64_t o = 0; o < out; ++o) {
-    const double x = coordinate(plan, o, in, out, scale);
+    const double x = coordinate(plan, axis, o, in);
     const auto low = static_cast<std::int64_t>(std::floor(x));
-    const std::int64_t reach = plan.mode == "cubic" ? 2 : 1;
     double total = 0;
     for (std::int64_t i = low - reach + 1; i <= low + reach; ++i) {
-      const double d = x - static_cast<double>(i);
+      const double d = (x - static_cast<double>(i)) * stretch;
       double value = plan.mode == "cubic" ? cubic_weight(d, plan.cubic) : std::max(0.0, 1 - std::abs(d));
       if (plan.exclude_outside && (i < 0 || i >= in)) value = 0;
       total += value;
       w[o][std::clamp(i, std::int64_t{0}, in - 1)] += value;
     }
-    if (plan.exclude_outside && total != 0) {
-      for (std::int64_t i = 0; i < in; ++i) w[o][i] /= total;
-    }
+    for (std::int64_t i = 0; i < in && (plan.exclude_outside || plan.antialias) && total != 0; ++i)
+      w[o][i] /= total;
   }
   return result;
 }
 
+/// Fills what lies outside of the input, for tf_crop_and_resize.
+at::Tensor with_outside(const at::Tensor& y, const Plan& plan, std::int64_t axis, std::int64_t in) {
+  if (plan.coordinates != "tf_crop_and_resize") return y;
+  const auto a = static_cast<std::size_t>(axis);
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(y.dim()), 1);
+  shape[a] = plan.sizes[a];
+  at::Tensor outside = at::zeros(shape, at::kBool);
+  for (std::int64_t o = 0; o < plan.sizes[a]; ++o) {
+    const double x = coordinate(plan, a, o, in);
+    if (x < 0 || x > static_cast<double>(in - 1)) outside.select(axis, o).fill_(true);
+  }
+  return at::where(outside.to(y.device()), at::full_like(y, plan.outside), y);
+}
+
 at::Tensor resize_axis(const at::Tensor& x, const Plan& plan, std::int64_t axis) {
   const auto in = x.size(axis);
-  const auto out = plan.sizes[static_cast<std::size_t>(axis)];
-  const double scale = plan.scales[static_cast<std::size_t>(axis)];
+  const auto a = static_cast<std::size_t>(axis);
   if (plan.mode == "nearest") {
     std::vector<std::int64_t> from;
-    for (std::int64_t o = 0; o < out; ++o)
-      from.push_back(nearest_index(plan, coordinate(plan, o, in, out, scale), in));
-    return x.index_select(axis, integer_tensor(from).to(x.device()));
+    for (std::int64_t o = 0; o < plan.sizes[a]; ++o)
+      from.push_back(nearest_index(plan, coordinate(plan, a, o, in), in));
+    return with_outside(x.index_select(axis, integer_tensor(from).to(x.device())), plan, axis, in);
   }
-  const at::Tensor w = weights(plan, in, out, scale).to(x.options());
-  return at::matmul(x.movedim(axis, -1), w.t()).movedim(-1, axis);
+  const at::Tensor w = weights(plan, a, in).to(x.options());
+  return with_outside(at::matmul(x.movedim(axis, -1), w.t()).movedim(-1, axis), plan, axis, in);
 }
 
 /// LibTorch's kernel, where it computes the same as the definition: the usual upsampling of images.
 at::Tensor by_kernel(const at::Tensor& x, const Plan& plan) {
-  if (x.dim() != 4 || plan.sizes[0] != x.size(0) || plan.sizes[1] != x.size(1) || plan.exclude_outside)
+  if (x.dim() != 4 || plan.sizes[0] != x.size(0) || plan.sizes[1] != x.size(1) || plan.exclude_outside ||
+      plan.antialias)
     return {};
   const std::vector<std::int64_t> size{plan.sizes[2], plan.sizes[3]};
   if (plan.mode == "linear" && size[0] > 1 && size[1] > 1) {
@@ -188,7 +242,8 @@ class Resize final : public Operator {
     at::Tensor result = in[0];
     for (std::int64_t a = 0; a < in[0].dim(); ++a) {
       if (plan.sizes[static_cast<std::size_t>(a)] != in[0].size(a) ||
-          plan.scales[static_cast<std::size_t>(a)] != 1.0)
+          plan.scales[static_cast<std::size_t>(a)] != 1.0 || plan.from[static_cast<std::size_t>(a)] != 0 ||
+          plan.to[static_cast<std::size_t>(a)] != 1)
         result = resize_axis(result, plan, a);
     }
     return {result};

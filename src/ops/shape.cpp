@@ -5,7 +5,9 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -29,35 +31,77 @@ class Shape final : public Operator {
   void couple(const Node&, Coupling&) const override {}
 };
 
+class Size final : public Operator {
+ public:
+  Tensors run(const Node&, const Tensors& in, const RunMode&) const override {
+    return {at::scalar_tensor(in.at(0).numel(), at::kLong)};
+  }
+  void couple(const Node&, Coupling&) const override {}
+};
+
+class Range final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const at::Tensor& start = in.at(0);
+    const at::Tensor& delta = in.at(2);
+    const double step = delta.item<double>();
+    const double count = std::ceil((in.at(1).item<double>() - start.item<double>()) / step);
+    if (step == 0 || count > 1e9) throw InputError(node.title() + ": a range without an end");
+    const at::Tensor index = at::arange(static_cast<std::int64_t>(std::max(0.0, count)), start.options());
+    return {start.reshape({}) + index * delta.reshape({})};
+  }
+};
+
+/// To the type of another value; what else that value holds doesn't matter.
+class CastLike final : public Operator {
+ public:
+  Tensors run(const Node&, const Tensors& in, const RunMode&) const override {
+    const auto type = in.at(1).scalar_type();
+    return {type == at::kBool ? in[0].ne(0) : in[0].to(type)};
+  }
+  void couple(const Node& node, Coupling& c) const override {
+    c.freeze_value(node.input(1), "gives its type");
+    couple_same(node, c);
+  }
+};
+
+class EyeLike final : public Operator {
+ public:
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto& x = in.at(0);
+    if (x.dim() != 2) throw InputError(node.title() + ": wants a matrix");
+    const auto type =
+        node.has("dtype") ? held_type(static_cast<int>(node.integer("dtype", 1))) : x.scalar_type();
+    if (!type) throw InputError(node.title() + ": a type that isn't supported");
+    at::Tensor result = at::zeros(x.sizes(), x.options().dtype(*type));
+    const auto k = node.integer("k", 0);
+    if (k < x.size(1) && -k < x.size(0)) result.diagonal(k).fill_(1);
+    return {result};
+  }
+};
+
+class NonZero final : public Operator {
+ public:
+  Tensors run(const Node&, const Tensors& in, const RunMode&) const override {
+    return {at::nonzero(in.at(0)).t().contiguous()};
+  }
+};
+
 class Cast final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
-    switch (node.integer("to", 1)) {
-      case 1:
-      case 10:
-      case 16:
-        return {in.at(0).to(at::kFloat)};  // half types are computed in single precision
-      case 2:
-        return {in.at(0).to(at::kByte)};
-      case 3:
-        return {in.at(0).to(at::kChar)};
-      case 5:
-        return {in.at(0).to(at::kShort)};
-      case 6:
-        return {in.at(0).to(at::kInt)};
-      case 7:
-        return {in.at(0).to(at::kLong)};
-      case 9:
-        return {in.at(0).to(at::kBool)};
-      case 11:
-        return {in.at(0).to(at::kDouble)};
-      default:
-        throw InputError(node.title() + ": casts to a type that isn't supported");
-    }
+    const auto to = static_cast<int>(node.integer("to", 1));
+    if (!held_type(to)) throw InputError(node.title() + ": casts to a type that isn't supported");
+    const std::string direction = node.text("round_mode", "up");
+    const at::Tensor result =
+        cast_to(in.at(0), to, {node.integer("saturate", 1) != 0, direction.empty() ? 'u' : direction[0]});
+    // Half types are computed in single precision.
+    return {to == element::float16 || to == element::bfloat16 ? result.to(at::kFloat) : result};
   }
   void couple(const Node& node, Coupling& coupling) const override {
     const auto to = node.integer("to", 1);
-    if (to == 1 || to == 10 || to == 11 || to == 16) {
+    if (to == element::float32 || to == element::float64 || to == element::float16 ||
+        to == element::bfloat16) {
       couple_same(node, coupling);
     } else {
       coupling.freeze_inputs(node, "cast to a type without gradients");
@@ -81,6 +125,11 @@ class ConstantOfShape final : public Operator {
 
 void make_shape(OperatorTable& table) {
   table.add("Shape", std::make_shared<Shape>());
+  table.add("Size", std::make_shared<Size>());
+  table.add("Range", std::make_shared<Range>());
+  table.add("CastLike", std::make_shared<CastLike>());
+  table.add("EyeLike", std::make_shared<EyeLike>());
+  table.add("NonZero", std::make_shared<NonZero>());
   table.add("Cast", std::make_shared<Cast>());
   table.add("ConstantOfShape", std::make_shared<ConstantOfShape>());
 }

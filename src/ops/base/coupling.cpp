@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "model/element_types.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -29,7 +30,8 @@ Labels Coupling::labels(int value, int axis) {
   if (!seen(value)) return {};
   Labels& here = labels_[index(value)][index(normal(value, axis))];
   const auto& constant = graph_.values[index(value)].constant;
-  if (here.empty() && constant.defined() && at::isFloatingType(constant.scalar_type())) {
+  if (here.empty() && constant.defined() && at::isFloatingType(constant.scalar_type()) &&
+      !is_widened(graph_.values[index(value)].element)) {
     const auto size = shape(value)[index(normal(value, axis))];
     if (size > 1) here = fresh_labels(index(static_cast<int>(size)));
   }

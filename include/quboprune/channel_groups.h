@@ -37,6 +37,12 @@ struct Frozen {
   double macs = 0;   ///< spent on them
 };
 
+/// Which layers may lose channels, by shell patterns (*, ?, [..]) over their names.
+struct AnalyseOptions {
+  std::vector<std::string> scope{};   ///< empty: all; otherwise layers that match none stay whole
+  std::vector<std::string> freeze{};  ///< layers that match any stay whole
+};
+
 /// Every prunable set of coupled channels of a network: kept or removed together.
 class ChannelGroups {
  public:
@@ -61,7 +67,7 @@ class ChannelGroups {
   const Analysis& analysis() const { return *analysis_; }
 
  private:
-  friend ChannelGroups analyse(const Graph& graph);
+  friend ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options);
   std::vector<std::string> names_;
   std::vector<std::vector<std::string>> members_;
   std::vector<int> layer_of_;
@@ -76,7 +82,8 @@ class ChannelGroups {
 /// Finds the groups by running the network on two small inputs and asking each operator how it couples its
 /// channels. Unknown operators freeze what reaches them. Throws InputError if the network can't be run at any
 /// size that we try (32 to 512 along open dimensions), with the last reason.
-ChannelGroups analyse(const Graph& graph);
+/// A group that reaches a layer which must stay whole stays. A pattern that matches no layer is an InputError.
+ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options = {});
 
 /// Sizes of the network's inputs as analysed, for data of one's own: -1 where the file leaves them open.
 std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph);

@@ -1,3 +1,5 @@
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -181,6 +183,33 @@ std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layer
   return result;
 }
 
+bool matches(const std::string& name, const std::vector<std::string>& patterns) {
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](const auto& p) { return fnmatch(p.c_str(), name.c_str(), 0) == 0; });
+}
+
+/// Keeps whole what the user wants whole.
+void freeze_layers(Analysis& a, const AnalyseOptions& options) {
+  std::set<int> nodes;
+  for (const auto& term : a.coupling->macs()) nodes.insert(term.node);
+  for (const auto* patterns : {&options.scope, &options.freeze}) {
+    for (const auto& pattern : *patterns) {
+      const bool any = std::any_of(nodes.begin(), nodes.end(),
+                                   [&](int n) { return matches(a.graph.nodes[at(n)].name, {pattern}); });
+      if (!any) throw InputError("no layer is called '" + pattern + "'; quboprune inspect lists the names");
+    }
+  }
+  a.coupling->begin(-1);
+  for (int n : nodes) {
+    const Node& node = a.graph.nodes[at(n)];
+    const Labels labels =
+        a.coupling->peek(node.output(0), channel_axis(node, a.coupling->rank(node.output(0))));
+    if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
+    if (!options.scope.empty() && !matches(node.name, options.scope))
+      a.coupling->freeze(labels, "outside --scope");
+  }
+}
+
 }  // namespace
 
 std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
@@ -190,11 +219,12 @@ std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   return groups;
 }
 
-ChannelGroups analyse(const Graph& graph) {
+ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
   probe(*a);
   a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
   couple_all(*a);
+  freeze_layers(*a, options);
   number_groups(*a, gated_roots(*a));
   ChannelGroups result;
   int groups = 0;

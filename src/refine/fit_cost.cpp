@@ -15,10 +15,8 @@ std::size_t at(int i) {
 /// Fields of all variables, kept up to date: what keeping one more, or one less, changes.
 class Fields {
  public:
-  Fields(const Qubo& qubo, const Mask& x) : n_(at(qubo.size())), x_(x) {
-    std::vector<double> diagonal;
-    qubo.to_dense(couplings_, diagonal);
-    fields_ = diagonal;
+  Fields(const std::vector<double>& couplings, const std::vector<double>& diagonal, const Mask& x)
+      : n_(diagonal.size()), x_(x), couplings_(couplings), fields_(diagonal) {
     for (std::size_t i = 0; i < n_; ++i) {
       if (x_[i] != 0) add(i, 1);
     }
@@ -38,7 +36,8 @@ class Fields {
   }
   std::size_t n_;
   Mask x_;
-  std::vector<double> couplings_, fields_;
+  const std::vector<double>& couplings_;
+  std::vector<double> fields_;
 };
 
 /// The most that one step of a long way may change before marginal costs are taken anew.
@@ -94,7 +93,10 @@ void refill(Fields& fields, const ChannelGroups& groups, Cost kind, double allow
 
 void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed) {
   if (kept_count(x) == count) return;
-  Fields fields(qubo, x);
+  std::vector<double> couplings;
+  std::vector<double> diagonal;
+  qubo.to_dense(couplings, diagonal);
+  Fields fields(couplings, diagonal, x);
   while (kept_count(fields.mask()) != count) {
     const bool add = kept_count(fields.mask()) < count;
     int best = -1;
@@ -109,12 +111,20 @@ void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::i
   x = fields.mask();
 }
 
-bool fit_mask(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
-              const std::vector<std::int8_t>& fixed, Mask& mask) {
-  Fields fields(qubo, mask);
-  shed(fields, groups, kind, allowed, fixed);
-  if (groups.cost().value(kind, fields.mask()) > allowed) return false;
-  refill(fields, groups, kind, allowed, fixed);
+CostFitter::CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
+                       std::vector<std::int8_t> fixed)
+    : groups_(groups), kind_(kind), allowed_(allowed), fixed_(std::move(fixed)) {
+  qubo.to_dense(couplings_, diagonal_);
+}
+
+bool CostFitter::fit(Mask& mask) const {
+  for (std::size_t g = 0; g < mask.size(); ++g) {
+    if (fixed_[g] >= 0) mask[g] = static_cast<std::uint8_t>(fixed_[g]);
+  }
+  Fields fields(couplings_, diagonal_, mask);
+  shed(fields, groups_, kind_, allowed_, fixed_);
+  if (groups_.cost().value(kind_, fields.mask()) > allowed_) return false;
+  refill(fields, groups_, kind_, allowed_, fixed_);
   mask = fields.mask();
   return true;
 }
@@ -128,7 +138,8 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
   result.reason = "done";
   std::vector<Solution> found;
   Mask mask(at(groups.size()), 1);
-  if (!fit_mask(f.qubo, groups, target.kind, allowed, fixed, mask))
+  const CostFitter fitter(f.qubo, groups, target.kind, allowed, fixed);
+  if (!fitter.fit(mask))
     throw InputError("the target can't be met with one channel left in each layer; ask for less");
   found.push_back({mask, f.qubo.energy(mask)});
   constexpr int kRounds = 4;
@@ -148,7 +159,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     const std::size_t before = found.size();
     for (const auto& solution : solved.pool) {
       Mask fitted = solution.x;
-      if (fit_mask(f.qubo, groups, target.kind, allowed, fixed, fitted))
+      if (fitter.fit(fitted))
         found.push_back({fitted, f.qubo.energy(fitted)});
     }
     const double improved = std::min_element(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),

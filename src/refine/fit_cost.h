@@ -7,10 +7,23 @@ namespace quboprune {
 /// Adds or removes one variable at a time, each the one that changes E least, until `count` are kept.
 void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed);
 
-/// Makes the true cost of a mask fit: removes what costs least energy for its cost while it is above
-/// `allowed`, then adds back whatever lowers the energy and still fits, best ratio first. False if it can't.
-bool fit_mask(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
-              const std::vector<std::int8_t>& fixed, Mask& mask);
+/// Makes the true cost of masks fit a budget, with an energy to choose by. Holds the couplings densely, once.
+class CostFitter {
+ public:
+  CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
+             std::vector<std::int8_t> fixed);
+
+  /// Removes what costs least energy for its cost while the mask is above the budget, then adds back whatever
+  /// still fits, best ratio first. False if it can't be met. Safe from several threads.
+  bool fit(Mask& mask) const;
+
+ private:
+  const ChannelGroups& groups_;
+  Cost kind_;
+  double allowed_;
+  std::vector<std::int8_t> fixed_;
+  std::vector<double> couplings_, diagonal_;
+};
 
 /// solve_at_target for parameters and MACs.
 SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const Target& target,

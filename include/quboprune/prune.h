@@ -1,0 +1,54 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/formulation.h"
+#include "quboprune/mask_evaluator.h"
+#include "quboprune/mask_search.h"
+#include "quboprune/scores.h"
+#include "quboprune/target.h"
+
+namespace quboprune {
+
+/// How a mask is found: formulate → solve → refine, at a target.
+struct ChooseOptions {
+  Target target;
+  /// A name of objective_names(), or "auto": of all formulations the one whose mask measures best on
+  /// calibration data.
+  std::string objective = "hybrid";
+  FormulationOptions formulation;
+  /// hybrid, gate-fisher and gauss-newton have weights that no theory gives: a few are tried on calibration
+  /// data. false: those of `formulation` are taken as they are.
+  bool tune = true;
+  SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
+  CapacityMode capacity = CapacityMode::direct;
+  std::string refine = "none";  ///< or tt, local, tt+local
+  SearchOptions search;
+  /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
+  int round_to = 1;
+};
+
+/// What was found, and how.
+struct Choice {
+  Mask mask;
+  std::string objective;  ///< that was taken in the end
+  Formulation formulation;
+  SolverResult solved;
+  std::vector<std::pair<std::string, double>> tried;  ///< settings and their metric on calibration data
+  double start = 0;  ///< metric of the solver's mask on the refinement's data; NaN without refinement
+  double best = 0;   ///< and of the refined one
+  SearchResult search;
+  bool refined = false;
+  double solve_seconds = 0;
+};
+
+/// Finds a mask. `evaluator` judges settings and refines; only calibration data belongs there.
+Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+                   const ChooseOptions& options, const Control& control = {});
+
+}  // namespace quboprune

@@ -1,0 +1,93 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include "cli/base/prune_session.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/report.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  PruneArguments prune;
+  std::string output, report, plan;
+};
+
+/// The mask that a plan's "removed" list describes, by any member of each group.
+Mask mask_of(const json& plan, const std::string& path, const ChannelGroups& groups) {
+  std::unordered_map<std::string, int> by_name;
+  for (int g = 0; g < groups.size(); ++g) {
+    by_name[groups.name(g)] = g;
+    for (const auto& member : groups.members(g)) by_name[member] = g;
+  }
+  if (!plan.contains("removed") || !plan["removed"].is_array())
+    throw InputError(path + ": a plan has a list \"removed\" of groups; write one with prune --plan");
+  Mask mask(static_cast<std::size_t>(groups.size()), 1);
+  for (const auto& name : plan["removed"]) {
+    if (!name.is_string()) throw InputError(path + ": \"removed\" holds something that isn't a name");
+    const auto found = by_name.find(name.get<std::string>());
+    if (found == by_name.end())
+      throw InputError(path + ": this network has no prunable group '" + name.get<std::string>() +
+                       "'; quboprune inspect --json lists them");
+    mask[static_cast<std::size_t>(found->second)] = 0;
+  }
+  return mask;
+}
+
+json read_plan(const std::string& path) {
+  const std::string text = read_file(path);
+  try {
+    return json::parse(text);
+  } catch (const json::parse_error& e) {
+    throw InputError(path + ": not JSON (" + std::string(e.what()) + ")");
+  }
+}
+
+void run(Options& o, const Context& context) {
+  for (const auto* path : {&o.output, &o.report}) {
+    if (!path->empty()) check_writable(*path);
+  }
+  const json plan = read_plan(o.plan);
+  o.prune.refit.seed = context.seed;
+  PruneSession session(o.prune, context);
+  const Mask mask = mask_of(plan, o.plan, session.groups());
+  const auto outcome = session.cut(mask);
+  json report = session.header("apply");
+  if (plan.contains("target")) report["target"] = plan["target"];
+  report["result"] = session.result(mask, outcome);
+  report["layers"] = session.layers(mask);
+  report["equivalence"] = outcome.equivalence;
+  if (outcome.recovered) report["recovery"] = outcome.recovery;
+  report["notes"] = session.notes();
+  report["stages"] = session.stages().json();
+  session.model().save(o.output, outcome.recovered ? *outcome.recovered : outcome.cut,
+                       {{"quboprune.version", QUBOPRUNE_VERSION},
+                        {"quboprune.original_sha256", session.model().sha256()},
+                        {"quboprune.recover", o.prune.recover}});
+  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  fmt::print("{}", terminal_report(report));
+}
+
+}  // namespace
+
+void add_apply(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("apply", "Makes a network smaller by a plan that prune wrote");
+  auto options = std::make_shared<Options>();
+  options->prune.add_network_and_data(*command, false);
+  command->add_option("-o,--output", options->output, "The smaller ONNX file")->required();
+  command->add_option("--plan", options->plan, "The plan, edited or not")->required();
+  options->prune.add_recovery(*command);
+  command->add_option("--report", options->report, "Write all figures as JSON");
+  add_common_options(*command, context);
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+}
+
+}  // namespace quboprune

@@ -1,0 +1,67 @@
+#include "cli/base/prune_session.h"
+
+namespace quboprune {
+
+void PruneArguments::add_network_and_data(CLI::App& command, bool data_required) {
+  command.add_option("model", model, "The ONNX file")->required();
+  data.add_to(command, data_required);
+  command.add_option("--scope", layers.scope,
+                     "Only layers whose names match may lose channels (shell patterns)");
+  command.add_option("--freeze", layers.freeze, "Layers whose names match stay whole (shell patterns)");
+  command.add_option("--work", work, "Folder to keep stage results in and to take them up from");
+}
+
+void PruneArguments::add_choice(CLI::App& command) {
+  auto& f = choose.formulation;
+  command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
+      ->capture_default_str();
+  command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--capacity-mode", capacity,
+                  "How an exact count is held: direct (swaps) or bisect (a multiplier, then repair)")
+      ->check(CLI::IsMember({"direct", "bisect"}))
+      ->capture_default_str();
+  command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--time-limit", choose.search.time_limit, "Seconds for refinement; 0: none")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--refine-samples", refine_samples,
+                  "Calibration samples that refinement measures on; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--round-to", choose.round_to, "Layers keep multiples of this many channels")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_flag("!--no-tune", choose.tune,
+                   "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
+  command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")->capture_default_str();
+  command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")->capture_default_str();
+  command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")->capture_default_str();
+  command.add_option("--cross", f.cross, "gate-fisher, gauss-newton: weight of cross terms")
+      ->capture_default_str();
+  command.add_flag("--centred", f.centred, "Pearson correlation instead of cosine similarity");
+  command.add_flag("--per-layer", f.per_layer, "Normalise greedy importances by layer");
+  command.add_option("--penalty", f.penalty, "l1-qubo: lambda in units of the mean norm")
+      ->capture_default_str();
+  command.add_option("--probes", score.probes, "Random output vectors a sample for gauss-newton")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+}
+
+void PruneArguments::add_recovery(CLI::App& command) {
+  command
+      .add_option("--recover", recover, "none, refit (least squares), bn (batch-norm statistics) or finetune")
+      ->check(CLI::IsMember({"none", "refit", "bn", "finetune"}))
+      ->capture_default_str();
+  command.add_option("--finetune-steps", finetune_steps, "For --recover finetune")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_flag("!--refine-before-refit", refit_aware,
+                   "Refine against the cut network instead of the one after refit");
+}
+
+}  // namespace quboprune

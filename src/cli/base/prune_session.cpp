@@ -1,0 +1,255 @@
+#include "cli/base/prune_session.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "cli/base/score_store.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/finetune.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+json number(double value) {
+  return std::isfinite(value) ? json(value) : json(nullptr);
+}
+
+}  // namespace
+
+void Stages::begin(const std::string& name) {
+  name_ = name;
+  began_ = now();
+}
+
+void Stages::end() {
+  list_.push_back({{"name", name_}, {"seconds", now() - began_}, {"peak_rss_bytes", peak_rss_bytes()}});
+}
+
+PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
+    : arguments_(arguments), context_(context) {
+  model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
+  groups_ = stages_.run("analyse", [&] { return analyse(model_.graph(), arguments.layers); });
+  if (groups_.size() == 0) {
+    std::string why = groups_.frozen().empty() ? "it has no convolutions" : groups_.frozen().front().reason;
+    throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
+                     "); quboprune inspect says more");
+  }
+  if (!arguments.work.empty()) std::filesystem::create_directories(arguments.work);
+  if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
+}
+
+void PruneSession::load_data() {
+  data_ = arguments_.data.open(model_.graph(), context_.seed);
+  judge_ = arguments_.data.judge(*data_);
+  calibration_ = data_->samples(Part::calibration);
+  heldout_ = data_->samples(Part::heldout);
+  notes_ = data_->notes();
+  EvaluatorOptions options;
+  on_heldout_ = std::make_unique<MaskEvaluator>(groups_, heldout_, judge_, options, context_.control);
+  on_calibration_ = std::make_unique<MaskEvaluator>(groups_, calibration_, judge_, options, context_.control);
+}
+
+const Scores& PruneSession::scores() {
+  if (scores_) return *scores_;
+  const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
+  const json key = {{"model", model_.sha256()},
+                    {"data", describe(*data_)},
+                    {"crop", arguments_.data.options.crop},
+                    {"noise", arguments_.data.options.noise},
+                    {"samples", calibration_.size()},
+                    {"probes", arguments_.score.probes},
+                    {"loss", name_of(judge_.loss)},
+                    {"seed", context_.seed},
+                    {"groups", groups_.size()},
+                    {"scale", arguments_.data.options.value_scale},
+                    {"fills", judge_.fills},
+                    {"scope", arguments_.layers.scope},
+                    {"freeze", arguments_.layers.freeze}};
+  if (!arguments_.work.empty()) scores_ = stored_scores(path, key.dump());
+  if (scores_) return *scores_;
+  arguments_.score.seed = context_.seed;
+  scores_ = stages_.run(
+      "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
+  if (!arguments_.work.empty()) store_scores(path, key.dump(), *scores_);
+  const auto dead = std::count(scores_->energy.begin(), scores_->energy.end(), 0.0);
+  if (dead > 0)
+    notes_.push_back(std::to_string(dead) + " of " + std::to_string(groups_.size()) +
+                     " groups are never active on the calibration data: they cost nothing to remove");
+  return *scores_;
+}
+
+Choice PruneSession::choose(const ChooseOptions& options) {
+  const Scores& s = scores();
+  std::vector<Sample> samples = calibration_;
+  if (arguments_.refine_samples > 0 && arguments_.refine_samples < static_cast<int>(samples.size())) {
+    std::vector<Sample> some;  // evenly spread over the scenes, as they are listed
+    for (int k = 0; k < arguments_.refine_samples; ++k)
+      some.push_back(samples[static_cast<std::size_t>(k) * samples.size() /
+                             static_cast<std::size_t>(arguments_.refine_samples)]);
+    samples = std::move(some);
+  }
+  EvaluatorOptions with;
+  with.refit = arguments_.recover == "refit" && arguments_.refit_aware;
+  const MaskEvaluator evaluator(groups_, std::move(samples), judge_, with, context_.control);
+  return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, options, context_.control); });
+}
+
+json PruneSession::recovered_by(const Mask& mask, Outcome& outcome) {
+  const std::string& how = arguments_.recover;
+  if (how == "finetune") {
+    FinetuneOptions train;
+    train.steps = arguments_.finetune_steps;
+    train.crop = arguments_.data.options.crop;
+    train.loss = judge_.loss == Loss::output ? Loss::mse : judge_.loss;
+    train.learning_rate = 3e-4;
+    train.teacher = &model_.graph();
+    train.seed = context_.seed;
+    train.judge = judge_;
+    if (!arguments_.work.empty()) train.work = std::filesystem::path(arguments_.work) / "finetune";
+    FinetuneResult tuned = finetune(outcome.cut, *data_, train, context_.control);
+    outcome.recovered = std::move(tuned.graph);
+    return {{"name", how}, {"steps", tuned.steps}, {"seconds", tuned.seconds}, {"reason", tuned.reason}};
+  }
+  RefitResult repaired =
+      how == "refit"
+          ? refit(groups_, mask, calibration_, judge_, arguments_.refit, context_.control)
+          : reestimate_batch_norm(groups_, mask, calibration_, judge_, arguments_.refit, context_.control);
+  json list = json::array();
+  for (const auto& l : repaired.layers) {
+    list.push_back({{"name", l.name},
+                    {"error_before", number(l.error_before)},
+                    {"error_after", number(l.error_after)},
+                    {"ridge", l.ridge},
+                    {"kept_old", l.kept_old},
+                    {"note", l.note}});
+  }
+  notes_.insert(notes_.end(), repaired.notes.begin(), repaired.notes.end());
+  outcome.recovered = std::move(repaired.graph);
+  return {
+      {"name", how},
+      {"seconds", repaired.seconds},
+      {"reason", repaired.reason},
+      {"layers", list},
+      {"checking", {{"before", number(repaired.metric_before)}, {"after", number(repaired.metric_after)}}}};
+}
+
+PruneSession::Outcome PruneSession::cut(const Mask& mask) {
+  Outcome outcome;
+  outcome.cut = stages_.run("rebuild", [&] { return slice(groups_, mask); });
+  const Equivalence equal = stages_.run("verify", [&] { return verify(groups_, mask, outcome.cut); });
+  outcome.equivalence = {{"max_abs_difference", number(equal.max_abs_difference)},
+                         {"tolerance", equal.tolerance},
+                         {"shapes", equal.shapes}};
+  if (!equal.holds()) {
+    outcome.equivalence["where"] = equal.where;
+    throw InternalError("the smaller network differs from the masked one by " +
+                        std::to_string(equal.max_abs_difference) +
+                        " (allowed: " + std::to_string(equal.tolerance) + "), first at " + equal.where +
+                        "; nothing was written. Please report this network's structure");
+  }
+  if (arguments_.recover != "none") {
+    if (!data_) throw InputError("--recover " + arguments_.recover + " needs --data");
+    outcome.recovery = stages_.run("recover", [&] { return recovered_by(mask, outcome); });
+  }
+  return outcome;
+}
+
+json PruneSession::header(const std::string& command) const {
+  const Mask all(static_cast<std::size_t>(groups_.size()), 1);
+  json j;
+  j["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
+  j["command"] = command;
+  j["seed"] = context_.seed;
+  j["model"] = {{"path", arguments_.model},
+                {"sha256", model_.sha256()},
+                {"parameters", groups_.cost().value(Cost::params, all)},
+                {"macs", groups_.cost().value(Cost::macs, all)},
+                {"filters", groups_.size()},
+                {"analysed_size", groups_.analysed_size()}};
+  if (data_) j["data"] = describe(*data_);
+  return j;
+}
+
+json PruneSession::result(const Mask& mask, const Outcome& outcome) {
+  const Mask all(mask.size(), 1);
+  const auto& cost = groups_.cost();
+  json j = {{"parameters", cost.value(Cost::params, mask)},
+            {"macs", cost.value(Cost::macs, mask)},
+            {"filters", kept_count(mask)},
+            {"groups_kept", kept_count(mask)},
+            {"groups_total", groups_.size()}};
+  if (!arguments_.target.empty()) {
+    const Target target = target_from_text(arguments_.target);
+    j["removed_fraction_actual"] = 1 - cost.value(target.kind, mask) / cost.value(target.kind, all);
+    if (target.kind != Cost::filters) j["slack"] = allowance(groups_, target) - cost.value(target.kind, mask);
+  } else {
+    j["removed_fraction_actual"] = 1 - static_cast<double>(kept_count(mask)) / groups_.size();
+  }
+  if (!data_) return j;
+  return stages_.run("evaluate", [&] {
+    if (!dense_)
+      dense_ = {on_calibration_->score(model_.graph()).mean, on_heldout_->score(model_.graph()).mean};
+    json metric = {{"name", name_of(judge_.metric)}};
+    metric["calibration"] = {{"dense", number(dense_->first)},
+                             {"pruned", number(on_calibration_->score(outcome.cut).mean)}};
+    const Score pruned = on_heldout_->score(outcome.cut);
+    metric["heldout"] = {{"dense", number(dense_->second)}, {"pruned", number(pruned.mean)}};
+    metric["heldout"]["samples"] = {{"pruned", pruned.samples}};
+    if (outcome.recovered) {
+      metric["calibration"]["recovered"] = number(on_calibration_->score(*outcome.recovered).mean);
+      const Score recovered = on_heldout_->score(*outcome.recovered);
+      metric["heldout"]["recovered"] = number(recovered.mean);
+      metric["heldout"]["samples"]["recovered"] = recovered.samples;
+    }
+    j["metric"] = metric;
+    return j;
+  });
+}
+
+json PruneSession::layers(const Mask& mask) const {
+  json list = json::array();
+  for (const auto& layer : groups_.layers()) {
+    std::vector<std::int64_t> kept;
+    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+      if (layer.groups[i] < 0 || mask[static_cast<std::size_t>(layer.groups[i])] != 0)
+        kept.push_back(static_cast<std::int64_t>(i));
+    }
+    list.push_back({{"name", layer.name},
+                    {"channels", layer.groups.size()},
+                    {"kept", kept.size()},
+                    {"kept_indices", kept}});
+  }
+  return list;
+}
+
+json solver_json(const SolverResult& solved) {
+  const double energy = solved.pool.front().energy;
+  json j = {{"name", solved.method},     {"energy", number(energy)}, {"bound", number(solved.bound)},
+            {"seconds", solved.seconds}, {"flips", solved.moves},    {"reason", solved.reason}};
+  j["gap"] = std::isfinite(solved.bound) ? json((energy - solved.bound) / std::max(1e-12, std::abs(energy)))
+                                         : json(nullptr);
+  return j;
+}
+
+json refinement_json(const Choice& choice, const std::string& method, const MaskEvaluator& evaluator) {
+  json history = json::array();
+  for (const auto& point : choice.search.history)
+    history.push_back({{"evaluations", point.evaluations}, {"best", number(evaluator.metric(point.best))}});
+  return {{"name", method},
+          {"evaluations", choice.search.evaluations},
+          {"seconds", choice.search.seconds},
+          {"start", number(choice.start)},
+          {"best", number(choice.best)},
+          {"history", history},
+          {"reason", choice.search.reason}};
+}
+
+}  // namespace quboprune

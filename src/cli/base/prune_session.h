@@ -1,0 +1,112 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/base/data_arguments.h"
+#include "cli/commands.h"
+#include "quboprune/model.h"
+#include "quboprune/prune.h"
+#include "quboprune/recover.h"
+
+namespace quboprune {
+
+/// What prune, compare, apply and formulate share: which network, which data, which target, how.
+struct PruneArguments {
+  std::string model, target, work, recover = "none";
+  DataArguments data;
+  AnalyseOptions layers;
+  ChooseOptions choose;
+  ScoreOptions score;
+  RefitOptions refit;
+  bool refit_aware = true;  ///< refinement against the metric after refit, where --recover refit
+  int refine_samples = 0;   ///< calibration samples for refinement; 0: all
+  std::int64_t finetune_steps = 500;
+  std::string capacity = "direct";
+
+  void add_network_and_data(CLI::App& command, bool data_required);
+  void add_choice(CLI::App& command);
+  void add_recovery(CLI::App& command);
+};
+
+/// A stage's name, time and the process's peak memory when it ended.
+class Stages {
+ public:
+  template <class F>
+  auto run(const std::string& name, F&& f) {
+    begin(name);
+    struct End {
+      Stages& stages;
+      ~End() { stages.end(); }
+    } end{*this};
+    return f();
+  }
+  const nlohmann::json& json() const { return list_; }
+
+ private:
+  void begin(const std::string& name);
+  void end();
+  nlohmann::json list_ = nlohmann::json::array();
+  std::string name_;
+  double began_ = 0;
+};
+
+/// A network with its data, analysed and scored: what every method starts from.
+class PruneSession {
+ public:
+  PruneSession(PruneArguments& arguments, const Context& context);
+
+  const Model& model() const { return model_; }
+  const ChannelGroups& groups() const { return groups_; }
+  const Scores& scores();
+  const std::vector<Sample>& calibration() const { return calibration_; }
+  const MaskEvaluator& on_calibration() const { return *on_calibration_; }
+  const MaskEvaluator& on_heldout() const { return *on_heldout_; }
+  const Judge& judge() const { return judge_; }
+  Stages& stages() { return stages_; }
+  std::vector<std::string>& notes() { return notes_; }
+  bool has_data() const { return data_ != nullptr; }
+
+  Choice choose(const ChooseOptions& options);
+  /// The cut network after --recover; throws InputError if the cut one doesn't equal the masked one.
+  struct Outcome {
+    Graph cut;
+    std::optional<Graph> recovered;
+    nlohmann::json recovery, equivalence;
+  };
+  Outcome cut(const Mask& mask);
+
+  nlohmann::json header(const std::string& command) const;
+  /// The "result" part: sizes, and the metric of each stage on both parts.
+  nlohmann::json result(const Mask& mask, const Outcome& outcome);
+  nlohmann::json layers(const Mask& mask) const;
+  nlohmann::json removed(const Choice& choice);
+  nlohmann::json images(const Outcome& outcome) const;
+
+ private:
+  void load_data();
+  nlohmann::json recovered_by(const Mask& mask, Outcome& outcome);
+
+  PruneArguments& arguments_;
+  const Context& context_;
+  Stages stages_;
+  std::vector<std::string> notes_;
+  Model model_;
+  ChannelGroups groups_;
+  std::unique_ptr<Dataset> data_;
+  Judge judge_;
+  std::vector<Sample> calibration_, heldout_;
+  std::unique_ptr<MaskEvaluator> on_calibration_, on_heldout_;
+  std::optional<Scores> scores_;
+  std::optional<std::pair<double, double>> dense_;  // calibration, held-out
+};
+
+nlohmann::json solver_json(const SolverResult& solved);
+nlohmann::json refinement_json(const Choice& choice, const std::string& method,
+                               const MaskEvaluator& evaluator);
+
+}  // namespace quboprune

@@ -1,0 +1,131 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli/base/prune_session.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/report.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  PruneArguments prune;
+  std::string methods = "random,l1,taylor,fisher,l1-qubo,hybrid,gauss-newton", report, html;
+};
+
+/// "hybrid+tt": an objective, refined or not.
+struct Method {
+  std::string name, objective, refine = "none";
+};
+
+std::vector<Method> methods_of(const std::string& text) {
+  std::vector<Method> result;
+  std::stringstream parts(text);
+  for (std::string name; std::getline(parts, name, ',');) {
+    if (name.empty()) continue;
+    Method m{name, name.substr(0, name.find('+')), "none"};
+    if (name.find('+') != std::string::npos) m.refine = name.substr(name.find('+') + 1);
+    const auto known = objective_names();
+    if (m.objective != "auto" && std::find(known.begin(), known.end(), m.objective) == known.end())
+      throw InputError("--methods " + name + ": no such objective; see quboprune compare --help");
+    if (m.refine != "none" && m.refine != "tt" && m.refine != "local" && m.refine != "tt+local")
+      throw InputError("--methods " + name + ": refine with +tt, +local or +tt+local");
+    result.push_back(m);
+  }
+  if (result.empty()) throw InputError("--methods: name at least one, as taylor,hybrid,hybrid+tt");
+  return result;
+}
+
+void print(const json& report, bool recovered) {
+  const std::string metric = report["result"]["metric"]["name"];
+  fmt::print("{:<24} {:>10} {:>10} {:>10}", "held-out " + metric, "dense", "cut",
+             recovered ? "recovered" : "");
+  fmt::print(" {:>9} {:>9} {:>9}\n", "filters", "params", "MACs");
+  const auto show = [](const json& v) {
+    return v.is_number() ? fmt::format("{:.4f}", v.get<double>()) : std::string("-");
+  };
+  for (const auto& m : report["methods"]) {
+    const auto& held = m["result"]["metric"]["heldout"];
+    const auto left = [&](const char* key) {
+      return fmt::format("{:.1f} %",
+                         100 * m["result"][key].get<double>() / report["model"][key].get<double>());
+    };
+    fmt::print("{:<24} {:>10} {:>10} {:>10}", m["name"].get<std::string>(), show(held["dense"]),
+               show(held["pruned"]), recovered ? show(held["recovered"]) : "");
+    fmt::print(" {:>9} {:>9} {:>9}\n", left("filters"), left("parameters"), left("macs"));
+  }
+}
+
+void run(Options& o, const Context& context) {
+  for (const auto* path : {&o.report, &o.html}) {
+    if (!path->empty()) check_writable(*path);
+  }
+  const auto methods = methods_of(o.methods);
+  auto& choose = o.prune.choose;
+  choose.target = target_from_text(o.prune.target);
+  choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
+  choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
+  PruneSession session(o.prune, context);
+  json report = session.header("compare");
+  report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
+  report["methods"] = json::array();
+  for (const auto& method : methods) {
+    if (context.control.stopped()) break;
+    ChooseOptions each = choose;
+    each.objective = method.objective;
+    each.refine = method.refine;
+    const Choice choice = session.choose(each);
+    const auto outcome = session.cut(choice.mask);
+    json entry = {{"name", method.name},
+                  {"result", session.result(choice.mask, outcome)},
+                  {"solver", solver_json(choice.solved)},
+                  {"layers", session.layers(choice.mask)}};
+    if (choice.refined)
+      entry["refinement"] = refinement_json(choice, method.refine, session.on_calibration());
+    if (!choice.tried.empty()) {
+      entry["tried"] = json::array();
+      for (const auto& [text, value] : choice.tried)
+        entry["tried"].push_back({{"setting", text}, {"calibration", value}});
+    }
+    report["methods"].push_back(std::move(entry));
+  }
+  if (report["methods"].empty()) throw InputError("stopped before the first method was done");
+  report["result"] = report["methods"].back()["result"];
+  report["notes"] = session.notes();
+  report["stages"] = session.stages().json();
+  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
+  print(report, o.prune.recover != "none");
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("compare", "Measures several ways of pruning at the same target");
+  auto options = std::make_shared<Options>();
+  options->prune.recover = "refit";
+  options->prune.refit_aware = false;
+  options->prune.choose.search.evaluations = 200;
+  options->prune.add_network_and_data(*command, true);
+  command
+      ->add_option("--target", options->prune.target, "What to remove: filters=0.36, params=0.5, macs=0.36")
+      ->required();
+  command->add_option("--methods", options->methods, "Objectives, each perhaps with +tt, +local or +tt+local")
+      ->capture_default_str();
+  options->prune.add_choice(*command);
+  options->prune.add_recovery(*command);
+  command->add_option("--report", options->report, "Write all figures as JSON");
+  command->add_option("--html", options->html, "Write a page to read and keep");
+  add_common_options(*command, context);
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+}
+
+}  // namespace quboprune

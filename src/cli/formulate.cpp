@@ -1,0 +1,62 @@
+#include <fmt/core.h>
+
+#include <memory>
+
+#include "cli/base/prune_session.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/problem_io.h"
+
+namespace quboprune {
+namespace {
+
+struct Options {
+  PruneArguments prune;
+  std::string output;
+};
+
+void run(Options& o, const Context& context) {
+  check_writable(o.output);
+  Target target{Cost::filters, 0.5};
+  if (!o.prune.target.empty()) target = target_from_text(o.prune.target);
+  if (target.kind != Cost::filters)
+    throw InputError("formulate: a QUBO file states a count of filters; use --target filters=FRACTION");
+  PruneSession session(o.prune, context);
+  o.prune.choose.formulation.seed = context.seed;
+  const int count = static_cast<int>(allowance(session.groups(), target));
+  const Formulation f = formulate(o.prune.choose.objective, session.groups(), session.scores(),
+                                  o.prune.choose.formulation, count);
+  Problem problem;
+  problem.qubo = f.qubo;
+  // dimod's JSON can't hold a constraint; its COO text states it in a comment.
+  const bool text = !o.output.ends_with(".json");
+  if (text && !o.prune.target.empty() && !f.penalised)
+    problem.constraint = {Constraint::Kind::exactly, static_cast<double>(count)};
+  write_problem(problem, o.output);
+  fmt::print("{}: {} variables (1 = kept)", o.output, f.qubo.size());
+  if (!o.prune.target.empty())
+    fmt::print("; the target keeps {}: quboprune solve {} --capacity {}", count, o.output, count);
+  fmt::print("\n");
+}
+
+}  // namespace
+
+void add_formulate(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("formulate", "Writes the QUBO of a network for other solvers");
+  auto options = std::make_shared<Options>();
+  options->prune.add_network_and_data(*command, true);
+  command->add_option("-o,--output", options->output, "dimod's COO text, or its JSON where the name ends so")
+      ->required();
+  command
+      ->add_option("--objective", options->prune.choose.objective,
+                   "hybrid, gauss-newton, gate-fisher, l1-qubo, ...")
+      ->capture_default_str();
+  command->add_option("--target", options->prune.target, "filters=FRACTION: says how many to keep");
+  options->prune.add_choice(*command);
+  add_common_options(*command, context);
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+}
+
+}  // namespace quboprune

@@ -1,0 +1,118 @@
+#include <fmt/core.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/base/prune_session.h"
+#include "cli/commands.h"
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+#include "quboprune/report.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  PruneArguments prune;
+  std::string output, report, html, plan;
+};
+
+json plan_of(const PruneSession& session, const Choice& choice, const json& header, const json& target) {
+  json removed = json::array();
+  for (int g = 0; g < session.groups().size(); ++g) {
+    if (choice.mask[static_cast<std::size_t>(g)] == 0) removed.push_back(session.groups().name(g));
+  }
+  return {{"tool", header["tool"]}, {"model", header["model"]},
+          {"target", target},       {"objective", choice.objective},
+          {"removed", removed},     {"layers", session.layers(choice.mask)}};
+}
+
+void prepare(Options& o, const Context& context) {
+  for (const auto* path : {&o.output, &o.report, &o.html, &o.plan}) {
+    if (!path->empty()) check_writable(*path);
+  }
+  auto& choose = o.prune.choose;
+  choose.target = target_from_text(o.prune.target);
+  choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
+  choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
+  if (!o.prune.work.empty()) choose.search.state = std::filesystem::path(o.prune.work) / "refinement.json";
+}
+
+void run(Options& o, const Context& context) {
+  prepare(o, context);
+  PruneSession session(o.prune, context);
+  const Choice choice = session.choose(o.prune.choose);
+  const auto outcome = session.cut(choice.mask);
+  json report = session.header("prune");
+  report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
+                      {"removed_fraction", o.prune.choose.target.removed}};
+  report["objective"] = choice.objective;
+  report["result"] = session.result(choice.mask, outcome);
+  report["layers"] = session.layers(choice.mask);
+  report["solver"] = solver_json(choice.solved);
+  report["equivalence"] = outcome.equivalence;
+  if (!choice.tried.empty()) {
+    report["tried"] = json::array();
+    for (const auto& [text, value] : choice.tried)
+      report["tried"].push_back({{"setting", text}, {"calibration", value}});
+  }
+  if (choice.refined)
+    report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
+  if (outcome.recovered) report["recovery"] = outcome.recovery;
+  report["removed"] = session.removed(choice);
+  report["notes"] = session.notes();
+  report["stages"] = session.stages().json();
+  const Graph& shipped = outcome.recovered ? *outcome.recovered : outcome.cut;
+  session.model().save(o.output, shipped,
+                       {{"quboprune.version", QUBOPRUNE_VERSION},
+                        {"quboprune.original_sha256", session.model().sha256()},
+                        {"quboprune.target", o.prune.target},
+                        {"quboprune.objective", choice.objective},
+                        {"quboprune.recover", o.prune.recover}});
+  if (!o.plan.empty())
+    write_file_atomically(o.plan, plan_of(session, choice, report, report["target"]).dump(1) + "\n");
+  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  if (!o.html.empty()) {
+    json page = report;
+    page["images"] = session.images(outcome);
+    write_file_atomically(o.html, html_report(page));
+  }
+  fmt::print("{}", terminal_report(report));
+}
+
+}  // namespace
+
+void add_prune(CLI::App& app, Context& context) {
+  auto* command = app.add_subcommand("prune", "Makes a network smaller");
+  auto options = std::make_shared<Options>();
+  options->prune.recover = "refit";
+  options->prune.choose.refine = "tt+local";
+  options->prune.choose.search.evaluations = 200;
+  options->prune.add_network_and_data(*command, true);
+  command->add_option("-o,--output", options->output, "The smaller ONNX file")->required();
+  command
+      ->add_option("--target", options->prune.target, "What to remove: filters=0.36, params=0.5, macs=0.36")
+      ->required();
+  command
+      ->add_option("--objective", options->prune.choose.objective,
+                   "hybrid, auto, gauss-newton, gate-fisher, l1-qubo, taylor, fisher, l1, l2, random")
+      ->capture_default_str();
+  command
+      ->add_option("--refine", options->prune.choose.refine,
+                   "Search on the true metric: tt, local, tt+local, none")
+      ->check(CLI::IsMember({"tt", "local", "tt+local", "protes", "random", "none"}))
+      ->capture_default_str();
+  options->prune.add_choice(*command);
+  options->prune.add_recovery(*command);
+  command->add_option("--report", options->report, "Write all figures as JSON");
+  command->add_option("--html", options->html, "Write a page to read and keep");
+  command->add_option("--plan", options->plan,
+                      "Write what was removed, to be edited and used again by apply");
+  add_common_options(*command, context);
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+}
+
+}  // namespace quboprune

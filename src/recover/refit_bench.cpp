@@ -99,16 +99,22 @@ double Trial::score(const std::vector<at::Tensor>& outputs, const std::vector<st
   return score_of(std::move(values)).mean;
 }
 
-std::vector<std::vector<at::Tensor>> Bench::inputs_of(const Graph& graph, const Judge& judge) {
+std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const std::vector<Sample>& samples,
+                                                    const Judge& judge, std::vector<std::size_t>& counts) {
   if (graph.inputs.empty()) throw InputError("the network has no inputs: there is nothing to refit it on");
   std::vector<std::vector<at::Tensor>> result;
-  for (const auto* part : {&split_.fit, &split_.check}) {
-    for (const auto& batch : quboprune::batches(*part, largest_batch(graph), kElements)) {
-      counts_.push_back(batch.samples.size());
-      result.push_back(network_inputs(graph, batch.input, judge));
-    }
-    if (part == &split_.fit) fit_batches_ = counts_.size();
+  for (const auto& batch : batches(samples, largest_batch(graph), kElements)) {
+    counts.push_back(batch.samples.size());
+    result.push_back(network_inputs(graph, batch.input, judge));
   }
+  return result;
+}
+
+std::vector<std::vector<at::Tensor>> Bench::inputs_of(const Graph& graph, const Judge& judge) {
+  auto result = batched_inputs(graph, split_.fit, judge, counts_);
+  fit_batches_ = counts_.size();
+  for (auto& inputs : batched_inputs(graph, split_.check, judge, counts_))
+    result.push_back(std::move(inputs));
   return result;
 }
 
@@ -116,7 +122,8 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Samp
              const Judge& judge, const RefitOptions& options)
     : groups_(groups),
       mask_(mask),
-      graph_(slice(groups, mask)),
+      cut_graph_(slice(groups, mask)),
+      graph_(cut_graph_),
       split_(split_scenes(calibration, options.check_share, options.seed)),
       inputs_(inputs_of(groups.analysis().graph, judge)),
       trial_(split_.check, judge),
@@ -127,9 +134,13 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Samp
     dense_ = Lockstep(groups.analysis().graph, inputs_, true);
     cut_ = Lockstep(graph_, inputs_, true);
   }
-  for (std::size_t b = fit_batches_; b < batches(); ++b)
-    trial_.add_references(dense_.finish(0, b, {}), counts_[b]);
-  metric_ = score(0, {});
+  std::vector<at::Tensor> outputs;
+  for (std::size_t b = fit_batches_; b < batches(); ++b) {
+    outputs.push_back(dense_.finish(0, b, {}));
+    trial_.add_references(outputs.back(), counts_[b]);
+  }
+  dense_metric_ = trial_.score(outputs, check_counts());
+  metric_ = cut_metric_ = score(0, {});
   find_affected();
 }
 
@@ -137,6 +148,10 @@ double Bench::fit_size() const {
   double elements = 0;
   for (std::size_t b = 0; b < fit_batches_; ++b) elements += static_cast<double>(inputs_[b].front().numel());
   return elements / static_cast<double>(inputs_[0].front().numel());
+}
+
+std::vector<std::size_t> Bench::check_counts() const {
+  return {counts_.begin() + static_cast<std::ptrdiff_t>(fit_batches_), counts_.end()};
 }
 
 double Bench::score(int node, const Changes& changes) {

@@ -60,6 +60,10 @@ class Bench {
   const CheckSplit& split() const { return split_; }
   double metric() const { return metric_; }  ///< of graph() on the checking samples
 
+  double cut_metric() const { return cut_metric_; }      ///< of the cut network without changes
+  double dense_metric() const { return dense_metric_; }  ///< of the original
+  const Graph& cut_graph() const { return cut_graph_; }  ///< without changes
+
   /// The metric with changes at node `node` or behind it.
   double score(int node, const Changes& changes);
   bool not_worse(double a, double than) const { return trial_.not_worse(a, than); }
@@ -75,9 +79,11 @@ class Bench {
  private:
   std::vector<std::vector<at::Tensor>> inputs_of(const Graph& graph, const Judge& judge);
   void find_affected();
+  std::vector<std::size_t> check_counts() const;
 
   const ChannelGroups& groups_;
   const Mask& mask_;
+  Graph cut_graph_;
   Graph graph_;
   CheckSplit split_;
   std::size_t fit_batches_ = 0;
@@ -85,9 +91,14 @@ class Bench {
   std::vector<std::vector<at::Tensor>> inputs_;
   Trial trial_;
   Lockstep dense_, cut_;
-  double metric_ = 0;
+  double metric_ = 0, cut_metric_ = 0, dense_metric_ = 0;
   std::vector<bool> affected_, reads_cut_;
 };
+
+/// A network's inputs for samples stacked into small batches (of one where it asks for that); appends each
+/// batch's number of samples to `counts`.
+std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const std::vector<Sample>& samples,
+                                                    const Judge& judge, std::vector<std::size_t>& counts);
 
 /// Throws InputError for options out of range.
 void check_options(const RefitOptions& options);

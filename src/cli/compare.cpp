@@ -87,6 +87,7 @@ void run(Options& o, const Context& context) {
                   {"result", session.result(choice.mask, outcome)},
                   {"solver", solver_json(choice.solved)},
                   {"layers", session.layers(choice.mask)}};
+    add_trust(entry, choice, session.on_calibration());
     if (choice.refined)
       entry["refinement"] = refinement_json(choice, method.refine, session.on_calibration());
     if (!choice.tried.empty()) {
@@ -96,7 +97,7 @@ void run(Options& o, const Context& context) {
     }
     report["methods"].push_back(std::move(entry));
   }
-  if (report["methods"].empty()) throw InputError("stopped before the first method was done");
+  if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
@@ -111,7 +112,6 @@ void add_compare(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("compare", "Measures several ways of pruning at the same target");
   auto options = std::make_shared<Options>();
   options->prune.recover = "refit";
-  options->prune.refit_aware = false;
   options->prune.choose.search.evaluations = 200;
   options->prune.add_network_and_data(*command, true);
   command

@@ -2,7 +2,9 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "cli/base/latency.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
@@ -29,6 +31,26 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
           {"removed", removed},     {"layers", session.layers(choice.mask)}};
 }
 
+/// Both networks in ONNX Runtime, where it is at hand.
+void add_latency(json& report, const Options& o, const PruneSession& session, const Context& context) {
+  const int threads = context.threads > 0
+                          ? context.threads
+                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const json measured =
+      onnx_runtime_latency({o.prune.model, o.output}, session.groups().analysed_size(), threads);
+  if (!measured.contains("milliseconds")) {
+    if (measured.contains("error"))
+      report["notes"].push_back("ONNX Runtime couldn't time both networks: " +
+                                measured["error"].get<std::string>());
+    return;
+  }
+  report["latency"] = {{"runtime", measured["runtime"]},
+                       {"threads", threads},
+                       {"input", measured["input"]},
+                       {"dense_ms", measured["milliseconds"][0]},
+                       {"pruned_ms", measured["milliseconds"][1]}};
+}
+
 void prepare(Options& o, const Context& context) {
   for (const auto* path : {&o.output, &o.report, &o.html, &o.plan}) {
     if (!path->empty()) check_writable(*path);
@@ -43,6 +65,7 @@ void prepare(Options& o, const Context& context) {
 void run(Options& o, const Context& context) {
   prepare(o, context);
   PruneSession session(o.prune, context);
+  o.prune.choose.search.problem = session.fingerprint() + " " + o.prune.target + " " + o.prune.recover;
   const Choice choice = session.choose(o.prune.choose);
   const auto outcome = session.cut(choice.mask);
   json report = session.header("prune");
@@ -58,6 +81,7 @@ void run(Options& o, const Context& context) {
     for (const auto& [text, value] : choice.tried)
       report["tried"].push_back({{"setting", text}, {"calibration", value}});
   }
+  add_trust(report, choice, session.on_calibration());
   if (choice.refined)
     report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
   if (outcome.recovered) report["recovery"] = outcome.recovery;
@@ -80,6 +104,12 @@ void run(Options& o, const Context& context) {
     write_file_atomically(o.html, html_report(page));
   }
   fmt::print("{}", terminal_report(report));
+  if (report.contains("latency")) {
+    const auto& l = report["latency"];
+    fmt::print("\n{} on {}, {} threads: {:.2f} ms -> {:.2f} ms\n", l["runtime"].get<std::string>(),
+               l["input"].get<std::string>(), l["threads"].get<int>(), l["dense_ms"].get<double>(),
+               l["pruned_ms"].get<double>());
+  }
 }
 
 }  // namespace
@@ -97,7 +127,8 @@ void add_prune(CLI::App& app, Context& context) {
       ->required();
   command
       ->add_option("--objective", options->prune.choose.objective,
-                   "hybrid, auto, gauss-newton, gate-fisher, l1-qubo, taylor, fisher, l1, l2, random")
+                   "hybrid, auto, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
+                   "l1, l2, random")
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "prune/candidates.h"
 #include "prune/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/prune.h"
@@ -19,55 +21,16 @@ double seconds_since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
 }
 
-struct Setting {
-  std::string objective;
-  FormulationOptions options;
-  std::string text;
-};
-
-std::string shown(const char* name, double value) {
-  return fmt::format("{} {:g}", name, value);
+/// A linear objective over a count needs no search.
+bool is_linear(const Qubo& qubo) {
+  return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
 }
 
-/// What is tried of an objective. The first is its plainest form: for hybrid it is greedy Taylor's, so that a
-/// tuned hybrid is never worse than that on the data that it was tuned on.
-std::vector<Setting> settings_of(const std::string& objective, const ChooseOptions& o) {
-  std::vector<Setting> result;
-  const auto add = [&](FormulationOptions f, const std::string& text) {
-    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text)});
-  };
-  if (!o.tune || o.target.removed <= 0) {
-    add(o.formulation, "");
-  } else if (objective == "hybrid") {
-    for (const auto& [taylor, fisher] : {std::pair{1.0, 0.0}, {0.5, 0.5}, {0.0, 1.0}}) {
-      for (double redundancy : {0.0, 0.03, 0.1, 0.3}) {
-        FormulationOptions f = o.formulation;
-        f.taylor = taylor;
-        f.fisher = fisher;
-        f.redundancy = redundancy;
-        add(f, shown("alpha", taylor) + ", " + shown("beta", fisher) + ", " + shown("gamma", redundancy));
-      }
-    }
-  } else if (objective == "gate-fisher" || objective == "gauss-newton") {
-    for (double cross : {0.0, 0.03, 0.1, 0.3}) {
-      FormulationOptions f = o.formulation;
-      f.cross = cross;
-      add(f, shown("cross", cross));
-    }
-  } else {
-    add(o.formulation, "");
-  }
-  return result;
-}
-
-/// The groups whose setting is chosen on calibration data for "auto".
-std::vector<Setting> all_settings(const ChooseOptions& o) {
-  if (o.objective != "auto") return settings_of(o.objective, o);
-  std::vector<Setting> result;
-  for (const char* name : {"hybrid", "gauss-newton", "gate-fisher"}) {
-    const auto some = settings_of(name, o);
-    result.insert(result.end(), some.begin(), some.end());
-  }
+SolverResult given(const Formulation& f) {
+  SolverResult result;
+  result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
+  result.method = "elimination";
+  result.reason = "done";
   return result;
 }
 
@@ -75,32 +38,26 @@ class Chooser {
  public:
   Chooser(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
           const ChooseOptions& options, const Control& control)
-      : groups_(groups), scores_(scores), evaluator_(evaluator), options_(options), control_(control) {}
+      : groups_(groups),
+        evaluator_(evaluator),
+        options_(options),
+        control_(control),
+        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {}
 
   Choice run() {
     const auto start = Clock::now();
-    const auto settings = all_settings(options_);
-    const int count = static_cast<int>(allowance(
-        groups_, options_.target.kind == Cost::filters ? options_.target
-                                                       : Target{Cost::filters, options_.target.removed}));
-    Choice best;
-    double best_value = std::numeric_limits<double>::infinity();
-    for (std::size_t k = 0; k < settings.size(); ++k) {
-      if (control_.stopped() && k > 0) break;
-      control_.report("solve", static_cast<double>(k), static_cast<double>(settings.size()),
-                      std::numeric_limits<double>::quiet_NaN());
-      Choice choice = solve_one(settings[k], count);
-      if (settings.size() == 1) {
-        best = std::move(choice);
-        break;
-      }
-      const double value = evaluator_.value(choice.mask);
-      tried_.emplace_back(settings[k].text, evaluator_.metric(value));
-      if (value < best_value || k == 0) {
-        best_value = value;
-        best = std::move(choice);
-      }
+    const auto settings = settings_for(options_);
+    std::vector<Candidate> found;  // the best of each objective
+    for (std::size_t first = 0; first < settings.size();) {
+      std::size_t end = first + 1;
+      while (end < settings.size() && settings[end].objective == settings[first].objective) ++end;
+      if (control_.stopped() && first > 0) break;
+      found.push_back(best_of({settings.begin() + static_cast<std::ptrdiff_t>(first),
+                               settings.begin() + static_cast<std::ptrdiff_t>(end)},
+                              settings.size() == 1));
+      first = end;
     }
+    Choice best = found.size() == 1 ? std::move(found.front().choice) : most_trusted(found);
     best.tried = tried_;
     best.solve_seconds = seconds_since(start);
     best.start = best.best = std::numeric_limits<double>::quiet_NaN();
@@ -109,12 +66,105 @@ class Chooser {
   }
 
  private:
-  Choice solve_one(const Setting& setting, int count) const {
+  struct Candidate {
+    Choice choice;
+    std::vector<double> values;  ///< by sample, lower is better
+  };
+
+  /// Each sample's value of a mask after the stage that the evaluator stands for.
+  std::vector<double> values_of(const Mask& mask) const {
+    std::vector<double> samples = evaluator_.score(evaluator_.cut(mask)).samples;
+    for (double& v : samples) {
+      if (std::isnan(v))
+        v = std::numeric_limits<double>::infinity();
+      else if (larger_is_better(evaluator_.judge().metric))
+        v = -v;
+    }
+    return samples;
+  }
+
+  static double mean(const std::vector<double>& values) {
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  }
+
+  Candidate best_of(const std::vector<Setting>& settings, bool alone) {
+    std::vector<Candidate> all;
+    std::vector<std::vector<double>> values;
+    for (const auto& setting : settings) {
+      if (control_.stopped() && !all.empty()) break;
+      control_.report("solve", static_cast<double>(tried_.size()), 0,
+                      std::numeric_limits<double>::quiet_NaN());
+      all.push_back({solve_one(setting, settings.size()), {}});
+      if (alone) return std::move(all.front());
+      all.back().values = values_of(all.back().choice.mask);
+      values.push_back(all.back().values);
+      tried_.emplace_back(setting.text, evaluator_.metric(mean(values.back())));
+    }
+    return std::move(all[best_or_plainest(values)]);
+  }
+
+  /// The trust meter decides between those that the metric can't tell apart.
+  Choice most_trusted(std::vector<Candidate>& found) const {
+    std::vector<std::vector<double>> values;
+    std::size_t best = 0;
+    for (std::size_t k = 0; k < found.size(); ++k) {
+      values.push_back(found[k].values);
+      if (mean(found[k].values) < mean(found[best].values)) best = k;
+    }
+    const Trust trust = measure_trust(found);
+    const auto equal = not_clearly_worse(values, best);
+    std::size_t taken = best;
+    const auto correlation = [&](std::size_t k) {
+      const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;
+      return std::isnan(r) ? -1.0 : r;
+    };
+    for (std::size_t k : equal) {
+      if (correlation(k) > correlation(taken)) taken = k;
+    }
+    Choice choice = std::move(found[taken].choice);
+    choice.trust = trust;
+    choice.reason = fmt::format("{} measured {:.4f} on calibration data", choice.objective,
+                                evaluator_.metric(mean(values[taken])));
+    if (equal.size() > 1)
+      choice.reason += fmt::format(
+          "; of {} objectives within a standard error of the best ({:.4f}) its "
+          "energies follow the true values best (rank correlation {:.2f})",
+          equal.size(), evaluator_.metric(mean(values[best])), correlation(taken));
+    return choice;
+  }
+
+  Trust measure_trust(const std::vector<Candidate>& found) const {
+    Trust trust;
+    std::vector<Mask> seeds;
+    for (const auto& candidate : found) seeds.push_back(candidate.choice.mask);
+    const auto masks =
+        trust_masks(groups_, options_.target, seeds, options_.trust_masks, options_.formulation.seed);
+    for (std::size_t k = 0; k < masks.size() && !control_.stopped(); ++k) {
+      trust.values.push_back(evaluator_.value(masks[k]));
+      control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
+                      std::numeric_limits<double>::quiet_NaN());
+    }
+    for (const auto& candidate : found) {
+      auto& energies = trust.energies.emplace_back();
+      for (std::size_t k = 0; k < trust.values.size(); ++k)
+        energies.push_back(formulator_.predicted(candidate.choice.formulation, masks[k]));
+      trust.correlations.emplace_back(candidate.choice.objective, spearman(energies, trust.values));
+    }
+    return trust;
+  }
+
+  Choice solve_one(const Setting& setting, std::size_t settings) const {
     Choice choice;
     choice.objective = setting.objective;
-    choice.formulation = formulate(setting.objective, groups_, scores_, setting.options, count);
-    choice.solved = solve_at_target(choice.formulation, groups_, options_.target, options_.solver,
-                                    options_.capacity, control_);
+    choice.formulation = formulator_(setting.objective, setting.options);
+    SolverOptions solver = options_.solver;
+    if (settings > 1) solver.seconds /= 4;  // a setting among several: what it costs is shared
+    if (options_.target.kind == Cost::filters && is_linear(choice.formulation.qubo))
+      choice.formulation.greedy = true;
+    choice.solved = choice.formulation.mask.empty()
+                        ? solve_at_target(choice.formulation, groups_, options_.target, solver,
+                                          options_.capacity, control_)
+                        : given(choice.formulation);
     if (options_.round_to > 1) {
       for (auto& solution : choice.solved.pool) {
         solution.x =
@@ -155,6 +205,8 @@ class Chooser {
       if (guards[g] == 1 && choice.mask[g] == 0) search.fixed[g] = -1;
     }
     search.prior = choice.formulation.importance;
+    search.blocks.clear();
+    for (int g = 0; g < groups_.size(); ++g) search.blocks.push_back(groups_.layer_of(g) + 1);
     std::vector<Mask> seeds{choice.mask};
     for (const auto& solution : choice.solved.pool) {
       if (solution.x != choice.mask) seeds.push_back(solution.x);
@@ -169,10 +221,10 @@ class Chooser {
   }
 
   const ChannelGroups& groups_;
-  const Scores& scores_;
   const MaskEvaluator& evaluator_;
   const ChooseOptions& options_;
   const Control& control_;
+  const Formulator formulator_;
   std::vector<std::pair<std::string, double>> tried_;
 };
 

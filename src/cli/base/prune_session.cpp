@@ -57,9 +57,7 @@ void PruneSession::load_data() {
   on_calibration_ = std::make_unique<MaskEvaluator>(groups_, calibration_, judge_, options, context_.control);
 }
 
-const Scores& PruneSession::scores() {
-  if (scores_) return *scores_;
-  const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
+std::string PruneSession::fingerprint() const {
   const json key = {{"model", model_.sha256()},
                     {"data", describe(*data_)},
                     {"crop", arguments_.data.options.crop},
@@ -67,18 +65,26 @@ const Scores& PruneSession::scores() {
                     {"samples", calibration_.size()},
                     {"probes", arguments_.score.probes},
                     {"loss", name_of(judge_.loss)},
+                    {"metric", name_of(judge_.metric)},
                     {"seed", context_.seed},
                     {"groups", groups_.size()},
                     {"scale", arguments_.data.options.value_scale},
                     {"fills", judge_.fills},
                     {"scope", arguments_.layers.scope},
-                    {"freeze", arguments_.layers.freeze}};
-  if (!arguments_.work.empty()) scores_ = stored_scores(path, key.dump());
+                    {"freeze", arguments_.layers.freeze},
+                    {"refine_samples", arguments_.refine_samples}};
+  return sha256_of_bytes(key.dump());
+}
+
+const Scores& PruneSession::scores() {
+  if (scores_) return *scores_;
+  const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
+  if (!arguments_.work.empty()) scores_ = stored_scores(path, fingerprint());
   if (scores_) return *scores_;
   arguments_.score.seed = context_.seed;
   scores_ = stages_.run(
       "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
-  if (!arguments_.work.empty()) store_scores(path, key.dump(), *scores_);
+  if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
   const auto dead = std::count(scores_->energy.begin(), scores_->energy.end(), 0.0);
   if (dead > 0)
     notes_.push_back(std::to_string(dead) + " of " + std::to_string(groups_.size()) +
@@ -237,6 +243,21 @@ json solver_json(const SolverResult& solved) {
   j["gap"] = std::isfinite(solved.bound) ? json((energy - solved.bound) / std::max(1e-12, std::abs(energy)))
                                          : json(nullptr);
   return j;
+}
+
+void add_trust(json& report, const Choice& choice, const MaskEvaluator& evaluator) {
+  if (!choice.reason.empty()) report["reason"] = choice.reason;
+  if (choice.trust.correlations.empty()) return;
+  json points = json::array();
+  for (std::size_t k = 0; k < choice.trust.values.size(); ++k)
+    points.push_back({{"metric", number(evaluator.metric(choice.trust.values[k]))}});
+  for (std::size_t i = 0; i < choice.trust.correlations.size(); ++i) {
+    const auto& [objective, correlation] = choice.trust.correlations[i];
+    report["trust"][objective] = number(correlation);
+    for (std::size_t k = 0; k < points.size(); ++k)
+      points[k]["energy"][objective] = number(choice.trust.energies[i][k]);
+  }
+  report["trust_points"] = points;
 }
 
 json refinement_json(const Choice& choice, const std::string& method, const MaskEvaluator& evaluator) {

@@ -63,6 +63,8 @@ class PruneSession {
   const Model& model() const { return model_; }
   const ChannelGroups& groups() const { return groups_; }
   const Scores& scores();
+  /// All that scores depend on: network, data, options. Stage results under another one aren't taken up.
+  std::string fingerprint() const;
   const std::vector<Sample>& calibration() const { return calibration_; }
   const MaskEvaluator& on_calibration() const { return *on_calibration_; }
   const MaskEvaluator& on_heldout() const { return *on_heldout_; }
@@ -106,6 +108,8 @@ class PruneSession {
 };
 
 nlohmann::json solver_json(const SolverResult& solved);
+/// Adds what --objective auto found to a report: "trust", "trust_points", "reason".
+void add_trust(nlohmann::json& report, const Choice& choice, const MaskEvaluator& evaluator);
 nlohmann::json refinement_json(const Choice& choice, const std::string& method,
                                const MaskEvaluator& evaluator);
 

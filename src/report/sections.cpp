@@ -47,7 +47,7 @@ std::string summary_section(const Json& report) {
   const std::string tiles =
       size_tile(report, "filters", "Filters") + size_tile(report, "parameters", "Parameters") +
       size_tile(report, "macs", "Multiply-adds") +
-      quality_tile(report, "heldout", "Held-out " + text(report, "/result/metric/name"));
+      quality_tile(report, "heldout", "Held-out " + show_name(text(report, "/result/metric/name")));
   return tiles.empty() ? "" : "<div class=\"tiles\">\n" + tiles + "</div>\n";
 }
 

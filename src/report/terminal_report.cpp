@@ -95,8 +95,8 @@ std::string quality(const Json& report) {
                     show_metric(metric, recovered),
                     show_change(metric, recovered ? recovered : pruned, dense)});
   }
-  return table("Quality (" + plain(metric, 20) + ")", {"", "original", "pruned", "recovered", "change"},
-               rows);
+  return table("Quality (" + show_name(plain(metric, 20)) + ")",
+               {"", "original", "pruned", "recovered", "change"}, rows);
 }
 
 /// What one compared method left: its size and its metric on held-out data.

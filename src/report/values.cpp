@@ -89,6 +89,13 @@ std::string show_number(std::optional<double> value) {
   return value ? fmt::format("{:.4g}", *value) : kNone;
 }
 
+std::string show_name(const std::string& metric) {
+  if (metric == "psnr") return "PSNR";
+  if (metric == "ssim") return "SSIM";
+  if (metric == "top1") return "top-1 accuracy";
+  return metric == "output" ? "error against the original" : metric;
+}
+
 std::string show_metric(const std::string& metric, std::optional<double> value) {
   if (!value) return kNone;
   return fmt::format("{:.{}f}{}", *value * unit_scale(metric), decimals(metric), unit(metric));

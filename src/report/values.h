@@ -23,6 +23,8 @@ std::string show_percent(std::optional<double> part);   ///< 0.36 as 36.0 %
 std::string show_seconds(std::optional<double> value);  ///< 12 ms, 3.4 s, 2 min 5 s, 1 h 2 min
 std::string show_bytes(std::optional<double> value);    ///< 512 KB, 1.2 GB; powers of 1000
 std::string show_number(std::optional<double> value);   ///< four significant digits
+/// A metric as it is written in a sentence: psnr as PSNR, top1 as top-1 accuracy.
+std::string show_name(const std::string& metric);
 /// A value of a metric: psnr in dB, top1 in percent, others as plain numbers.
 std::string show_metric(const std::string& metric, std::optional<double> value);
 /// value - base with its sign, in the metric's unit; "–" where one is missing.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
+#include "quboprune/mask.h"
 #include "quboprune/qubo.h"
 #include "quboprune/scores.h"
 
@@ -17,7 +18,7 @@ struct FormulationOptions {
   double redundancy = 0.1;  ///< hybrid's γ, in units in which a group's similarities sum to 1 on average
   bool centred = false;     ///< similarity is Pearson's correlation instead of the cosine
   double cross =
-      0.1;  ///< gate-fisher and gauss-newton: what is left of cross terms (1: full, 0: the diagonal)
+      0.1;  ///< gate-fisher, gauss-newton, measured: what is left of cross terms (1: full, 0: the diagonal)
   double penalty = 1;  ///< l1-qubo's λ, in units of the mean norm
   bool per_layer =
       false;  ///< importances divided by their mean over the layer: wrecked a global choice in our pilot
@@ -31,9 +32,13 @@ struct Formulation {
   std::vector<double> importance;  ///< the linear part alone: what removing each group costs by itself
   bool greedy = false;             ///< linear: sorted and cut
   bool penalised = false;  ///< carries its own penalty for the count (l1-qubo): solved without a constraint
+  /// Not empty: the objective comes with its mask at the target (reconstruction's elimination); the QUBO is
+  /// what it looks like from there, one group at a time.
+  Mask mask{};
 };
 
-/// The objectives that --objective takes and formulate() makes.
+/// The objectives that --objective takes. `measured` and `reconstruction` take a Formulator, the others
+/// formulate() alone.
 std::vector<std::string> objective_names();
 
 /// hybrid (the paper's idea, our scaling): -Σ I_g x_g + γ Σ_{g<h} |S_gh| x_g x_h, I = α·t̂ + β·f̂.
@@ -43,5 +48,11 @@ std::vector<std::string> objective_names();
 /// Throws InputError for another name, or one whose scores are missing.
 Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& scores,
                       const FormulationOptions& options, int count);
+
+/// `measured` (ours): the true effects of single removals (measured_effects()) as the diagonal, and between
+/// groups Gauss-Newton's correlations: ½ u'(E'E/n)u with u = 1 - x, E the probes' gradients with each column
+/// scaled so that the diagonal is the effects; off-diagonal part times `cross`.
+Formulation formulate_measured(const std::vector<double>& effects, const Scores& scores,
+                               const FormulationOptions& options);
 
 }  // namespace quboprune

@@ -8,22 +8,28 @@
 
 #include "quboprune/channel_groups.h"
 #include "quboprune/formulation.h"
+#include "quboprune/formulator.h"
 #include "quboprune/mask_evaluator.h"
 #include "quboprune/mask_search.h"
 #include "quboprune/scores.h"
 #include "quboprune/target.h"
+#include "quboprune/trust.h"
 
 namespace quboprune {
 
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of all formulations the one whose mask measures best on
-  /// calibration data.
+  /// A name of objective_names(), or "auto": of all objectives the one whose mask measures best on
+  /// calibration data after the stage that follows; between those within a standard error of the best the
+  /// trust meter decides.
   std::string objective = "hybrid";
   FormulationOptions formulation;
-  /// hybrid, gate-fisher and gauss-newton have weights that no theory gives: a few are tried on calibration
-  /// data. false: those of `formulation` are taken as they are.
+  FormulatorOptions formulator;
+  int trust_masks = 50;  ///< that auto's trust meter measures; 0: none
+  /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
+  /// calibration data, and the plainest is kept unless another gains more than its standard error. false:
+  /// those of `formulation` are taken as they are.
   bool tune = true;
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
@@ -45,6 +51,8 @@ struct Choice {
   SearchResult search;
   bool refined = false;
   double solve_seconds = 0;
+  Trust trust;         ///< of auto; otherwise empty
+  std::string reason;  ///< why auto took what it took; otherwise empty
 };
 
 /// Finds a mask. `evaluator` judges settings and refines; only calibration data belongs there.

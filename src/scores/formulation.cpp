@@ -137,8 +137,8 @@ std::vector<double> random_importance(int n, std::uint64_t seed) {
 }  // namespace
 
 std::vector<std::string> objective_names() {
-  return {"hybrid",        "gate-fisher", "gauss-newton", "l1-qubo", "taylor",
-          "taylor-weight", "fisher",      "l1",           "l2",      "random"};
+  return {"hybrid",        "gate-fisher", "gauss-newton", "measured", "reconstruction", "l1-qubo", "taylor",
+          "taylor-weight", "fisher",      "l1",           "l2",       "random"};
 }
 
 Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& s,
@@ -168,12 +168,42 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
     f = importance(s.l2);
   else if (objective == "random")
     f = greedy(random_importance(s.groups, o.seed));
+  else if (objective == "measured" || objective == "reconstruction")
+    throw InputError("objective '" + objective +
+                     "' runs the network on many masks: it works with prune and compare, not here");
   else {
     std::string names;
     for (const auto& name : objective_names()) names += (names.empty() ? "" : ", ") + name;
     throw InputError("objective '" + objective + "': unknown; use one of " + names);
   }
   f.objective = objective;
+  return f;
+}
+
+Formulation formulate_measured(const std::vector<double>& effects, const Scores& s,
+                               const FormulationOptions& options) {
+  const std::size_t n = effects.size();
+  std::vector<double> diagonal(n, 0.0);
+  for (std::size_t i = 0; i < s.probes.size(); ++i)
+    diagonal[i % n] += static_cast<double>(s.probes[i]) * s.probes[i] / s.probe_rows;
+  Formulation f;
+  if (s.probe_rows == 0 || options.cross == 0) {
+    f = linear(effects);
+  } else {
+    std::vector<float> scaled_probes = s.probes;
+    for (std::size_t i = 0; i < scaled_probes.size(); ++i) {
+      const double d = diagonal[i % n];
+      scaled_probes[i] *= d > 0 ? static_cast<float>(std::sqrt(2 * effects[i % n] / d)) : 0.0F;
+    }
+    f = quadratic(scaled_probes, s.probe_rows, s, options.cross, "measured");
+    for (std::size_t g = 0; g < n; ++g) {
+      if (diagonal[g] > 0) continue;  // no probe sees it: it has its effect alone
+      f.qubo.add_linear(static_cast<int>(g), -effects[g]);
+      f.qubo.add_offset(effects[g]);
+      f.importance[g] = effects[g];
+    }
+  }
+  f.objective = "measured";
   return f;
 }
 

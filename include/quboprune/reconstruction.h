@@ -1,0 +1,72 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/progress.h"
+#include "quboprune/recover.h"
+#include "quboprune/scores.h"
+#include "quboprune/target.h"
+
+namespace quboprune {
+
+struct ReconstructionOptions {
+  /// Pull of the repaired weights towards the old ones, as a share of the Gram matrix's mean diagonal: what
+  /// the refit that follows has too.
+  double ridge = 1e-2;
+  int probes = 2;  ///< random output vectors a sample for what the output sees of a layer's error
+  std::uint64_t seed = 1;
+};
+
+/// In which order groups go when each step removes what the best linear repair of the layers behind can do
+/// without best.
+struct Elimination {
+  Mask mask;                   ///< what is left at the target
+  std::vector<int> order;      ///< of removal, first to last
+  std::vector<double> errors;  ///< what each removal of `order` added
+  /// For every group what its removal adds given the mask: for kept ones if they went next, for removed ones
+  /// what they added when they went.
+  std::vector<double> marginal;
+};
+
+/// Error of the layers behind the cut after their best linear repair, as the output sees it.
+///
+/// For each layer that reads groups (a convolution or product with constant weights W, inputs x of the
+/// original network with Gram matrix G): removing its input columns R and refitting the kept ones K leaves
+///
+///     E = tr(H · W_R (G_RR - G_RK G_KK⁻¹ G_KR) W_Rᵀ),   H = mean of Jᵀ J over the layer's output positions
+///
+/// where J is the derivative of the network's output by the layer's outputs, from random probes. E is then a
+/// mean squared change of the network's output, whatever the layer: layers compare, groups that several
+/// layers read sum up, and errors of outputs that are removed themselves don't count. Groups read by
+/// something without a Gram matrix (or left out for memory) add their Gauss-Newton diagonal instead.
+/// Source: elimination after OSSCAR (Meng et al., ICML 2024); the weighting, merging over layers and both
+/// sides of a cut: ours.
+class Reconstruction {
+ public:
+  /// Gathers Gram matrices and J on the samples. `scores` gives the diagonals where there is no Gram matrix.
+  /// Throws InputError as GramCache does.
+  Reconstruction(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
+                 const Scores& scores, const ReconstructionOptions& options = {},
+                 const Control& control = {});
+  ~Reconstruction();
+  Reconstruction(const Reconstruction&) = delete;
+  Reconstruction& operator=(const Reconstruction&) = delete;
+
+  /// E summed over layers, from scratch: one Cholesky factor for each layer that lost inputs.
+  double error(const Mask& mask) const;
+  /// Greedy elimination down to the target; Gram matrices are downdated, not solved again. For parameters and
+  /// MACs each step takes the smallest error for the cost it saves, by the marginal cost at that moment, and
+  /// what still fits in the end is put back. `fixed` as guard_layers() gives it.
+  /// Throws InputError if the target can't be met with one channel in each layer.
+  Elimination eliminate(const Target& target, const Control& control = {}) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace quboprune

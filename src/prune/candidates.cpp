@@ -1,0 +1,91 @@
+#include "prune/candidates.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+namespace quboprune {
+namespace {
+
+std::string shown(const char* name, double value) {
+  return fmt::format("{} {:g}", name, value);
+}
+
+std::vector<Setting> settings_of(const std::string& objective, const ChooseOptions& o) {
+  std::vector<Setting> result;
+  const auto add = [&](const FormulationOptions& f, const std::string& text) {
+    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text)});
+  };
+  if (!o.tune) {
+    add(o.formulation, "");
+  } else if (objective == "hybrid") {
+    for (const auto& [taylor, fisher] : {std::pair{1.0, 0.0}, {0.5, 0.5}, {0.0, 1.0}}) {
+      for (double redundancy : {0.0, 0.03, 0.1, 0.3}) {
+        FormulationOptions f = o.formulation;
+        f.taylor = taylor;
+        f.fisher = fisher;
+        f.redundancy = redundancy;
+        add(f, shown("alpha", taylor) + ", " + shown("beta", fisher) + ", " + shown("gamma", redundancy));
+      }
+    }
+  } else if (objective == "gate-fisher" || objective == "gauss-newton" || objective == "measured") {
+    for (double cross : {0.0, 0.03, 0.1, 0.3}) {
+      FormulationOptions f = o.formulation;
+      f.cross = cross;
+      add(f, shown("cross", cross));
+    }
+  } else {
+    add(o.formulation, "");
+  }
+  return result;
+}
+
+double mean(const std::vector<double>& values) {
+  return values.empty()
+             ? std::numeric_limits<double>::infinity()
+             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+/// Does a have lower values than b, by more than the standard error of the mean difference?
+bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) {
+  const double gain = mean(b) - mean(a);
+  const auto n = static_cast<double>(a.size());
+  if (!(gain > 0)) return false;
+  if (a.size() != b.size() || a.size() < 2) return true;
+  double squares = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) squares += (b[i] - a[i] - gain) * (b[i] - a[i] - gain);
+  return gain > std::sqrt(squares / (n - 1) / n);
+}
+
+}  // namespace
+
+std::vector<Setting> settings_for(const ChooseOptions& o) {
+  if (o.objective != "auto") return settings_of(o.objective, o);
+  std::vector<Setting> result;
+  for (const char* name : {"taylor", "hybrid", "gauss-newton", "gate-fisher", "measured", "reconstruction"}) {
+    const auto some = settings_of(name, o);
+    result.insert(result.end(), some.begin(), some.end());
+  }
+  return result;
+}
+
+std::size_t best_or_plainest(const std::vector<std::vector<double>>& values) {
+  std::size_t best = 0;
+  for (std::size_t k = 1; k < values.size(); ++k) {
+    if (mean(values[k]) < mean(values[best])) best = k;
+  }
+  return clearly_better(values[best], values[0]) ? best : 0;
+}
+
+std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values, std::size_t best) {
+  std::vector<std::size_t> result;
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    if (k == best || !clearly_better(values[best], values[k])) result.push_back(k);
+  }
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,191 @@
+#include "quboprune/reconstruction.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "coupling/analysis.h"
+#include "prune/output_sensitivity.h"
+#include "prune/repaired_layer.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Gauss-Newton's diagonal, in the unit of Reconstruction's errors, for groups that some reader without a
+/// Gram matrix reads; 0 for the others.
+std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int>& covered,
+                                 const Scores& scores) {
+  std::vector<double> result(at(groups.size()), 0.0);
+  std::vector<bool> needed(result.size(), false);
+  for (std::size_t k = 0; k < groups.gates().size(); ++k) {
+    if (covered.contains(static_cast<int>(k))) continue;
+    for (int g : groups.gates()[k].groups) {
+      if (g >= 0) needed[at(g)] = true;
+    }
+  }
+  if (std::find(needed.begin(), needed.end(), true) == needed.end()) return result;
+  if (scores.probe_rows == 0)
+    throw InputError(
+        "reconstruction: some channels reach layers that can't be refitted, which takes scores "
+        "with probes; use --probes 1 or more");
+  for (std::size_t i = 0; i < scores.probes.size(); ++i) {
+    const std::size_t g = i % result.size();
+    if (needed[g]) result[g] += static_cast<double>(scores.probes[i]) * scores.probes[i] / scores.probe_rows;
+  }
+  return result;
+}
+
+/// Is `group` the last kept of some set that makes up an axis?
+class LastOnes {
+ public:
+  explicit LastOnes(const ChannelGroups& groups)
+      : covers_(groups.cost().covers()), sets_of_(at(groups.size())) {
+    for (std::size_t s = 0; s < covers_.size(); ++s) {
+      left_.push_back(static_cast<int>(covers_[s].size()));
+      for (int g : covers_[s]) sets_of_[at(g)].push_back(s);
+    }
+  }
+  bool operator()(int group) const {
+    const auto& sets = sets_of_[at(group)];
+    return std::any_of(sets.begin(), sets.end(), [&](std::size_t s) { return left_[s] <= 1; });
+  }
+  void remove(int group) {
+    for (std::size_t s : sets_of_[at(group)]) --left_[s];
+  }
+
+ private:
+  std::vector<std::vector<int>> covers_;
+  std::vector<std::vector<std::size_t>> sets_of_;
+  std::vector<int> left_;
+};
+
+}  // namespace
+
+struct Reconstruction::State {
+  const ChannelGroups groups;
+  std::vector<RepairedLayer> layers;
+  std::vector<double> base;  // by group: errors that no Gram matrix knows
+
+  /// The group whose removal adds least for the cost it saves; -1 if none may go.
+  int cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind, const LastOnes& last) const;
+  void put_back(Elimination& result, const Target& target) const;
+};
+
+Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Sample> samples,
+                               const Judge& judge, const Scores& scores, const ReconstructionOptions& options,
+                               const Control& control)
+    : state_(std::make_unique<State>(State{groups, {}, {}})) {
+  const GramCache grams(groups, samples, judge, std::size_t{1} << 30U, control);
+  const Graph& graph = groups.analysis().graph;
+  std::vector<LinearLayer> layers;
+  std::set<int> covered;
+  for (const auto& gram : grams.grams()) {
+    std::string ignored;
+    auto layer = LinearLayer::of(graph, gram.node, ignored);
+    check(layer.has_value(), "a Gram matrix of a layer that isn't linear");
+    layers.push_back(std::move(*layer));
+    covered.insert(gram.gate);
+  }
+  const auto seen =
+      output_sensitivity(graph, samples, judge, layers, std::max(1, options.probes), options.seed, control);
+  for (std::size_t k = 0; k < layers.size(); ++k) {
+    const int y = graph.nodes[at(layers[k].node())].output(0);
+    state_->layers.emplace_back(grams.grams()[k], groups.gates()[at(grams.grams()[k].gate)].groups,
+                                groups.on_axis(y, layers[k].channel_axis()), seen[k], options.ridge);
+  }
+  state_->base = without_gram(groups, covered, scores);
+}
+
+Reconstruction::~Reconstruction() = default;
+
+double Reconstruction::error(const Mask& mask) const {
+  const at::NoGradGuard no_grad;
+  double sum = 0;
+  for (const auto& layer : state_->layers) sum += layer.error(mask);
+  for (std::size_t g = 0; g < mask.size(); ++g) sum += mask[g] == 0 ? state_->base[g] : 0;
+  return sum;
+}
+
+int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind,
+                                    const LastOnes& last) const {
+  std::vector<double> saved(mask.size(), 1.0);
+  if (kind != Cost::filters) saved = groups.cost().marginals(kind, mask);
+  int best = -1;
+  double best_ratio = std::numeric_limits<double>::infinity();
+  for (int g = 0; g < groups.size(); ++g) {
+    if (mask[at(g)] == 0 || last(g)) continue;
+    const double ratio = errors[at(g)] / std::max(saved[at(g)], 1e-9);
+    if (best < 0 || ratio < best_ratio) {
+      best = g;
+      best_ratio = ratio;
+    }
+  }
+  return best;
+}
+
+void Reconstruction::State::put_back(Elimination& result, const Target& target) const {
+  const double allowed = allowance(groups, target);
+  for (std::size_t i = result.order.size(); i-- > 0;) {
+    const auto g = at(result.order[i]);
+    result.mask[g] = 1;
+    if (groups.cost().value(target.kind, result.mask) > allowed) {
+      result.mask[g] = 0;
+      continue;
+    }
+    result.order.erase(result.order.begin() + static_cast<std::ptrdiff_t>(i));
+    result.errors.erase(result.errors.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+Elimination Reconstruction::eliminate(const Target& target, const Control& control) const {
+  const at::NoGradGuard no_grad;
+  const auto& groups = state_->groups;
+  const auto& layers = state_->layers;
+  const double allowed = allowance(groups, target);
+  Elimination result;
+  result.mask.assign(at(groups.size()), 1);
+  std::vector<RepairedLayer::Repair> repairs;
+  std::vector<std::vector<double>> by_layer(layers.size(), std::vector<double>(result.mask.size(), 0.0));
+  for (std::size_t k = 0; k < layers.size(); ++k) {
+    repairs.push_back(layers[k].intact());
+    layers[k].add_errors(repairs[k], result.mask, by_layer[k]);
+  }
+  result.marginal = state_->base;
+  for (const auto& errors : by_layer) {
+    for (std::size_t g = 0; g < errors.size(); ++g) result.marginal[g] += errors[g];
+  }
+  LastOnes last(groups);
+  const double all = groups.cost().value(target.kind, result.mask);
+  double now = all;
+  while (now > allowed) {
+    const int g = state_->cheapest(result.mask, result.marginal, target.kind, last);
+    if (g < 0) throw InputError("the target can't be met with one channel left in each layer; ask for less");
+    result.order.push_back(g);
+    result.errors.push_back(result.marginal[at(g)]);
+    result.mask[at(g)] = 0;
+    last.remove(g);
+    for (std::size_t k = 0; k < layers.size(); ++k) {
+      if (!layers[k].reads(g) && !layers[k].gives(g)) continue;
+      layers[k].remove(repairs[k], g);
+      std::vector<double> errors(result.mask.size(), 0.0);
+      layers[k].add_errors(repairs[k], result.mask, errors);
+      for (int h : layers[k].input_groups()) {
+        if (result.mask[at(h)] != 0) result.marginal[at(h)] += errors[at(h)] - by_layer[k][at(h)];
+      }
+      by_layer[k] = std::move(errors);
+    }
+    now = groups.cost().value(target.kind, result.mask);
+    control.report("eliminate", all - now, all - allowed, std::numeric_limits<double>::quiet_NaN());
+  }
+  state_->put_back(result, target);
+  return result;
+}
+
+}  // namespace quboprune

@@ -22,7 +22,7 @@ namespace quboprune {
 struct RefitOptions {
   /// Strengths of the pull towards the old weights, as shares of the mean diagonal of the layer's Gram
   /// matrix; the one that serves the checking scenes best is taken, layer by layer. Each above 0.
-  std::vector<double> ridges{1e-3, 1e-2, 1e-1, 1.0};
+  std::vector<double> ridges{1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0};
   /// Share of the calibration scenes that the fit doesn't see, on which ridge and harm are judged; in (0, 1).
   /// With one scene only, that share of its samples instead (RefitResult::notes then says so).
   double check_share = 0.3;

@@ -77,7 +77,7 @@ void GramCache::State::find_layers(std::size_t limit) {
   for (std::size_t k = 0; k < groups.gates().size(); ++k) {
     const GatePoint& gate = groups.gates()[k];
     std::string ignored;
-    auto layer = LinearLayer::of(graph, gate.node, ignored);
+    auto layer = LinearLayer::of(graph, graph, gate.node, ignored);
     if (!layer || layer->is_scale() || layer->data_input() != gate.input) continue;
     total += gram_bytes(*layer);
     found.emplace_back(static_cast<int>(k), std::move(*layer));
@@ -226,7 +226,8 @@ void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
     const auto columns = state_->columns_of(k, mask);
     if (columns.removed.empty()) continue;
     std::string ignored;
-    const auto layer = LinearLayer::of(sliced, state_->layers[k].node(), ignored);
+    const auto layer =
+        LinearLayer::of(sliced, state_->groups.analysis().graph, state_->layers[k].node(), ignored);
     if (!layer) continue;
     WeightChange change = state_->change_of(k, columns, ridge);
     const at::Tensor outputs = state_->kept_outputs(state_->layers[k], mask);

@@ -106,7 +106,7 @@ class Walk {
     std::vector<LinearLayer> layers;
     std::string ignored;
     for (int n : nodes) {
-      if (auto layer = LinearLayer::of(bench_.dense().graph(), n, ignored))
+      if (auto layer = LinearLayer::of(bench_.dense().graph(), bench_.dense().graph(), n, ignored))
         layers.push_back(std::move(*layer));
     }
     weights_ = position_weights(bench_.dense().graph(), bench_.inputs(), layers, options_.seed);
@@ -117,7 +117,7 @@ class Walk {
     result.name = bench_.graph().nodes[at_index(n)].name;
     result.node = n;
     result.kept_old = true;
-    const auto layer = LinearLayer::of(bench_.graph(), n, result.note);
+    const auto layer = LinearLayer::of(bench_.graph(), bench_.dense().graph(), n, result.note);
     if (!layer) return result;
     const double bytes = 8.0 * static_cast<double>(layer->groups() * layer->columns() * layer->columns());
     if (8 * bytes > static_cast<double>(options_.memory_limit)) {

@@ -58,6 +58,12 @@ BiasPlace place_behind(const Graph& graph, const Node& node, std::int64_t output
   return {};
 }
 
+bool is_depthwise(const Graph& graph, const Node& node) {
+  const at::Tensor& weight = graph.values[at_index(node.input(1))].constant;
+  const auto groups = node.integer("group", 1);
+  return groups > 1 && (node.op == "Conv" ? weight.size(1) == 1 : weight.size(0) == groups);
+}
+
 }  // namespace
 
 bool LinearLayer::is_candidate(const Node& node) {
@@ -65,7 +71,8 @@ bool LinearLayer::is_candidate(const Node& node) {
          (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul");
 }
 
-std::optional<LinearLayer> LinearLayer::of(const Graph& graph, int node, std::string& why_not) {
+std::optional<LinearLayer> LinearLayer::of(const Graph& graph, const Graph& original, int node,
+                                           std::string& why_not) {
   const Node& description = graph.nodes[at_index(node)];
   if (!is_candidate(description)) return std::nullopt;
   LinearLayer layer;
@@ -73,7 +80,7 @@ std::optional<LinearLayer> LinearLayer::of(const Graph& graph, int node, std::st
   layer.node_ = node;
   const bool convolution = description.op == "Conv" || description.op == "ConvTranspose";
   const bool known =
-      convolution ? layer.read_convolution(graph, why_not) : layer.read_product(graph, why_not);
+      convolution ? layer.read_convolution(graph, original, why_not) : layer.read_product(graph, why_not);
   if (!known) return std::nullopt;
   layer.data_value_ = description.input(at_index(layer.data_));
   if (readers_of(graph, layer.weight_value_) != 1) {
@@ -83,7 +90,7 @@ std::optional<LinearLayer> LinearLayer::of(const Graph& graph, int node, std::st
   return layer;
 }
 
-bool LinearLayer::read_convolution(const Graph& graph, std::string& why_not) {
+bool LinearLayer::read_convolution(const Graph& graph, const Graph& original, std::string& why_not) {
   const Node& node = description_;
   weight_value_ = node.input(1);
   if (!is_weight(graph, weight_value_)) {
@@ -98,7 +105,7 @@ bool LinearLayer::read_convolution(const Graph& graph, std::string& why_not) {
   const auto inputs = forward ? weight.size(1) : weight.size(0) / groups_;
   kind_ = forward ? Kind::convolution : Kind::transposed;
   columns_ = inputs * taps();
-  if (groups_ > 1 && inputs == 1) {
+  if (is_depthwise(original, original.nodes[at_index(node_)])) {
     kind_ = Kind::scale;
     groups_ = outputs;
     columns_ = 1;

@@ -24,7 +24,10 @@ struct BiasPlace {
 class LinearLayer {
  public:
   /// Nothing, and a reason, where the node isn't such a layer or its weights can't be changed alone.
-  static std::optional<LinearLayer> of(const Graph& graph, int node, std::string& why_not);
+  /// `original`: the graph before the cut, by which a convolution is depthwise or not (a grouped one that is
+  /// left with one channel a group isn't).
+  static std::optional<LinearLayer> of(const Graph& graph, const Graph& original, int node,
+                                       std::string& why_not);
   /// Is the node one that this could be at all, whatever its weights?
   static bool is_candidate(const Node& node);
 
@@ -60,7 +63,7 @@ class LinearLayer {
  private:
   enum class Kind { convolution, transposed, scale, product };
   bool convolves() const { return kind_ != Kind::product; }
-  bool read_convolution(const Graph& graph, std::string& why_not);
+  bool read_convolution(const Graph& graph, const Graph& original, std::string& why_not);
   bool read_product(const Graph& graph, std::string& why_not);
   at::Tensor product_rows(const at::Tensor& data) const;
   at::Tensor window_rows(const at::Tensor& data, at::IntArrayRef outputs, const at::Tensor& positions) const;

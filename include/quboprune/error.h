@@ -13,6 +13,12 @@ class InputError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The user stopped the work before there was a result to keep. The command line exits with 1.
+class Stopped : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// A promise of our own code was broken: a bug. Stays on in release builds.
 class InternalError : public std::logic_error {
  public:

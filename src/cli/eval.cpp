@@ -59,7 +59,7 @@ void run(Options& o, const Context& context) {
     list.push_back({{"name", samples[s].name}, {"scene", samples[s].scene}, {"value", score.samples[s]}});
     if (!start.samples.empty()) list.back()["input"] = start.samples[s];
   }
-  json result = {{"metric", {{"name", metric}, {o.part, {{"value", score.mean}}}}}, {"samples", list}};
+  json result = {{"metric", {{"name", metric}, {o.part, {{"dense", score.mean}}}}}, {"samples", list}};
   if (!start.samples.empty()) result["metric"][o.part]["input"] = start.mean;
   write_file_atomically(o.report, json{{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
                                        {"command", "eval"},

@@ -86,6 +86,7 @@ void run(Options& o, const Context& context) {
     report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   report["removed"] = session.removed(choice);
+  if (context.control.stopped()) session.notes().push_back("stopped before everything was done: this is the best so far");
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   const Graph& shipped = outcome.recovered ? *outcome.recovered : outcome.cut;
@@ -95,6 +96,7 @@ void run(Options& o, const Context& context) {
                         {"quboprune.target", o.prune.target},
                         {"quboprune.objective", choice.objective},
                         {"quboprune.recover", o.prune.recover}});
+  add_latency(report, o, session, context);
   if (!o.plan.empty())
     write_file_atomically(o.plan, plan_of(session, choice, report, report["target"]).dump(1) + "\n");
   if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");

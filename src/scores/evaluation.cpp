@@ -95,7 +95,7 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
   const int largest = fixed_batch(network.graph()) > 0 || network.graph().inputs.size() > 1 ? 1 : 16;
   std::size_t done = 0;
   for (const auto& batch : batches(samples, largest)) {
-    if (control.stopped()) throw InputError("stopped");
+    if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");
     const at::Tensor out = network.run(network_inputs(network.graph(), batch.input, judge)).front();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
       if (batch.samples.size() != 1)

@@ -117,7 +117,7 @@ class ScorePass {
   bool run_batches(int largest) {
     std::size_t done = 0;
     for (const auto& batch : batches(samples_, largest)) {
-      if (control_.stopped()) throw InputError("stopped while scoring: nothing was written");
+      if (control_.stopped()) throw Stopped("stopped while scoring: nothing was written");
       const auto inputs = network_inputs(network_.graph(), batch.input, judge_);
       if (!result_.label_free && !loss_pass(batch, inputs)) return false;
       if (options_.probes > 0 || result_.label_free) {

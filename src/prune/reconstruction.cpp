@@ -88,7 +88,7 @@ Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Samp
   std::set<int> covered;
   for (const auto& gram : grams.grams()) {
     std::string ignored;
-    auto layer = LinearLayer::of(graph, gram.node, ignored);
+    auto layer = LinearLayer::of(graph, graph, gram.node, ignored);
     check(layer.has_value(), "a Gram matrix of a layer that isn't linear");
     layers.push_back(std::move(*layer));
     covered.insert(gram.gate);

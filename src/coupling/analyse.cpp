@@ -5,6 +5,7 @@
 #include <set>
 
 #include "coupling/analysis.h"
+#include "coupling/size_flow.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 
@@ -188,6 +189,18 @@ bool matches(const std::string& name, const std::vector<std::string>& patterns) 
                      [&](const auto& p) { return fnmatch(p.c_str(), name.c_str(), 0) == 0; });
 }
 
+/// A network of integer products has no floating-point channels to remove.
+void refuse_quantised(const Graph& graph) {
+  for (const auto& node : graph.nodes) {
+    if (node.op == "ConvInteger" || node.op == "MatMulInteger" || node.op.rfind("QLinear", 0) == 0 ||
+        node.op == "DequantizeLinear") {
+      throw InputError(
+          node.title() +
+          ": the network is quantised; prune the floating-point network and quantise the result");
+    }
+  }
+}
+
 /// Keeps whole what the user wants whole.
 void freeze_layers(Analysis& a, const AnalyseOptions& options) {
   std::set<int> nodes;
@@ -224,11 +237,13 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   probe(*a);
   a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
   couple_all(*a);
+  follow_sizes(*a);
   freeze_layers(*a, options);
   number_groups(*a, gated_roots(*a));
   ChannelGroups result;
   int groups = 0;
   for (int g : a->group_of_root) groups = std::max(groups, g + 1);
+  if (groups == 0) refuse_quantised(a->graph);
   result.names_.resize(at(groups));
   result.members_.resize(at(groups));
   result.layer_of_.assign(at(groups), -1);

@@ -18,4 +18,8 @@ struct Analysis {
 /// Runs the graph on two inputs of different sizes. Fills probe and input_shapes.
 void probe(Analysis& analysis);
 
+/// By value: made of constants and sizes alone. Equal values in two runs wouldn't tell: a layer that is dead
+/// on both inputs gives equal zeros.
+std::vector<bool> free_of_data(const Graph& graph);
+
 }  // namespace quboprune

@@ -2,6 +2,7 @@
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "coupling/analysis.h"
@@ -16,7 +17,9 @@ namespace {
 constexpr std::int64_t kSmall = 1 << 14;  // values above this many elements aren't remembered
 
 struct Trace {
-  std::vector<at::Tensor> values;
+  std::vector<std::vector<std::int64_t>> shapes;  // by value
+  std::vector<bool> seen;
+  std::vector<at::Tensor> small;  // values of few elements; others are dropped once they are read
   std::vector<std::vector<std::int64_t>> inputs;
   std::optional<std::string> failure;
 };
@@ -60,43 +63,120 @@ at::Tensor probe_input(const Graph& graph, int input, std::int64_t size, std::in
   return data.view(shape).to(value.element == 11 ? at::kDouble : at::kFloat);
 }
 
+/// A convolution for its shape's sake: of one channel to one, seen as all. Its values are wrong but depend on
+/// the input as they should; a probe needs no more, and whole convolutions would be nearly all of its time.
+/// Nothing where the inputs don't fit: the operator itself says what is wrong with them.
+std::optional<at::Tensor> thin_convolution(const Operator& op, const Node& node, const Tensors& in) {
+  const bool transposed = node.op == "ConvTranspose";
+  if ((node.op != "Conv" && !transposed) || !node.domain.empty() || in.size() < 2) return std::nullopt;
+  const at::Tensor& x = in[0];
+  const at::Tensor& weight = in[1];
+  const auto groups = node.integer("group", 1);
+  if (x.dim() < 3 || weight.dim() != x.dim() || groups < 1 || x.numel() == 0 || weight.numel() == 0)
+    return std::nullopt;
+  const bool fits = transposed ? x.size(1) == weight.size(0) && weight.size(0) % groups == 0
+                               : x.size(1) == weight.size(1) * groups && weight.size(0) % groups == 0;
+  const auto outputs = transposed ? weight.size(1) * groups : weight.size(0);
+  if (!fits || (in.size() > 2 && in[2].defined() && (in[2].dim() != 1 || in[2].size(0) != outputs)))
+    return std::nullopt;
+  Node thin = node;
+  thin.attributes.erase("group");
+  const at::Tensor y = op.run(thin, {x.narrow(1, 0, 1), weight.narrow(0, 0, 1).narrow(1, 0, 1)}, {}).at(0);
+  std::vector<std::int64_t> shape = y.sizes().vec();
+  shape[1] = outputs;
+  return y.expand(shape);
+}
+
+/// The node's outputs, or why it fails.
+Tensors run_node(const Node& node, const Operator& op, const Tensors& in,
+                 std::optional<std::string>& failure) {
+  try {
+    if (auto thin = thin_convolution(op, node, in)) return {*thin};
+    return op.run(node, in, {});
+  } catch (const InputError& e) {
+    failure = e.what();
+  } catch (const c10::Error& e) {
+    const std::string text = e.what_without_backtrace();
+    failure =
+        node.title() + ": " + text.substr(0, text.find('\n')) + "; check the network in another runtime";
+  } catch (const InternalError&) {
+    throw;
+  } catch (const std::out_of_range&) {
+    failure = node.title() + ": an input is missing; export the model again";
+  } catch (const std::exception& e) {  // LibTorch's rarer ones, and no memory
+    failure = node.title() + ": " + e.what();
+  }
+  return {};
+}
+
 /// Runs what can be run; nodes that we don't know leave their outputs undefined, and so on behind them.
-Trace run_probe(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed) {
-  const at::NoGradGuard no_grad;
-  Trace trace;
-  trace.values.resize(graph.values.size());
-  for (std::size_t v = 0; v < graph.values.size(); ++v) {
-    if (graph.values[v].is_constant()) trace.values[v] = as_run(graph.values[v].constant);
+class ProbeRun {
+ public:
+  ProbeRun(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed)
+      : graph_(graph), readers_(graph.values.size(), 0), values_(graph.values.size()) {
+    trace_.shapes.resize(values_.size());
+    trace_.seen.resize(values_.size());
+    trace_.small.resize(values_.size());
+    for (const auto& node : graph.nodes) {
+      for (int v : node.inputs) readers_[index(v)] += v >= 0 ? 1 : 0;
+    }
+    for (std::size_t v = 0; v < values_.size(); ++v) {
+      const at::Tensor& constant = graph.values[v].constant;
+      if (!constant.defined()) continue;
+      const bool half = constant.scalar_type() == at::kHalf || constant.scalar_type() == at::kBFloat16;
+      note(static_cast<int>(v), half ? constant.to(at::kFloat) : constant);
+    }
+    for (int input : graph.inputs) {
+      note(input, probe_input(graph, input, size, batch, seed));
+      trace_.inputs.push_back(trace_.shapes[index(input)]);
+    }
   }
-  for (int input : graph.inputs) {
-    trace.values[static_cast<std::size_t>(input)] = probe_input(graph, input, size, batch, seed);
-    trace.inputs.push_back(trace.values[static_cast<std::size_t>(input)].sizes().vec());
+
+  Trace run() {
+    const at::NoGradGuard no_grad;
+    for (const auto& node : graph_.nodes) {
+      step(node);
+      if (trace_.failure) break;
+    }
+    return std::move(trace_);
   }
-  for (const auto& node : graph.nodes) {
+
+ private:
+  static std::size_t index(int v) { return static_cast<std::size_t>(std::max(v, 0)); }
+
+  void note(int v, at::Tensor tensor) {
+    trace_.seen[index(v)] = true;
+    trace_.shapes[index(v)] = tensor.sizes().vec();
+    if (tensor.numel() <= kSmall) trace_.small[index(v)] = tensor;
+    if (readers_[index(v)] > 0) values_[index(v)] = std::move(tensor);
+  }
+
+  void step(const Node& node) {
     const Operator* op = operators().find(node);
     Tensors in;
     bool ready = op != nullptr;
     for (int v : node.inputs) {
-      in.push_back(v < 0 ? at::Tensor() : trace.values[static_cast<std::size_t>(v)]);
+      in.push_back(v < 0 ? at::Tensor() : values_[index(v)]);
       ready = ready && (v < 0 || in.back().defined());
     }
-    if (!ready) continue;
-    try {
-      const Tensors out = op->run(node, in, {});
-      for (std::size_t k = 0; k < out.size() && k < node.outputs.size(); ++k) {
-        if (node.outputs[k] >= 0) trace.values[static_cast<std::size_t>(node.outputs[k])] = out[k];
-      }
-    } catch (const InputError& e) {
-      trace.failure = e.what();
-    } catch (const c10::Error& e) {
-      const std::string text = e.what_without_backtrace();
-      trace.failure = node.title() + ": " + text.substr(0, text.find('\n'));
-    } catch (const std::out_of_range&) {
-      trace.failure = node.title() + ": an input is missing";
+    for (int v : node.inputs) {
+      if (v >= 0 && --readers_[index(v)] == 0) values_[index(v)] = at::Tensor();
     }
-    if (trace.failure) break;
+    if (!ready) return;
+    Tensors out = run_node(node, *op, in, trace_.failure);
+    for (std::size_t k = 0; k < out.size() && k < node.outputs.size(); ++k) {
+      if (node.outputs[k] >= 0 && out[k].defined()) note(node.outputs[k], std::move(out[k]));
+    }
   }
-  return trace;
+
+  const Graph& graph_;
+  std::vector<int> readers_;  // of each value, still to come
+  std::vector<at::Tensor> values_;
+  Trace trace_;
+};
+
+Trace run_probe(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed) {
+  return ProbeRun(graph, size, batch, seed).run();
 }
 
 Trace first_that_runs(const Graph& graph, std::initializer_list<std::int64_t> sizes, std::int64_t batch,
@@ -116,6 +196,21 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
+std::vector<bool> free_of_data(const Graph& graph) {
+  std::vector<bool> free;
+  for (const auto& value : graph.values) free.push_back(value.is_constant());
+  for (const auto& node : graph.nodes) {
+    const bool sizes = node.op == "Shape" || node.op == "Size";
+    const bool all = node.captured.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) {
+                       return v < 0 || free[static_cast<std::size_t>(v)];
+                     });
+    for (int v : node.outputs) {
+      if (v >= 0) free[static_cast<std::size_t>(v)] = sizes || all;
+    }
+  }
+  return free;
+}
+
 void probe(Analysis& analysis) {
   const Graph& graph = analysis.graph;
   const Trace first = first_that_runs(graph, {128, 64, 224, 256, 512, 32}, 1, 1);
@@ -127,15 +222,16 @@ void probe(Analysis& analysis) {
   if (second.failure) throw InputError(*second.failure);
   Probe& result = analysis.probe;
   analysis.input_shapes = first.inputs;
+  const std::vector<bool> free = free_of_data(graph);
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
-    const at::Tensor& a = first.values[v];
-    const at::Tensor& b = second.values[v];
-    const bool seen = a.defined() && b.defined() && a.dim() == b.dim();
+    const bool seen = first.seen[v] && second.seen[v] && first.shapes[v].size() == second.shapes[v].size();
     result.seen.push_back(seen);
-    result.shapes.push_back(seen ? a.sizes().vec() : std::vector<std::int64_t>{});
-    result.others.push_back(seen ? b.sizes().vec() : std::vector<std::int64_t>{});
-    const bool fixed = graph.values[v].is_constant() || (seen && a.numel() <= kSmall && same_value(a, b));
-    result.known.push_back(fixed ? a : at::Tensor());
+    result.shapes.push_back(seen ? first.shapes[v] : std::vector<std::int64_t>{});
+    result.others.push_back(seen ? second.shapes[v] : std::vector<std::int64_t>{});
+    at::Tensor known = graph.values[v].constant;
+    if (!known.defined() && seen && free[v] && same_value(first.small[v], second.small[v]))
+      known = first.small[v];
+    result.known.push_back(known);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 
+#include "model/inline_functions.h"
 #include "model/read_graph.h"
 #include "model/write_graph.h"
 #include "quboprune/error.h"
@@ -50,6 +51,7 @@ Model Model::load(const std::filesystem::path& path) {
   Model model;
   model.path_ = path;
   try {
+    inline_functions(*proto);
     model.graph_ = read_graph(proto, path.parent_path());
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());

@@ -5,6 +5,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -14,9 +15,10 @@ namespace {
 
 class Expand final : public Operator {
  public:
-  Tensors run(const Node&, const Tensors& in, const RunMode&) const override {
-    const auto sizes = to_integers(in.at(1));
-    return {in[0].expand(at::infer_size(in[0].sizes(), sizes))};
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    const auto shape = at::infer_size(in.at(0).sizes(), to_integers(in.at(1)));
+    require_usable(node, shape);
+    return {in[0].expand(shape)};
   }
 
   void couple(const Node& node, Coupling& c) const override {
@@ -59,6 +61,10 @@ class Tile final : public Operator {
     if (static_cast<std::int64_t>(repeats.size()) != in[0].dim())
       throw InputError(node.title() + ": " + std::to_string(repeats.size()) + " repeats for " +
                        std::to_string(in[0].dim()) + " axes");
+    std::vector<std::int64_t> shape = in[0].sizes().vec();
+    for (std::size_t a = 0; a < shape.size(); ++a)
+      shape[a] = repeats[a] < 0 || repeats[a] > (1 << 30) ? -1 : shape[a] * repeats[a];
+    require_usable(node, shape);
     return {in[0].repeat(repeats)};
   }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -71,6 +72,12 @@ class Pad final : public Operator {
     if (!pads) throw InputError(node.title() + ": has no pads; export the model again");
     const auto named = integers_of(node, in, 3, "axes").value_or(std::vector<std::int64_t>{});
     const Amounts amounts = spread(node, *pads, named, in.at(0).dim());
+    std::vector<std::int64_t> shape = in[0].sizes().vec();
+    for (std::size_t a = 0; a < shape.size(); ++a) {
+      if (std::abs(amounts.before[a]) > (1 << 30) || std::abs(amounts.after[a]) > (1 << 30)) shape[a] = -1;
+      if (shape[a] >= 0) shape[a] += amounts.before[a] + amounts.after[a];
+    }
+    require_usable(node, shape);
     const std::string mode = node.text("mode", "constant");
     at::Scalar value = node.real("value", 0);
     if (in.size() > 2 && in[2].defined() && in[2].numel() > 0) value = in[2].item();

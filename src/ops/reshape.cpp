@@ -60,7 +60,7 @@ class Reshape final : public Operator {
   void slice(const Node& node, Slicing& s) const override {
     if (node.input(1) < 0) return;
     const auto rank = s.rank(node.output(0));
-    bool any = false;
+    bool any = s.resized(node.input(1));
     for (int a = 0; a < rank; ++a) any = any || s.cut(node.output(0), a);
     for (int a = 0; a < s.rank(node.input(0)); ++a) any = any || s.cut(node.input(0), a);
     if (!any) return;

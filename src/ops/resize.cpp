@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -118,6 +119,7 @@ Plan plan_of(const Node& node, const Tensors& in) {
   } else {
     throw InputError(node.title() + ": neither scales nor sizes; export the model again");
   }
+  require_usable(node, plan.sizes);
   return plan;
 }
 

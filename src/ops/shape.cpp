@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "model/element_types.h"
+#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -28,7 +29,7 @@ class Shape final : public Operator {
     for (auto a = start; a < end; ++a) sizes.push_back(in[0].size(a));
     return {integer_tensor(sizes)};
   }
-  void couple(const Node&, Coupling&) const override {}
+  void couple(const Node& node, Coupling& c) const override { c.reads_shape_only(node.input(0)); }
 };
 
 class Size final : public Operator {
@@ -36,7 +37,7 @@ class Size final : public Operator {
   Tensors run(const Node&, const Tensors& in, const RunMode&) const override {
     return {at::scalar_tensor(in.at(0).numel(), at::kLong)};
   }
-  void couple(const Node&, Coupling&) const override {}
+  void couple(const Node& node, Coupling& c) const override { c.reads_shape_only(node.input(0)); }
 };
 
 class Range final : public Operator {
@@ -46,7 +47,7 @@ class Range final : public Operator {
     const at::Tensor& delta = in.at(2);
     const double step = delta.item<double>();
     const double count = std::ceil((in.at(1).item<double>() - start.item<double>()) / step);
-    if (step == 0 || count > 1e9) throw InputError(node.title() + ": a range without an end");
+    if (step == 0 || !(count <= 1e8)) throw InputError(node.title() + ": a range without an end");
     const at::Tensor index = at::arange(static_cast<std::int64_t>(std::max(0.0, count)), start.options());
     return {start.reshape({}) + index * delta.reshape({})};
   }
@@ -112,6 +113,7 @@ class Cast final : public Operator {
 class ConstantOfShape final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+    require_usable(node, to_integers(in.at(0)));
     const auto found = node.attributes.find("value");
     const at::Tensor value = found == node.attributes.end() || !found->second.t.defined()
                                  ? at::zeros({1}, at::kFloat)

@@ -42,13 +42,6 @@ at::Tensor selu(const Node& n, const at::Tensor& x) {
   return at::elu(x, alpha, gamma);
 }
 
-at::Tensor shrink(const Node& n, const at::Tensor& x) {
-  const double lambda = n.real("lambd", 0.5);
-  const double bias = n.real("bias", 0);
-  const at::Tensor middle = at::zeros_like(x);
-  return at::where(x < -lambda, x + bias, at::where(x > lambda, x - bias, middle)).to(x.scalar_type());
-}
-
 at::Tensor thresholded(const Node& n, const at::Tensor& x) {
   return at::where(x > n.real("alpha", 1), x, at::zeros_like(x));
 }
@@ -94,7 +87,6 @@ void make_unary(OperatorTable& table) {
   // LibTorch's softplus is linear above its threshold, where the difference is under 1e-17.
   add("Softplus", [](const Node&, const at::Tensor& x) { return at::softplus(x, 1, 40); });
   add("ThresholdedRelu", thresholded);
-  add("Shrink", shrink);
   add("Gelu", gelu);
   add("Swish", [](const Node& n, const at::Tensor& x) { return x * at::sigmoid(x * n.real("alpha", 1)); });
 }

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "coupling/analysis.h"
+#include "coupling/size_flow.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/surgery.h"
@@ -61,6 +62,18 @@ void cut_value(Value& value, int v, const Coupling& c, Kept& kept) {
   }
 }
 
+/// A size that was computed from a cut axis, and isn't one of those that the operator adapts, stays what it
+/// was.
+void restore_sizes(const Node& node, Slicing& slicing) {
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    const int v = node.inputs[k];
+    if (v < 0 || !is_size_input(node, k) || !slicing.reads(k, v) || !slicing.resized(v)) continue;
+    const at::Tensor known = slicing.coupling().known(v);
+    check(known.defined(), "a size that isn't known depends on channels");
+    slicing.replace_input(k, known);
+  }
+}
+
 }  // namespace
 
 Graph slice(const ChannelGroups& groups, const Mask& mask) {
@@ -78,7 +91,9 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
     const Node& node = analysis.graph.nodes[n];
     slicing.begin(static_cast<int>(n));
     const Operator* op = operators().find(node);
-    if (op && coupling.seen(node.output(0))) op->slice(node, slicing);
+    if (!op || !coupling.seen(node.output(0))) continue;
+    op->slice(node, slicing);
+    restore_sizes(node, slicing);
   }
   return result;
 }

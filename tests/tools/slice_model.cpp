@@ -1,7 +1,9 @@
 // slice_model MODEL OUT FRACTION SEED: removes random channel groups and writes the smaller network.
-// Prints one JSON object: groups, how many were removed, the certificate, and the seconds of each stage.
+// Prints one JSON object: groups, how many were removed, the certificate, the seconds of each stage,
+// and the peak memory up to the cut (the certificate runs both networks and takes more).
 
 #include <ATen/Parallel.h>
+#include <sys/resource.h>
 
 #include <chrono>
 #include <iostream>
@@ -10,24 +12,11 @@
 #include "quboprune/channel_groups.h"
 #include "quboprune/error.h"
 #include "quboprune/model.h"
-#include "quboprune/random.h"
 #include "quboprune/surgery.h"
+#include "random_mask.h"
 
 namespace quboprune {
 namespace {
-
-/// Removes about `fraction` of the groups at random, never the last of an axis.
-Mask random_mask(const ChannelGroups& groups, double fraction, std::uint64_t seed) {
-  Rng rng(seed);
-  Mask mask(static_cast<std::size_t>(groups.size()), 1);
-  for (auto& bit : mask) bit = rng.uniform() < fraction ? 0 : 1;
-  for (const auto& cover : groups.cost().covers()) {
-    bool any = false;
-    for (int g : cover) any = any || mask[static_cast<std::size_t>(g)] != 0;
-    if (!any) mask[static_cast<std::size_t>(cover[rng.below(static_cast<std::uint32_t>(cover.size()))])] = 1;
-  }
-  return mask;
-}
 
 double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -42,6 +31,8 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
   const Mask mask = random_mask(groups, fraction, seed);
   const Graph sliced = slice(groups, mask);
   const double cut = since(start) - loaded - analysed;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
   nlohmann::json frozen = nlohmann::json::array();
   for (const auto& f : groups.frozen()) frozen.push_back({f.reason, f.channels, f.macs});
   nlohmann::json result = {{"groups", groups.size()},
@@ -50,6 +41,7 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
                            {"macs_after", groups.cost().value(Cost::macs, mask)},
                            {"parameters_after", groups.cost().value(Cost::params, mask)},
                            {"frozen", frozen},
+                           {"peak_rss_bytes", usage.ru_maxrss * 1024},
                            {"seconds", {{"load", loaded}, {"analyse", analysed}, {"slice", cut}}}};
   const Equivalence e = verify(groups, mask, sliced);
   result["equivalence"] = {{"holds", e.holds()},

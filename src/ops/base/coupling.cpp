@@ -23,17 +23,21 @@ int Coupling::normal(int value, int axis) const {
 
 Labels Coupling::peek(int value, int axis) const {
   if (!seen(value)) return {};
+  touch(value, normal(value, axis));
   return labels_[index(value)][index(normal(value, axis))];
 }
 
 Labels Coupling::labels(int value, int axis) {
   if (!seen(value)) return {};
+  touch(value, normal(value, axis));
   Labels& here = labels_[index(value)][index(normal(value, axis))];
   const auto& constant = graph_.values[index(value)].constant;
   if (here.empty() && constant.defined() && at::isFloatingType(constant.scalar_type()) &&
       !is_widened(graph_.values[index(value)].element)) {
     const auto size = shape(value)[index(normal(value, axis))];
     if (size > 1) here = fresh_labels(index(static_cast<int>(size)));
+    if (whole_.contains({value, normal(value, axis)}))
+      freeze(here, "another operator reads the same constant whole");
   }
   return here;
 }
@@ -117,6 +121,42 @@ void Coupling::freeze_inputs(const Node& node, const std::string& why) {
   for (const auto* list : {&node.inputs, &node.captured}) {
     for (int v : *list) freeze_value(v, why);
   }
+}
+
+void Coupling::reads_shape_only(int value) {
+  if (seen(value)) shape_only_.insert(value);
+}
+
+void Coupling::begin(int node) {
+  if (walking_) finish(graph_.nodes[index(node_)]);
+  node_ = node;
+  // The walk goes through the nodes once; later visits (costs) ask without passing on.
+  walking_ = node >= 0 && !ended_;
+  ended_ = ended_ || node < 0;
+  touched_.clear();
+  shape_only_.clear();
+}
+
+void Coupling::finish(const Node& node) {
+  for (const auto* list : {&node.inputs, &node.captured}) {
+    for (int v : *list) {
+      if (!seen(v) || shape_only_.contains(v)) continue;
+      for (int axis = 0; axis < rank(v); ++axis) {
+        const Labels& here = labels_[index(v)][index(axis)];
+        if (here.empty()) {
+          if (graph_.values[index(v)].is_constant() && shape(v)[index(axis)] > 1) whole_.insert({v, axis});
+        } else if (!touched_.contains({v, axis})) {
+          freeze(here, "isn't followed through this operator");
+        }
+      }
+    }
+  }
+}
+
+const std::vector<AxisOf>& Coupling::size_sources(int value) const {
+  static const std::vector<AxisOf> none;
+  const auto found = size_sources_.find(value);
+  return found == size_sources_.end() ? none : found->second;
 }
 
 void Coupling::contracts(std::size_t k, int axis) {

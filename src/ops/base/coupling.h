@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,12 +86,17 @@ class Coupling {
   /// n labels of their own, that may be removed: for indices that an operator adds (padding).
   Labels fresh_labels(std::size_t n);
 
+  /// Says that nothing of the value but its shape matters to the node.
+  void reads_shape_only(int value);
+
   /// Declares that the node sums over this axis of its k-th input.
   void contracts(std::size_t k, int axis);
   void add_macs(double coefficient, const std::vector<AxisOf>& axes);
 
   // For the analysis, which walks the nodes.
-  void begin(int node) { node_ = node; }
+  /// Starts on a node, after finishing the last: what that read without asking for its labels is frozen, so
+  /// that no operator can forget an input, and a constant that it read whole stays whole. -1 ends the walk.
+  void begin(int node);
   int find(int label) const;
   int label_count() const { return static_cast<int>(parent_.size()); }
   /// Why the label's class stays; empty if it may go.
@@ -99,16 +105,26 @@ class Coupling {
   const std::vector<MacTerm>& macs() const { return macs_; }
   /// All labelled axes of a value: [rank], empty where plain.
   const std::vector<Labels>& axes(int value) const { return labels_[index(value)]; }
+  /// Axes whose sizes a value was computed from (Shape and arithmetic after it).
+  const std::vector<AxisOf>& size_sources(int value) const;
+  void set_size_sources(int value, std::vector<AxisOf> sources) { size_sources_[value] = std::move(sources); }
   /// The node in which a label arose, -1 before the first.
   int origin(int label) const { return origin_[index(label)]; }
 
  private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   int normal(int value, int axis) const;
+  void touch(int value, int axis) const { touched_.insert({value, axis}); }
+  void finish(const Node& node);
 
   const Graph& graph_;
   const Probe& probe_;
   int node_ = -1;
+  bool walking_ = false, ended_ = false;
+  mutable std::set<std::pair<int, int>> touched_;  // value, axis: asked for by the present node
+  std::set<int> shape_only_;                       // values of which the present node reads but the shape
+  std::set<std::pair<int, int>> whole_;            // constants' axes that some node reads as they are
+  std::map<int, std::vector<AxisOf>> size_sources_;
   std::vector<std::vector<Labels>> labels_;  // value, axis
   mutable std::vector<int> parent_;
   std::vector<int> origin_;

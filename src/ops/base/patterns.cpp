@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ops/base/limits.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -139,6 +140,48 @@ std::size_t classes_left(const Labels& flat, const Carrier& c, const Coupling& c
   return roots.size();
 }
 
+/// Where an axis of a value lies behind a node that only moves axes; -1 if it isn't such a node.
+int axis_after(const Node& node, int axis, const Coupling& c) {
+  if (node.op == "Transpose") {
+    auto order = node.integers("perm");
+    for (int a = c.rank(node.input(0)); order.size() < static_cast<std::size_t>(c.rank(node.input(0)));)
+      order.push_back(--a);
+    const auto found = std::find(order.begin(), order.end(), axis);
+    return found == order.end() ? -1 : static_cast<int>(found - order.begin());
+  }
+  const int lost = c.rank(node.input(0)) - c.rank(node.output(0));
+  if (node.op == "Gather" || node.op == "Squeeze") {  // the axis that parts queries, keys and values
+    const auto gone = node.op == "Gather" || node.has("axis") ? node.integer("axis", 0) : 0;
+    if (lost == 1 && gone == axis) return -1;
+    return lost == 1 && gone >= 0 && gone < axis ? axis - 1 : axis;
+  }
+  const bool same = node.op == "Mul" || node.op == "Div" || node.op == "Split" || node.op == "Slice" ||
+                    node.op == "Identity" || node.op == "Softmax" || node.op == "Cast" ||
+                    node.op == "LpNormalization" || node.op == "Add" || node.op == "Sqrt";
+  return same && lost == 0 ? axis : -1;
+}
+
+/// Does the axis number independent products of two computed values behind `value`: the heads of attention?
+bool numbers_heads(int value, int axis, const Coupling& c, int steps) {
+  if (steps == 0 || !c.seen(value)) return false;
+  for (const Node& node : c.graph().nodes) {
+    if (!c.seen(node.output(0)) ||
+        std::find(node.inputs.begin(), node.inputs.end(), value) == node.inputs.end())
+      continue;
+    if (node.op == "MatMul") {
+      const bool computed = !c.known(node.input(0)).defined() && !c.known(node.input(1)).defined();
+      if (computed && axis < c.rank(value) - 2) return true;
+      continue;
+    }
+    const int next = axis_after(node, axis, c);
+    if (next < 0) continue;
+    for (int out : node.outputs) {
+      if (out >= 0 && numbers_heads(out, next, c, steps - 1)) return true;
+    }
+  }
+  return false;
+}
+
 void couple_block(const Block& block, int from, int to, Coupling& coupling) {
   std::size_t at = block.from.size();
   Labels labels;
@@ -164,6 +207,10 @@ void couple_block(const Block& block, int from, int to, Coupling& coupling) {
               coupling.shape(to)[static_cast<std::size_t>(block.to[k])], 0};
     c.classes = block.to.size() == 1 ? 1 : classes_left(flat, c, coupling);
     if (c.classes > best.classes) best = c;
+    if (c.classes > 1 && block.to.size() > 1 && numbers_heads(to, block.to[k], coupling, 8)) {
+      best = c;
+      break;
+    }
   }
   Labels carried(static_cast<std::size_t>(best.size), -1);
   for (std::size_t e = 0; e < flat.size(); ++e) {
@@ -216,6 +263,12 @@ std::optional<std::vector<std::int64_t>> known_integers(const Node& node, const 
   }
   if (node.has(attribute)) return node.integers(attribute);
   return std::nullopt;
+}
+
+void require_usable(const Node& node, const std::vector<std::int64_t>& shape) {
+  double count = 1;
+  for (auto d : shape) count *= d < 0 ? 1e18 : static_cast<double>(d);
+  if (count > 0x1p31) throw InputError(node.title() + ": a shape that isn't usable; export the model again");
 }
 
 std::int64_t positive_axis(std::int64_t axis, std::int64_t rank, const Node& node) {

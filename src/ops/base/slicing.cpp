@@ -1,5 +1,6 @@
 #include "ops/base/slicing.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace quboprune {
@@ -20,6 +21,15 @@ std::int64_t Slicing::size_after(int value, int axis) const {
 std::int64_t Slicing::size_before(int value, int axis) const {
   const auto& shape = coupling_.shape(value);
   return shape[static_cast<std::size_t>(axis < 0 ? axis + static_cast<int>(shape.size()) : axis)];
+}
+
+bool Slicing::resized(int value) const {
+  const auto& sources = coupling_.size_sources(value);
+  return std::any_of(sources.begin(), sources.end(), [&](const AxisOf& a) { return cut(a.value, a.axis); });
+}
+
+bool Slicing::reads(std::size_t k, int value) const {
+  return after_.nodes[static_cast<std::size_t>(node_)].input(k) == value;
 }
 
 void Slicing::set_attribute(const std::string& name, Attribute attribute) {

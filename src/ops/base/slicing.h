@@ -31,6 +31,11 @@ class Slicing {
   std::int64_t size_before(int value, int axis) const;
   std::int64_t size_after(int value, int axis) const;
 
+  /// Was the value computed from the size of an axis that is cut?
+  bool resized(int value) const;
+  /// Does the node still read what it read before?
+  bool reads(std::size_t k, int value) const;
+
   void set_attribute(const std::string& name, Attribute attribute);
   /// The node reads this tensor from now on; other readers of what it read before aren't touched.
   void replace_input(std::size_t k, at::Tensor tensor);

@@ -1,0 +1,149 @@
+#include "model/inline_functions.h"
+
+#include <map>
+#include <string>
+#include <unordered_set>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using onnx::FunctionProto;
+using onnx::NodeProto;
+
+constexpr int kMostNodes = 1 << 20;  // functions that double at each level would fill any memory
+constexpr int kDeepest = 64;
+
+std::string plain(const std::string& domain) {
+  return domain == "ai.onnx" ? "" : domain;
+}
+
+class Inliner {
+ public:
+  explicit Inliner(onnx::ModelProto& model) : model_(model), functions_(model.functions()) {
+    for (const auto& f : functions_) by_name_[plain(f.domain()) + ":" + f.name()] = &f;
+    for (const auto& set : model.opset_import()) versions_[plain(set.domain())] = set.version();
+    for (const auto& node : model.graph().node()) take_names(node);
+    for (const auto& input : model.graph().input()) taken_.insert(input.name());
+    for (const auto& tensor : model.graph().initializer()) taken_.insert(tensor.name());
+  }
+
+  void run() {
+    google::protobuf::RepeatedPtrField<NodeProto> nodes;
+    nodes.Swap(model_.mutable_graph()->mutable_node());
+    for (auto& node : nodes) expand(std::move(node), 0);
+    model_.clear_functions();
+  }
+
+ private:
+  void take_names(const NodeProto& node) {
+    for (const auto& name : node.input()) taken_.insert(name);
+    for (const auto& name : node.output()) taken_.insert(name);
+  }
+
+  void expand(NodeProto node, int depth) {
+    const auto found = by_name_.find(plain(node.domain()) + ":" + node.op_type());
+    if (found == by_name_.end()) {
+      if (model_.graph().node_size() >= kMostNodes)
+        throw InputError("its local functions unfold to more than a million nodes; export the model again");
+      *model_.mutable_graph()->add_node() = std::move(node);
+      return;
+    }
+    if (depth > kDeepest)
+      throw InputError("local function '" + node.op_type() + "' calls itself; export the model again");
+    const FunctionProto& function = *found->second;
+    check_versions(function);
+    std::map<std::string, std::string> names{{"", ""}};
+    for (int k = 0; k < function.input_size(); ++k)
+      names[function.input(k)] = k < node.input_size() ? node.input(k) : "";
+    for (int k = 0; k < function.output_size(); ++k) {
+      if (k < node.output_size() && !node.output(k).empty()) names[function.output(k)] = node.output(k);
+    }
+    const std::string prefix = node.name().empty() ? node.op_type() : node.name();
+    for (const auto& inner : function.node()) {
+      NodeProto copy = inner;
+      for (auto& name : *copy.mutable_input()) name = renamed(name, prefix, names);
+      for (auto& name : *copy.mutable_output()) name = renamed(name, prefix, names);
+      if (!inner.name().empty()) copy.set_name(prefix + "/" + inner.name());
+      fill_attributes(copy, node);
+      for (auto& a : *copy.mutable_attribute()) {
+        if (a.has_g()) rename_inside(*a.mutable_g(), prefix, names);
+      }
+      expand(std::move(copy), depth + 1);
+    }
+  }
+
+  std::string renamed(const std::string& name, const std::string& prefix,
+                      std::map<std::string, std::string>& names) {
+    const auto found = names.find(name);
+    if (found != names.end()) return found->second;
+    std::string unique = prefix + "/" + name;
+    for (int k = 2; !taken_.insert(unique).second; ++k)
+      unique = prefix + "/" + name + "_" + std::to_string(k);
+    names[name] = unique;
+    return unique;
+  }
+
+  /// What a subgraph reads from the function around it.
+  static void rename_inside(onnx::GraphProto& graph, const std::string& prefix,
+                            const std::map<std::string, std::string>& names) {
+    for (auto& node : *graph.mutable_node()) {
+      for (auto& name : *node.mutable_input()) {
+        const auto found = names.find(name);
+        if (found != names.end()) name = found->second;
+      }
+      for (auto& a : *node.mutable_attribute()) {
+        if (a.has_g()) rename_inside(*a.mutable_g(), prefix, names);
+      }
+    }
+  }
+
+  /// Attributes that stand for the caller's; one that the caller leaves out falls away.
+  static void fill_attributes(NodeProto& node, const NodeProto& caller) {
+    for (int k = node.attribute_size() - 1; k >= 0; --k) {
+      auto* attribute = node.mutable_attribute(k);
+      if (attribute->ref_attr_name().empty()) continue;
+      const std::string name = attribute->name();
+      const onnx::AttributeProto* given = nullptr;
+      for (const auto& a : caller.attribute()) {
+        if (a.name() == attribute->ref_attr_name()) given = &a;
+      }
+      if (given) {
+        *attribute = *given;
+        attribute->set_name(name);
+      } else {
+        node.mutable_attribute()->DeleteSubrange(k, 1);
+      }
+    }
+  }
+
+  void check_versions(const FunctionProto& function) {
+    for (const auto& set : function.opset_import()) {
+      const auto [found, fresh] = versions_.try_emplace(plain(set.domain()), set.version());
+      if (fresh) {
+        auto* added = model_.add_opset_import();
+        added->set_domain(set.domain());
+        added->set_version(set.version());
+      } else if (found->second != set.version() && set.domain() != function.domain()) {
+        throw InputError("local function '" + function.name() + "' wants opset " +
+                         std::to_string(set.version()) + ", the model has " + std::to_string(found->second) +
+                         "; inline its functions with onnx.inliner first");
+      }
+    }
+  }
+
+  onnx::ModelProto& model_;
+  const google::protobuf::RepeatedPtrField<FunctionProto> functions_;  // a copy: the model's own go
+  std::map<std::string, const FunctionProto*> by_name_;
+  std::map<std::string, std::int64_t> versions_;
+  std::unordered_set<std::string> taken_;
+};
+
+}  // namespace
+
+void inline_functions(onnx::ModelProto& model) {
+  if (model.functions_size() > 0) Inliner(model).run();
+}
+
+}  // namespace quboprune

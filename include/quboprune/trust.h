@@ -16,11 +16,10 @@ namespace quboprune {
 /// constant or has fewer than 2 entries. Infinities rank as such.
 double spearman(const std::vector<double>& a, const std::vector<double>& b);
 
-/// Masks to judge objectives by: they all meet the target, and lie from next to `seeds` to anywhere. The
-/// first half: seeds with 2 % to 20 % of the removed groups exchanged at random. Then, a quarter, mixtures of
-/// two seeds (exchanging what they differ in); last, a quarter, wholly random ones. No two are equal, and
-/// none is a seed; fewer than `count` where so many can't be found.
-/// Parameters and MACs: at most the allowance, by adding and removing at random.
+/// Masks to judge objectives by: they all meet the target, and lie from next to `seeds` to anywhere. About
+/// half are seeds with 2 % to 20 % of the removed groups exchanged at random, a quarter mixtures of two
+/// seeds, a quarter wholly random. No two are equal, and none is a seed; fewer than `count` where so many
+/// can't be found. Parameters and MACs: at most the allowance, by adding and removing at random.
 std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
                               const std::vector<Mask>& seeds, int count, std::uint64_t seed);
 

@@ -123,14 +123,17 @@ std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
     return seeds[maker.rng().below(static_cast<std::uint32_t>(seeds.size()))];
   };
   for (int attempt = 0; attempt < 20 * count && static_cast<int>(result.size()) < count; ++attempt) {
-    const int made = static_cast<int>(result.size());
     Mask mask;
-    if (2 * made < count)
-      mask = maker.exchanged(pick(), 0.02 * std::pow(10.0, maker.rng().uniform()));
-    else if (4 * made < 3 * count)
-      mask = maker.mixed(pick(), pick());
-    else
-      mask = maker.exchanged(pick(), 1);
+    switch (attempt % 4) {
+      case 2:
+        mask = maker.mixed(pick(), pick());
+        break;
+      case 3:
+        mask = maker.exchanged(pick(), 1);
+        break;
+      default:
+        mask = maker.exchanged(pick(), 0.02 * std::pow(10.0, maker.rng().uniform()));
+    }
     if (!maker.fit(mask) || std::find(known.begin(), known.end(), mask) != known.end()) continue;
     known.push_back(mask);
     result.push_back(std::move(mask));

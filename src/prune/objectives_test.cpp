@@ -1,0 +1,274 @@
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "prune/candidates.h"
+#include "quboprune/error.h"
+#include "quboprune/measured.h"
+#include "quboprune/prune.h"
+#include "quboprune/reconstruction.h"
+#include "quboprune/surgery.h"
+#include "quboprune/trust.h"
+#include "recover/refit_test_nets.h"
+
+namespace quboprune {
+namespace {
+
+using testing::list;
+using testing::Net;
+using testing::numbers;
+using testing::six_channels;
+using testing::twin_scenes;
+
+std::size_t at_index(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+Judge by_output() {
+  Judge judge;
+  judge.metric = Metric::output;
+  judge.loss = Loss::output;
+  return judge;
+}
+
+/// Convolutions 3 → 6 → 5 → 2 with Relu between: groups cut both sides of the middle one.
+Graph three_layers() {
+  return six_channels([](Net& net, int x) {
+    const Attribute same = list({1, 1, 1, 1});
+    const int h =
+        net.add("Conv", {x, net.constant(numbers({5, 6, 3, 3}, 3, 0.3)), net.constant(numbers({5}, 4))},
+                {{"pads", same}});
+    const int r = net.add("Relu", {h});
+    return net.add("Conv", {r, net.constant(numbers({2, 5, 3, 3}, 5, 0.3)), net.constant(numbers({2}, 6))},
+                   {{"pads", same}});
+  });
+}
+
+Graph two_layers() {
+  return six_channels([](Net& net, int x) {
+    return net.add("Conv", {x, net.constant(numbers({2, 6, 1, 1}, 7, 0.5)), net.constant(numbers({2}, 8))});
+  });
+}
+
+/// A network, its groups, samples and scores.
+struct Fixture {
+  explicit Fixture(const Graph& graph)
+      : groups(analyse(graph)),
+        samples(twin_scenes(2, {3, 16, 16})),
+        scores(score(groups, samples, judge, {.probes = 8})) {}
+  Judge judge = by_output();
+  ChannelGroups groups;
+  std::vector<Sample> samples;
+  Scores scores;
+
+  Reconstruction reconstruction(double ridge = 1e-6) const {
+    return Reconstruction(groups, samples, judge, scores, {.ridge = ridge, .probes = 8});
+  }
+  Mask without(const std::vector<int>& removed) const {
+    Mask mask(at_index(groups.size()), 1);
+    for (int g : removed) mask[at_index(g)] = 0;
+    return mask;
+  }
+};
+
+TEST(Reconstruction, DowndatesAddUpToTheErrorFromScratch) {
+  const Fixture f(two_layers());
+  const Reconstruction r = f.reconstruction();
+  const Elimination found = r.eliminate({Cost::filters, 0.5});
+  ASSERT_EQ(found.order.size(), 3U);
+  std::vector<int> removed;
+  double sum = 0;
+  for (std::size_t k = 0; k < found.order.size(); ++k) {
+    removed.push_back(found.order[k]);
+    sum += found.errors[k];
+    const double whole = r.error(f.without(removed));
+    EXPECT_NEAR(sum, whole, 1e-6 * whole) << k;
+  }
+  EXPECT_EQ(found.mask, f.without(removed));
+}
+
+TEST(Reconstruction, EachStepTakesTheGroupThatAddsLeast) {
+  const Fixture f(two_layers());
+  const Reconstruction r = f.reconstruction();
+  const Elimination found = r.eliminate({Cost::filters, 0.5});
+  std::vector<int> removed;
+  for (int taken : found.order) {
+    std::vector<double> errors;
+    for (int g = 0; g < f.groups.size(); ++g) {
+      auto more = removed;
+      more.push_back(g);
+      errors.push_back(std::count(removed.begin(), removed.end(), g) > 0 ? INFINITY
+                                                                         : r.error(f.without(more)));
+    }
+    EXPECT_EQ(taken, std::min_element(errors.begin(), errors.end()) - errors.begin());
+    removed.push_back(taken);
+  }
+}
+
+TEST(Reconstruction, IsTheMeanSquaredChangeOfTheRepairedOutput) {
+  const Fixture f(two_layers());
+  const Mask mask = f.without({1, 4});
+  Graph repaired = slice(f.groups, mask);
+  GramCache(f.groups, f.samples, f.judge).refit(mask, repaired, 1e-6);
+  double squares = 0;
+  for (const auto& s : f.samples) {
+    const at::Tensor x = s.input.unsqueeze(0);
+    squares += (Executor(two_layers())(x) - Executor(repaired)(x)).square().mean().item<double>() / 4;
+  }
+  // The output is the last layer's: only the probes are random, 4 samples x 256 positions x 8 probes of them,
+  // and positions are weighted by smoothed squares of one probe. 10 % is several times their spread.
+  EXPECT_NEAR(f.reconstruction().error(mask), squares, 0.1 * squares);
+}
+
+TEST(Reconstruction, OutputsThatGoDoNotCount) {
+  const Fixture f(three_layers());
+  const Reconstruction r = f.reconstruction();
+  // Groups 0-5 are the first layer's, 6-10 the second's. With four of the second's gone the first's loss
+  // shows in one output only.
+  std::vector<int> second{6, 7, 8, 9};
+  const double behind = r.error(f.without(second));
+  auto both = second;
+  both.push_back(0);
+  EXPECT_LT(r.error(f.without(both)) - behind, r.error(f.without({0})));
+}
+
+TEST(Reconstruction, OneOfTwinsGoesFirstAndFree) {
+  Graph graph = two_layers();
+  for (auto& value : graph.values) {
+    if (!value.is_constant() || value.constant.size(0) != 6) continue;
+    value.constant = value.constant.clone();
+    value.constant.select(0, 5).copy_(value.constant.select(0, 2));
+  }
+  const Fixture f(graph);
+  const Elimination found = f.reconstruction().eliminate({Cost::filters, 0.2});
+  ASSERT_EQ(found.order.size(), 1U);
+  EXPECT_TRUE(found.order[0] == 2 || found.order[0] == 5);
+  EXPECT_LT(found.errors[0], 1e-3 * *std::max_element(found.marginal.begin(), found.marginal.end()));
+}
+
+TEST(Reconstruction, MeetsMacsAndLeavesNothingOutThatFits) {
+  const Fixture f(three_layers());
+  const Target target{Cost::macs, 0.45};
+  const Elimination found = f.reconstruction().eliminate(target);
+  const double allowed = allowance(f.groups, target);
+  EXPECT_LE(f.groups.cost().value(Cost::macs, found.mask), allowed);
+  for (int g : found.order) {
+    Mask more = found.mask;
+    ASSERT_EQ(more[at_index(g)], 0);
+    more[at_index(g)] = 1;
+    EXPECT_GT(f.groups.cost().value(Cost::macs, more), allowed);
+  }
+}
+
+TEST(Reconstruction, KeepsOneChannelOfEachLayerOrSaysSo) {
+  const Fixture f(three_layers());
+  const Elimination found = f.reconstruction().eliminate({Cost::filters, 0.8});
+  EXPECT_EQ(kept_count(found.mask), 2);
+  EXPECT_NO_THROW(slice(f.groups, found.mask));
+  EXPECT_THROW(f.reconstruction().eliminate({Cost::filters, 0.95}), InputError);
+}
+
+TEST(MeasuredEffects, AreMeanMagnitudesOfSingleRemovals) {
+  const Fixture f(three_layers());
+  const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
+  const auto effects = measured_effects(f.groups, evaluator);
+  ASSERT_EQ(effects.size(), at_index(f.groups.size()));
+  for (int g = 0; g < f.groups.size(); ++g) {
+    // The distance to the original's own outputs is 0 for the original: its values are the effects.
+    EXPECT_NEAR(effects[at_index(g)], evaluator.value(f.without({g})), 1e-6 * effects[at_index(g)]);
+  }
+}
+
+TEST(MeasuredEffects, ADeadChannelHasNone) {
+  Graph graph = three_layers();
+  for (auto& value : graph.values) {  // weights and bias of the first layer
+    if (!value.is_constant() || value.constant.size(0) != 6) continue;
+    value.constant = value.constant.clone();
+    value.constant.select(0, 3).zero_();
+  }
+  const Fixture f(graph);
+  const auto effects = measured_effects(f.groups, MaskEvaluator(f.groups, f.samples, f.judge), 2);
+  EXPECT_EQ(effects[3], 0);
+  EXPECT_EQ(std::count(effects.begin(), effects.end(), 0.0), 1);
+}
+
+TEST(FormulateMeasured, SingleRemovalsCostTheirEffectsAndPairsAddTheirCorrelation) {
+  Scores s;
+  s.groups = 3;
+  s.probe_rows = 2;
+  s.probes = {1, 2, 0, 3, -1, 0};  // group 2 is never seen
+  const std::vector<double> effects{0.5, 2, 0.25};
+  FormulationOptions options;
+  options.cross = 0.3;
+  const Formulation f = formulate_measured(effects, s, options);
+  EXPECT_NEAR(f.qubo.energy({1, 1, 1}), 0, 1e-6);
+  EXPECT_NEAR(f.qubo.energy({0, 1, 1}), 0.5, 1e-6);
+  EXPECT_NEAR(f.qubo.energy({1, 0, 1}), 2, 1e-6);
+  EXPECT_NEAR(f.qubo.energy({1, 1, 0}), 0.25, 1e-6);
+  // correlation of the columns (1, 3) and (2, -1): -1/sqrt(50); ½u'Fu has F_gh once, scaled by 2·sqrt(0.5·2).
+  const double pair = 0.3 * 2 * std::sqrt(0.5 * 2) * (-1 / std::sqrt(50.0));
+  EXPECT_NEAR(f.qubo.energy({0, 0, 1}), 2.5 + pair, 1e-6);
+}
+
+TEST(Spearman, IsOneForAnyRisingMapAndSharesRanksOfTies) {
+  EXPECT_DOUBLE_EQ(spearman({1, 5, 2, 9}, {1, 125, 8, 729}), 1);
+  EXPECT_DOUBLE_EQ(spearman({1, 2, 3, 4}, {4, 3, 2, 1}), -1);
+  EXPECT_DOUBLE_EQ(spearman({1, 2, 3, 4}, {1, 3, 2, 4}), 0.8);
+  // Ranks 0, 1.5, 1.5, 3 against 0..3: 4.5 / sqrt(4.5 · 5).
+  EXPECT_NEAR(spearman({1, 2, 2, 3}, {1, 2, 3, 4}), 4.5 / std::sqrt(22.5), 1e-12);
+  EXPECT_TRUE(std::isnan(spearman({1, 1, 1}, {1, 2, 3})));
+}
+
+TEST(TrustMasks, AreDistinctAndMeetTheTarget) {
+  const Fixture f(three_layers());
+  const Mask seed = f.without({0, 1, 6, 7});
+  const auto by_count = trust_masks(f.groups, {Cost::filters, 0.36}, {seed}, 30, 1);
+  EXPECT_EQ(by_count.size(), 30U);
+  for (std::size_t k = 0; k < by_count.size(); ++k) {
+    EXPECT_EQ(kept_count(by_count[k]), 7);
+    EXPECT_NE(by_count[k], seed);
+    EXPECT_EQ(std::count(by_count.begin(), by_count.end(), by_count[k]), 1);
+  }
+  const Target macs{Cost::macs, 0.4};
+  const auto by_macs = trust_masks(f.groups, macs, {seed}, 10, 1);
+  EXPECT_FALSE(by_macs.empty());
+  for (const auto& mask : by_macs)
+    EXPECT_LE(f.groups.cost().value(Cost::macs, mask), allowance(f.groups, macs));
+}
+
+TEST(BestOrPlainest, KeepsThePlainestUnlessTheGainExceedsItsError) {
+  const std::vector<double> plain{1, 2, 3, 4};
+  const std::vector<double> steady{0.9, 1.9, 2.9, 3.9};
+  const std::vector<double> lucky{-2, 2.5, 3.5, 4.5};  // gains 0.375 ± 0.875
+  EXPECT_EQ(best_or_plainest({plain, steady}), 1U);
+  EXPECT_EQ(best_or_plainest({plain, lucky}), 0U);
+  EXPECT_EQ(best_or_plainest({steady, plain}), 0U);
+  EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, 2), (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(not_clearly_worse({plain, steady}, 1), (std::vector<std::size_t>{1}));
+}
+
+TEST(ChooseMask, AutoTakesWhatMeasuresBestAndReportsTrust) {
+  const Fixture f(three_layers());
+  const MaskEvaluator evaluator(f.groups, f.samples, f.judge, {.refit = true});
+  ChooseOptions options;
+  options.target = {Cost::filters, 0.36};
+  options.objective = "auto";
+  options.solver.seconds = 0.04;
+  options.trust_masks = 12;
+  const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+  EXPECT_EQ(kept_count(choice.mask), 7);
+  EXPECT_EQ(choice.trust.correlations.size(), 6U);
+  EXPECT_EQ(choice.trust.values.size(), 12U);
+  EXPECT_NE(choice.reason.find(choice.objective), std::string::npos);
+  double best = INFINITY;
+  for (const auto& [setting, value] : choice.tried) best = std::min(best, value);
+  // Four samples: what was taken is the best or within a standard error of it, far from the worst.
+  EXPECT_LE(evaluator.value(choice.mask), 2 * best + 1e-9);
+}
+
+}  // namespace
+}  // namespace quboprune

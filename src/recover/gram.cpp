@@ -16,6 +16,7 @@
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "quboprune/recover.h"
+#include "recover/refit_algebra.h"
 #include "recover/refit_bench.h"
 #include "recover/refit_importance.h"
 #include "recover/refit_linear.h"
@@ -169,9 +170,8 @@ WeightChange GramCache::State::solve(const InputGram& gram, const Columns& colum
   change.delta = at::zeros({lost.size(0), lost.size(1), kept.numel()}, at::kDouble);
   if (diagonal > 0) {
     system.diagonal(0, 1, 2).add_(ridge * diagonal);
-    const auto [factor, info] = at::linalg_cholesky_ex(system);
-    const at::Tensor right = at::matmul(rows.index_select(2, removed), lost.transpose(1, 2));  // [g, k, o]
-    if (!info.any().item<bool>()) change.delta = at::cholesky_solve(right, factor).transpose(1, 2);
+    const at::Tensor right = product(rows.index_select(2, removed), lost.transpose(1, 2));  // [g, k, o]
+    if (const auto solution = solve_positive(system, right)) change.delta = solution->transpose(1, 2);
   }
   const auto times = [&](const at::Tensor& matrix, const at::Tensor& columns_kept) {
     return at::matmul(matrix, gram.mean.index_select(1, columns_kept).unsqueeze(2)).squeeze(2);

@@ -4,7 +4,8 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
-#include <tuple>
+
+#include "recover/refit_algebra.h"
 
 namespace quboprune {
 namespace {
@@ -31,9 +32,10 @@ void Moments::add(const at::Tensor& rows, const at::Tensor& residuals, const at:
   const at::Tensor w = weights.to(rows.scalar_type()).view({1, -1, 1});
   const at::Tensor x = with_bias_ ? rows - shift_ : rows;
   const at::Tensor wx = x * w;
-  accumulate(gram_, at::bmm(wx.transpose(1, 2), x));
+  accumulate(gram_, transposed_product(wx, x));
   accumulate(rows_, wx.sum(1));
-  accumulate(cross_, at::bmm(residuals.transpose(1, 2), wx));
+  accumulate(cross_, residuals.size(2) > 0 ? transposed_product(residuals, wx)
+                                           : at::zeros({rows.size(0), 0, rows.size(2)}));
   const at::Tensor wr = residuals * w;
   accumulate(residuals_, wr.sum(1));
   accumulate(squares_, (wr * residuals).sum(1));
@@ -70,9 +72,9 @@ std::optional<WeightChange> Moments::solve(double ridge) const {
     change.delta = at::zeros_like(cross_);  // nothing but zeros is read
   } else {
     system.diagonal(0, 1, 2).add_(ridge * diagonal);
-    const auto [factor, info] = at::linalg_cholesky_ex(system);
-    if (info.any().item<bool>()) return std::nullopt;
-    change.delta = at::cholesky_solve(centred_cross().transpose(1, 2), factor).transpose(1, 2);
+    const auto solution = solve_positive(system, centred_cross().transpose(1, 2));
+    if (!solution) return std::nullopt;
+    change.delta = solution->transpose(1, 2);
   }
   change.offset = at::zeros_like(residuals_);
   if (with_bias_)
@@ -85,7 +87,7 @@ double Moments::relative_error(const WeightChange& change) const {
   const at::Tensor& d = change.delta;
   const at::Tensor b = change.offset + at::matmul(d, shift_.to(at::kDouble).transpose(1, 2)).squeeze(2);
   const at::Tensor dx = at::matmul(d, rows_.unsqueeze(2)).squeeze(2);
-  const at::Tensor quadratic = (at::matmul(d, gram_) * d).sum(2);
+  const at::Tensor quadratic = (product(d, gram_) * d).sum(2);
   const at::Tensor left =
       squares_ - 2 * (d * cross_).sum(2) + quadratic - 2 * b * (residuals_ - dx) + weight_ * b * b;
   return std::max(0.0, left.sum().item<double>()) / target_energy();

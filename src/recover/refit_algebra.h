@@ -1,0 +1,23 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+namespace quboprune {
+
+// Dense algebra whose speed doesn't hang on the BLAS that LibTorch was built with: Debian's is the reference
+// one unless another is installed, and a refit then spent 85 % of its time in its sgemm.
+
+/// aᵀ b for each group: float32 [g, n, p] and [g, n, q] give [g, p, q]. Runs as a 1x1 convolution, which is
+/// oneDNN's in every LibTorch.
+at::Tensor transposed_product(const at::Tensor& a, const at::Tensor& b);
+
+/// a b for each group, double [g, p, q] and [g, q, r].
+at::Tensor product(const at::Tensor& a, const at::Tensor& b);
+
+/// The solution of system · x = right for each group, double [g, p, p] (symmetric) and [g, p, r]. Nothing if
+/// a system isn't positive definite.
+std::optional<at::Tensor> solve_positive(const at::Tensor& system, const at::Tensor& right);
+
+}  // namespace quboprune

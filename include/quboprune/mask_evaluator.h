@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "quboprune/channel_groups.h"
 #include "quboprune/evaluation.h"
+#include "quboprune/mask_search.h"
 #include "quboprune/recover.h"
 
 namespace quboprune {
@@ -13,20 +15,45 @@ namespace quboprune {
 struct EvaluatorOptions {
   bool refit = false;   ///< the value of a mask is that of the network after refit, as it would ship
   double ridge = 1e-2;  ///< of that refit
-  std::size_t memory_limit = std::size_t{1} << 30U;
+  std::size_t memory_limit = std::size_t{1} << 30U;  ///< bytes for the refit's Gram matrices
+  /// Bytes for activations that masks share; 0: every mask runs on its own.
+  std::size_t shared_bytes = std::size_t{1} << 30U;
+  /// objective() gives a mask up when it is worse than the best so far with at most this probability of
+  /// error (see there), in [0, 0.5); 0: every mask sees all samples.
+  double race = 0.01;
+  std::uint64_t seed = 1;  ///< of the order in which the samples are run
 };
 
 /// The true value of masks: the metric of the cut network on samples, lower is better (a metric of which more
-/// is better is negated). The network is run as it would ship: removed channels aren't computed.
+/// is better is negated). The network is run as it would ship: removed channels aren't computed. What the
+/// masks of one call compute alike (the nodes before the first difference, and branches without one) is
+/// computed once. docs/refinement.md has the measurements.
 class MaskEvaluator {
  public:
-  /// Keeps references to groups. Runs the original once where outputs are compared with its own.
+  /// Keeps references to groups. Runs the original once where outputs are compared with its own. Throws
+  /// InputError for a race outside its range, and as GramCache does with refit.
   MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
                 const EvaluatorOptions& options = {}, const Control& control = {});
 
-  /// +infinity for a mask that empties a layer.
+  /// +infinity for a mask that empties a layer. Over all samples, as are the following: no race.
   double value(const Mask& mask) const;
   std::vector<double> operator()(std::span<const Mask> masks) const;
+
+  /// For search_masks(): values as above, but masks race. The samples are run in an order drawn once from the
+  /// seed, and after each few of them a mask is given up where it is worse than the best mask of earlier
+  /// calls.
+  ///
+  /// The test: a sample's difference from the best is, in that order, a draw without replacement from all
+  /// samples' differences. One-sided Student's t with the correction for a finite number of samples, its
+  /// level (EvaluatorOptions::race) shared out over the looks; so a mask that is better is given up with at
+  /// most that probability as far as means of differences are normal. For top1, whose differences are not:
+  /// Serfling's inequality (Annals of Statistics 2(1), 1974), which holds without assumptions.
+  ///
+  /// A mask given up gets the best's value plus its mean difference so far: always worse than the best's, and
+  /// without bias at each look. Values so depend on the calls before; the same calls give the same values. A
+  /// search taken up again knows no best mask until its first new batch, so it may give up others.
+  /// Each objective has a race of its own. It refers to this evaluator, which must outlive it.
+  MaskObjective objective() const;
 
   /// The metric as users know it, from a value, and back.
   double metric(double value) const { return larger_is_better(judge_.metric) ? -value : value; }
@@ -38,12 +65,20 @@ class MaskEvaluator {
   const Judge& judge() const { return judge_; }
 
  private:
+  struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
+  struct Leader;
+
+  bool empties_a_layer(const Mask& mask) const;
+  double mean_of(const std::vector<double>& values) const;
+  std::vector<double> evaluate(std::span<const Mask> masks, Leader* leader) const;
+
   const ChannelGroups& groups_;
   std::vector<Sample> samples_;
   Judge judge_;
   EvaluatorOptions options_;
   std::vector<at::Tensor> references_;
   std::unique_ptr<GramCache> grams_;
+  std::shared_ptr<Work> work_;
 };
 
 }  // namespace quboprune

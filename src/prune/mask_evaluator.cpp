@@ -1,23 +1,182 @@
 #include "quboprune/mask_evaluator.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
+#include <numeric>
 
 #include "coupling/analysis.h"
+#include "prune/mask_evaluator_race.h"
+#include "prune/mask_evaluator_runs.h"
 #include "quboprune/error.h"
+#include "quboprune/random.h"
 #include "quboprune/surgery.h"
 
 namespace quboprune {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Samples run at once: few, so that activations stay in the processor's caches and a race looks often.
+constexpr int kAtOnce = 4;
+
+/// At most this part of shared_bytes goes into the weights of networks that wait for their turn.
+constexpr std::size_t kWeightsPart = 4;
+
+std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  Rng rng(seed);
+  for (std::size_t i = count; i > 1; --i)
+    std::swap(order[i - 1], order[rng.below(static_cast<std::uint32_t>(i))]);
+  return order;
+}
+
+/// One sample at a time for networks that take no more, as outputs_of() does.
+int at_once(const Graph& graph) {
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
+  return fixed || graph.inputs.size() > 1 ? 1 : kAtOnce;
+}
+
+std::size_t bytes_of_constants(const Graph& graph) {
+  std::size_t bytes = 0;
+  for (const auto& value : graph.values) {
+    if (value.is_constant()) bytes += value.constant.nbytes();
+  }
+  return bytes;
+}
+
+/// A mask's way through the samples.
+struct Runner {
+  std::size_t place;  ///< among the masks asked for
+  KeyedNetwork network;
+  std::vector<double> values;         ///< the metric by sample, those not run 0
+  std::vector<double> differences{};  ///< from the leader's, lower is better, in the order of the run
+  bool given_up = false;
+};
+
+at::Tensor one_of(const at::Tensor& outputs, std::size_t k, std::size_t count) {
+  if (outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(count))
+    return outputs[static_cast<std::int64_t>(k)];
+  if (count != 1)
+    throw InputError("the network's first output has no batch axis; give samples one at a time");
+  return outputs;
+}
+
+/// A value above the leader's by the mean difference, and by something at least.
+double above(double leader, const std::vector<double>& differences) {
+  double mean = 0;
+  for (double d : differences) mean += d / static_cast<double>(differences.size());
+  return std::max(leader + mean, std::nextafter(leader, kInfinity));
+}
+
+}  // namespace
+
+/// The best mask of the calls so far, which the next ones race against.
+struct MaskEvaluator::Leader {
+  double value = kInfinity;
+  std::vector<double> samples{};
+};
+
+struct MaskEvaluator::Work {
+  Work(const Graph& original, const std::vector<Sample>& samples, const EvaluatorOptions& options);
+
+  std::vector<Runner> line_up(const MaskEvaluator& evaluator, std::span<const Mask> masks,
+                              std::span<const std::size_t> places) const;
+  /// All samples, or as many as each runner's race against the leader lasts (nullptr: no race).
+  void run(const MaskEvaluator& evaluator, std::vector<Runner>& runners, const Leader* leader);
+  void run_batch(const MaskEvaluator& evaluator, std::size_t b, std::span<Runner* const> running);
+
+  std::mutex mutex;
+  std::vector<std::size_t> order;  ///< sample numbers, as run
+  std::vector<Batch> batches;      ///< of samples in that order
+  NetworkKeys keys;
+  SharedRuns runs;
+  std::size_t together = 1;  ///< masks whose weights fit
+};
+
+MaskEvaluator::Work::Work(const Graph& original, const std::vector<Sample>& samples,
+                          const EvaluatorOptions& options)
+    : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes) {
+  std::vector<Sample> in_order;
+  for (std::size_t s : order) in_order.push_back(samples[s]);
+  batches = quboprune::batches(in_order, at_once(original));
+  const std::size_t bytes = std::max<std::size_t>(1, 2 * bytes_of_constants(original));
+  together = std::max<std::size_t>(1, options.shared_bytes / kWeightsPart / bytes);
+}
+
+std::vector<Runner> MaskEvaluator::Work::line_up(const MaskEvaluator& evaluator, std::span<const Mask> masks,
+                                                 std::span<const std::size_t> places) const {
+  std::vector<Runner> runners;
+  for (std::size_t place : places) {
+    runners.push_back(
+        {place, keys.of(evaluator.cut(masks[place])), std::vector<double>(evaluator.samples_.size(), 0)});
+  }
+  // Neighbours then share the most, and little has to be kept for those further on.
+  std::stable_sort(runners.begin(), runners.end(),
+                   [](const Runner& a, const Runner& b) { return a.network.keys < b.network.keys; });
+  return runners;
+}
+
+void MaskEvaluator::Work::run_batch(const MaskEvaluator& evaluator, std::size_t b,
+                                    std::span<Runner* const> running) {
+  const Batch& batch = batches[b];
+  std::vector<const KeyedNetwork*> networks;
+  for (const Runner* runner : running) networks.push_back(&runner->network);
+  runs.expect(networks, static_cast<int>(b));
+  for (Runner* runner : running) {
+    const auto inputs = network_inputs(runner->network.executor.graph(), batch.input, evaluator.judge_);
+    const at::Tensor outputs = runs.output(runner->network, inputs, static_cast<int>(b));
+    for (std::size_t k = 0; k < batch.samples.size(); ++k) {
+      const std::size_t s = order[static_cast<std::size_t>(batch.samples[k])];
+      const Judge& judge = evaluator.judge_;
+      runner->values[s] =
+          quboprune::evaluate(judge.metric, judge.loss, one_of(outputs, k, batch.samples.size()),
+                              target_of(evaluator.samples_[s], s, judge, evaluator.references_), judge.peak);
+    }
+  }
+  runs.finish(static_cast<int>(b));
+}
+
+void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner>& runners,
+                              const Leader* leader) {
+  const RaceRule rule{.samples = static_cast<int>(order.size()),
+                      .looks = std::max(1, static_cast<int>(batches.size()) - 1),
+                      .error = evaluator.options_.race,
+                      .range = evaluator.judge_.metric == Metric::top1 ? 2.0 : 0.0};
+  const double sign = larger_is_better(evaluator.judge_.metric) ? -1 : 1;
+  std::vector<Runner*> running;
+  for (Runner& runner : runners) running.push_back(&runner);
+  for (std::size_t b = 0; b < batches.size() && !running.empty(); ++b) {
+    run_batch(evaluator, b, running);
+    if (leader == nullptr) continue;
+    std::erase_if(running, [&](Runner* runner) {
+      for (int k : batches[b].samples) {
+        const std::size_t s = order[static_cast<std::size_t>(k)];
+        runner->differences.push_back(sign * (runner->values[s] - leader->samples[s]));
+      }
+      runner->given_up = rule.hopeless(runner->differences);
+      return runner->given_up;
+    });
+  }
+}
 
 MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
                              const EvaluatorOptions& options, const Control& control)
     : groups_(groups), samples_(std::move(samples)), judge_(judge), options_(options) {
+  if (!(options.race >= 0 && options.race < 0.5))
+    throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
   bool targets =
       judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
   for (const auto& s : samples_) targets = targets && s.target.defined();
   if (!targets) references_ = outputs_of(Executor(groups.analysis().graph), samples_, judge, control);
   if (options.refit)
     grams_ = std::make_unique<GramCache>(groups, samples_, judge, options.memory_limit, control);
+  if (!samples_.empty()) work_ = std::make_shared<Work>(groups.analysis().graph, samples_, options);
 }
 
 Graph MaskEvaluator::cut(const Mask& mask) const {
@@ -30,21 +189,60 @@ Score MaskEvaluator::score(const Graph& network) const {
   return evaluate_network(Executor(network), samples_, judge_, references_);
 }
 
+bool MaskEvaluator::empties_a_layer(const Mask& mask) const {
+  const auto& covers = groups_.cost().covers();
+  return std::any_of(covers.begin(), covers.end(), [&](const auto& set) {
+    return std::none_of(set.begin(), set.end(),
+                        [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });
+  });
+}
+
 double MaskEvaluator::value(const Mask& mask) const {
-  for (const auto& set : groups_.cost().covers()) {
-    bool any = false;
-    for (int g : set) any = any || mask[static_cast<std::size_t>(g)] != 0;
-    if (!any) return std::numeric_limits<double>::infinity();
-  }
-  const double mean = score(cut(mask)).mean;
-  if (std::isnan(mean)) return std::numeric_limits<double>::infinity();
-  return larger_is_better(judge_.metric) ? -mean : mean;
+  return evaluate({&mask, 1}, nullptr).front();
 }
 
 std::vector<double> MaskEvaluator::operator()(std::span<const Mask> masks) const {
-  std::vector<double> values;
-  values.reserve(masks.size());
-  for (const auto& mask : masks) values.push_back(value(mask));
+  return evaluate(masks, nullptr);
+}
+
+MaskObjective MaskEvaluator::objective() const {
+  return [this, leader = std::make_shared<Leader>()](std::span<const Mask> masks) {
+    return evaluate(masks, leader.get());
+  };
+}
+
+double MaskEvaluator::mean_of(const std::vector<double>& values) const {
+  const double mean = score_of(values).mean;
+  if (std::isnan(mean)) return kInfinity;
+  return larger_is_better(judge_.metric) ? -mean : mean;
+}
+
+std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader* leader) const {
+  std::vector<double> values(masks.size(), kInfinity);
+  std::vector<std::size_t> usable;
+  for (std::size_t m = 0; m < masks.size(); ++m) {
+    if (!empties_a_layer(masks[m])) usable.push_back(m);
+  }
+  if (!work_ || usable.empty()) return values;
+  const std::lock_guard lock(work_->mutex);
+  const at::NoGradGuard no_grad;
+  const bool racing = leader != nullptr && options_.race > 0 && !leader->samples.empty();
+  Leader next = leader != nullptr ? *leader : Leader{};
+  for (std::size_t first = 0; first < usable.size(); first += work_->together) {
+    const std::size_t count = std::min(work_->together, usable.size() - first);
+    auto runners = work_->line_up(*this, masks, std::span(usable).subspan(first, count));
+    work_->run(*this, runners, racing ? leader : nullptr);
+    const Runner* best = nullptr;
+    for (const Runner& runner : runners) {
+      double& value = values[runner.place];
+      value = runner.given_up ? above(leader->value, runner.differences) : mean_of(runner.values);
+      if (runner.given_up || !(value < next.value)) continue;
+      next = {value, runner.values};
+      best = &runner;
+    }
+    if (leader != nullptr && best != nullptr) work_->runs.follow(best->network);
+  }
+  if (leader != nullptr) *leader = std::move(next);
   return values;
 }
 

@@ -1,0 +1,40 @@
+#include "prune/mask_evaluator_race.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace quboprune {
+
+double upper_tail(double t, int degrees) {
+  const double angle = std::atan(t / std::sqrt(static_cast<double>(degrees)));
+  const double cosine = std::cos(angle), sine = std::sin(angle);
+  const bool odd = degrees % 2 == 1;
+  double sum = 0, term = odd ? cosine : 1;
+  // Terms up to cosine^(degrees - 2); each is the one before times k / (k + 1) and cosine².
+  for (int power = odd ? 1 : 0; power <= degrees - 2; power += 2) {
+    sum += term;
+    term *= cosine * cosine * (power + 1) / (power + 2);
+  }
+  const double between = odd ? 2 / std::numbers::pi * (angle + sine * sum) : sine * sum;
+  return (1 - between) / 2;
+}
+
+bool RaceRule::hopeless(std::span<const double> differences) const {
+  const auto n = static_cast<double>(differences.size());
+  const double all = samples;
+  if (n < least_samples || n >= all) return false;
+  double mean = 0;
+  for (double d : differences) mean += d / n;
+  if (!(mean > 0) || std::isinf(mean)) return false;
+  const double level = error / looks;
+  if (range > 0) {
+    // Serfling 1974: P(mean - true mean >= e) <= exp(-2 n e² / ((1 - (n - 1)/N) range²)).
+    return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level;
+  }
+  double square = 0;
+  for (double d : differences) square += (d - mean) * (d - mean);
+  const double deviation = std::sqrt(square / (n - 1) / n * (1 - n / all));
+  return deviation > 0 && upper_tail(mean / deviation, static_cast<int>(n) - 1) < level;
+}
+
+}  // namespace quboprune

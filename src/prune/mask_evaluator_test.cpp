@@ -1,0 +1,316 @@
+#include "quboprune/mask_evaluator.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "coupling/analysis.h"
+#include "prune/mask_evaluator_race.h"
+#include "prune/mask_evaluator_runs.h"
+#include "quboprune/error.h"
+#include "quboprune/random.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+at::Tensor numbers(const std::vector<std::int64_t>& shape, Rng& rng) {
+  at::Tensor result = at::empty(shape, at::kFloat);
+  auto* values = static_cast<float*>(result.data_ptr());
+  for (std::int64_t i = 0; i < result.numel(); ++i) values[i] = static_cast<float>(2 * rng.uniform() - 1);
+  return result;
+}
+
+int add_node(Graph& graph, const std::string& op, const std::vector<int>& inputs,
+             const std::map<std::string, Attribute>& attributes = {}) {
+  Value value;
+  value.name = "v" + std::to_string(graph.values.size());
+  value.producer = static_cast<int>(graph.nodes.size());
+  graph.values.push_back(value);
+  Node node;
+  node.name = op + std::to_string(graph.nodes.size());
+  node.op = op;
+  node.version = 13;
+  node.inputs = inputs;
+  node.outputs = {static_cast<int>(graph.values.size()) - 1};
+  node.attributes = attributes;
+  graph.nodes.push_back(node);
+  return node.outputs[0];
+}
+
+int add_conv(Graph& graph, int from, std::int64_t inputs, std::int64_t outputs, Rng& rng) {
+  const int weight = graph.add_constant("w", numbers({outputs, inputs, 3, 3}, rng));
+  const int bias = graph.add_constant("b", numbers({outputs}, rng));
+  const int y = add_node(graph, "Conv", {from, weight, bias},
+                         {{"pads", Attribute::of(std::vector<std::int64_t>{1, 1, 1, 1})}});
+  return add_node(graph, "Relu", {y});
+}
+
+/// 2 -> stages of random widths, each plain, residual (an Add that ties channels) or of two joined branches
+/// -> 2.
+Graph random_network(Rng& rng) {
+  Graph graph;
+  Value x;
+  x.name = "x";
+  x.input = x.declared = true;
+  x.element = 1;
+  x.shape = {-1, 2, -1, -1};
+  graph.values.push_back(x);
+  graph.inputs = {0};
+  std::int64_t width = 3 + rng.below(4);
+  int h = add_conv(graph, 0, 2, width, rng);
+  for (int stage = 0; stage < 3; ++stage) {
+    const std::uint32_t kind = rng.below(3);
+    const std::int64_t next = kind == 1 ? width : 3 + rng.below(4);
+    const int a = add_conv(graph, h, width, next, rng);
+    if (kind == 0) h = a;
+    if (kind == 1) h = add_node(graph, "Add", {h, a});
+    if (kind == 2)
+      h = add_node(graph, "Concat", {a, add_conv(graph, h, width, 3, rng)}, {{"axis", Attribute::of(1)}});
+    width = kind == 2 ? next + 3 : next;
+  }
+  h = add_conv(graph, h, width, 2, rng);
+  graph.values[static_cast<std::size_t>(h)].output = true;
+  graph.outputs = {h};
+  return graph;
+}
+
+std::vector<Sample> random_samples(int count, Rng& rng) {
+  std::vector<Sample> samples;
+  for (int i = 0; i < count; ++i)
+    samples.push_back({numbers({2, 8, 8}, rng), numbers({2, 8, 8}, rng), std::to_string(i), "scene"});
+  return samples;
+}
+
+/// Masks with a tenth of the groups away from one another: many share their beginnings.
+std::vector<Mask> random_masks(int count, int groups, Rng& rng) {
+  Mask base(static_cast<std::size_t>(groups), 1);
+  for (auto& bit : base) bit = rng.below(4) > 0;
+  std::vector<Mask> masks{base};
+  while (static_cast<int>(masks.size()) < count) {
+    Mask mask = masks[rng.below(static_cast<std::uint32_t>(masks.size()))];
+    for (auto& bit : mask) bit = rng.below(10) == 0 ? 1 - bit : bit;
+    masks.push_back(mask);
+  }
+  masks.push_back(base);  // a duplicate
+  return masks;
+}
+
+struct Setting {
+  std::size_t shared_bytes;
+  bool refit;
+};
+
+class AnyNetwork : public ::testing::TestWithParam<Setting> {};
+
+TEST_P(AnyNetwork, HasTheValueOfAPlainRunOfItsCut) {
+  int finite = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    Rng rng(seed);
+    const Graph graph = random_network(rng);
+    const ChannelGroups groups = analyse(graph);
+    const MaskEvaluator evaluator(
+        groups, random_samples(10, rng), Judge{},
+        {.refit = GetParam().refit, .shared_bytes = GetParam().shared_bytes, .race = 0});
+    const MaskObjective objective = evaluator.objective();
+    for (int call = 0; call < 3; ++call) {
+      const auto masks = random_masks(8, groups.size(), rng);
+      const auto values = evaluator(masks);
+      // The second way keeps activations of the best mask from call to call.
+      const auto again = objective(masks);
+      for (std::size_t m = 0; m < masks.size(); ++m) {
+        if (std::isinf(values[m])) {
+          EXPECT_THROW(slice(groups, masks[m]), InputError);
+          EXPECT_EQ(again[m], values[m]);
+          continue;
+        }
+        ++finite;
+        // Other batch sizes may sum a convolution's at most 81 float products, over 5 layers, in another
+        // order: relative 2^-24·9·5 = 3e-6 of the error, 10/ln(10)·2 times that in dB, < 1e-4.
+        const double plain = -evaluator.score(evaluator.cut(masks[m])).mean;
+        EXPECT_NEAR(values[m], plain, 1e-4);
+        EXPECT_NEAR(again[m], plain, 1e-4);
+        EXPECT_NEAR(evaluator.value(masks[m]), plain, 1e-4);
+      }
+    }
+  }
+  EXPECT_GT(finite, 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(MemoryAndRefit, AnyNetwork,
+                         ::testing::Values(Setting{0, false}, Setting{20'000, false},
+                                           Setting{std::size_t{1} << 28U, false}, Setting{0, true},
+                                           Setting{std::size_t{1} << 28U, true}));
+
+/// Networks of some masks, keyed.
+std::vector<KeyedNetwork> networks_of(const ChannelGroups& groups, const std::vector<Mask>& masks) {
+  const NetworkKeys keys(groups.analysis().graph);
+  std::vector<KeyedNetwork> networks;
+  for (const auto& mask : masks) networks.push_back(keys.of(slice(groups, mask)));
+  return networks;
+}
+
+/// A chain of three convolutions of 4 channels each: groups 0-3, 4-7, 8-11.
+Graph chain() {
+  Rng rng(5);
+  Graph graph;
+  Value x;
+  x.name = "x";
+  x.input = x.declared = true;
+  x.element = 1;
+  x.shape = {-1, 2, -1, -1};
+  graph.values.push_back(x);
+  graph.inputs = {0};
+  int h = add_conv(graph, 0, 2, 4, rng);
+  h = add_conv(graph, h, 4, 4, rng);
+  h = add_conv(graph, h, 4, 4, rng);
+  h = add_conv(graph, h, 4, 2, rng);
+  graph.values[static_cast<std::size_t>(h)].output = true;
+  graph.outputs = {h};
+  return graph;
+}
+
+class Sharing : public ::testing::Test {
+ protected:
+  /// Nodes run for each network of a batch.
+  std::vector<std::size_t> counts(SharedRuns& runs, const std::vector<KeyedNetwork>& networks, int batch) {
+    std::vector<const KeyedNetwork*> all;
+    for (const auto& network : networks) all.push_back(&network);
+    runs.expect(all, batch);
+    std::vector<std::size_t> result;
+    for (const auto& network : networks) {
+      const std::size_t before = runs.nodes_run();
+      const at::Tensor shared = runs.output(network, {input_}, batch);
+      result.push_back(runs.nodes_run() - before);
+      EXPECT_TRUE(at::equal(shared, network.executor(input_)));
+    }
+    runs.finish(batch);
+    return result;
+  }
+  Mask without(int group) const {
+    Mask mask(static_cast<std::size_t>(groups_.size()), 1);
+    mask[static_cast<std::size_t>(group)] = 0;
+    return mask;
+  }
+
+  const ChannelGroups groups_ = analyse(chain());
+  const at::Tensor input_ = at::ones({1, 2, 8, 8});
+};
+
+TEST_F(Sharing, RunsOnlyWhatIsBehindTheFirstDifference) {
+  ASSERT_EQ(groups_.size(), 12);
+  SharedRuns runs(std::size_t{1} << 20U);
+  // 8 nodes; a group of the third convolution concerns the last 4, one of the second 6.
+  EXPECT_EQ(counts(runs, networks_of(groups_, {without(8), without(9), without(4), without(8)}), 0),
+            (std::vector<std::size_t>{8, 4, 6, 0}));
+  EXPECT_EQ(runs.bytes(), 0U);
+}
+
+TEST_F(Sharing, FollowsTheBestFromCallToCall) {
+  SharedRuns runs(std::size_t{1} << 20U);
+  runs.follow(networks_of(groups_, {without(8)}).front());
+  EXPECT_EQ(counts(runs, networks_of(groups_, {without(8)}), 0), std::vector<std::size_t>{8});
+  EXPECT_EQ(counts(runs, networks_of(groups_, {without(9)}), 0), std::vector<std::size_t>{4});
+  EXPECT_EQ(counts(runs, networks_of(groups_, {without(9)}), 1), std::vector<std::size_t>{8});
+  runs.follow(networks_of(groups_, {without(0)}).front());
+  EXPECT_EQ(runs.bytes(), 0U);
+}
+
+TEST_F(Sharing, KeepsNoMoreThanItMay) {
+  const std::size_t limit = 2 * 4 * 8 * 8 * sizeof(float);  // two activations of 4 channels
+  SharedRuns runs(limit);
+  runs.follow(networks_of(groups_, {without(8)}).front());
+  for (int batch = 2; batch >= 0; --batch)
+    counts(runs, networks_of(groups_, {without(8), without(0), without(9), without(4)}), batch);
+  EXPECT_LE(runs.peak_bytes(), limit);
+  EXPECT_GT(runs.bytes(), 0U);
+}
+
+// ---- the race
+
+TEST(Race, KnowsStudentsDistribution) {
+  // Published quantiles (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2), to three decimals.
+  EXPECT_NEAR(upper_tail(6.314, 1), 0.05, 1e-5);
+  EXPECT_NEAR(upper_tail(6.965, 2), 0.01, 1e-5);
+  EXPECT_NEAR(upper_tail(4.541, 3), 0.01, 1e-5);
+  EXPECT_NEAR(upper_tail(2.998, 7), 0.01, 1e-5);
+  EXPECT_NEAR(upper_tail(2.453, 31), 0.01, 1e-5);
+  EXPECT_NEAR(upper_tail(-6.314, 1), 0.95, 1e-5);
+}
+
+/// How often a race over 32 samples whose mean is 0 gives up, looking after every four.
+double share_given_up(const RaceRule& rule, const std::function<double(Rng&)>& draw) {
+  Rng rng(3);
+  constexpr int races = 4000;
+  int given_up = 0;
+  for (int race = 0; race < races; ++race) {
+    std::vector<double> d(32);
+    for (double& v : d) v = draw(rng);
+    const double mean = std::accumulate(d.begin(), d.end(), 0.0) / 32;
+    for (double& v : d) v -= mean;
+    bool lost = false;
+    for (std::size_t n = 4; n < d.size(); n += 4) lost = lost || rule.hopeless(std::span(d).first(n));
+    given_up += lost ? 1 : 0;
+  }
+  return given_up / static_cast<double>(races);
+}
+
+TEST(Race, GivesUpEqualsNoMoreOftenThanItMay) {
+  const auto normal = [](Rng& rng) {
+    return std::sqrt(-2 * std::log(1 - rng.uniform())) * std::cos(6.283185307179586 * rng.uniform());
+  };
+  // Standard error of the share at 0.05 and 4000 races: 0.0034.
+  EXPECT_LT(share_given_up({.samples = 32, .looks = 7, .error = 0.05}, normal), 0.05 + 3 * 0.0034);
+  const auto sign = [](Rng& rng) { return static_cast<double>(rng.below(3)) - 1; };
+  EXPECT_LT(share_given_up({.samples = 32, .looks = 7, .error = 0.05, .range = 2}, sign), 0.05 + 3 * 0.0034);
+}
+
+TEST(Race, GivesUpWhatIsClearlyWorseAndNothingElse) {
+  const RaceRule rule{.samples = 32, .looks = 7};
+  const std::vector<double> worse{1.0, 1.1, 0.9, 1.05}, better{-1.0, -1.1, -0.9, -1.05};
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(rule.hopeless(worse));
+  EXPECT_FALSE(rule.hopeless(better));
+  EXPECT_FALSE(rule.hopeless(std::span(worse).first(3)));
+  EXPECT_FALSE(rule.hopeless(std::vector<double>{1, 1, 1, nan}));
+  EXPECT_FALSE(rule.hopeless(std::vector<double>(8, 0.0)));
+}
+
+TEST(Race, NeverMakesALoserLookBetterThanTheLeader) {
+  int estimated = 0;
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Rng rng(seed);
+    const ChannelGroups groups = analyse(random_network(rng));
+    auto samples = random_samples(24, rng);
+    const Mask whole(static_cast<std::size_t>(groups.size()), 1);
+    // Targets near the original's outputs: whatever is cut is clearly worse.
+    for (auto& s : samples)
+      s.target = Executor(groups.analysis().graph)(s.input.unsqueeze(0))[0] + 0.01 * numbers({2, 8, 8}, rng);
+    const MaskEvaluator evaluator(groups, samples, Judge{});
+    const MaskObjective objective = evaluator.objective();
+    const double best = objective({&whole, 1}).front();
+    EXPECT_EQ(best, evaluator.value(whole));
+    const auto masks = random_masks(8, groups.size(), rng);
+    const auto raced = objective(masks);
+    const auto exact = evaluator(masks);
+    for (std::size_t m = 0; m < masks.size(); ++m) {
+      if (raced[m] == exact[m]) continue;
+      ++estimated;
+      EXPECT_GT(raced[m], best);
+    }
+  }
+  EXPECT_GT(estimated, 20);
+}
+
+TEST(Race, RefusesAnErrorOutsideItsRange) {
+  Rng rng(1);
+  const ChannelGroups groups = analyse(chain());
+  EXPECT_THROW(MaskEvaluator(groups, random_samples(2, rng), Judge{}, {.race = 0.5}), InputError);
+}
+
+}  // namespace
+}  // namespace quboprune

@@ -38,6 +38,9 @@ def as_case(folder, model, feeds, outputs):
     data = folder / "test_data_set_0"
     data.mkdir(parents=True)
     shutil.copy(model, folder / "model.onnx")
+    external = model.with_name(model.name + ".data")  # where torch's newer exporter puts weights
+    if external.exists():
+        shutil.copy(external, folder)
     for k, value in enumerate(feeds.values()):
         (data / f"input_{k}.pb").write_bytes(numpy_helper.from_array(value).SerializeToString())
     for k, value in enumerate(outputs):

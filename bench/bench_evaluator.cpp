@@ -196,8 +196,10 @@ int measure(const std::string& network, const std::string& source, int count) {
   std::printf("largest difference of a value from plain: %.2g dB\n", difference);
   const auto all = static_cast<std::size_t>(count);
   for (const Way& way :
-       {Way{"cut", {.shared_bytes = 0, .race = 0}, all / 4}, Way{"cut, race", {.shared_bytes = 0}, all},
-        Way{"cut, shared", {.race = 0}, all / 2}, Way{"cut, shared, race", {}, all},
+       {Way{"cut", {.shared_bytes = 0, .race = 0}, all / 4},
+        Way{"cut, 1 sample at once", {.shared_bytes = 0, .race = 0, .at_once = 1}, all / 4},
+        Way{"cut, race", {.shared_bytes = 0}, all}, Way{"cut, shared", {.race = 0}, all / 2},
+        Way{"cut, shared, race", {}, all}, Way{"cut, shared, race at 0.01", {.race = 0.01}, all},
         Way{"cut, shared, refit", {.refit = true, .race = 0}, all / 2},
         Way{"cut, shared, race, refit", {.refit = true}, all}})
     replay(groups, samples, judge, recorded, way, plain);

@@ -20,7 +20,8 @@ struct EvaluatorOptions {
   std::size_t shared_bytes = std::size_t{1} << 30U;
   /// objective() gives a mask up when it is worse than the best so far with at most this probability of
   /// error (see there), in [0, 0.5); 0: every mask sees all samples.
-  double race = 0.01;
+  double race = 0.05;
+  int at_once = 4;         ///< samples run together, at least 1; a race looks after each so many
   std::uint64_t seed = 1;  ///< of the order in which the samples are run
 };
 
@@ -31,7 +32,7 @@ struct EvaluatorOptions {
 class MaskEvaluator {
  public:
   /// Keeps references to groups. Runs the original once where outputs are compared with its own. Throws
-  /// InputError for a race outside its range, and as GramCache does with refit.
+  /// InputError for an option outside its range, and as GramCache does with refit.
   MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
                 const EvaluatorOptions& options = {}, const Control& control = {});
 

@@ -20,9 +20,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Samples run at once: few, so that activations stay in the processor's caches and a race looks often.
-constexpr int kAtOnce = 4;
-
 /// At most this part of shared_bytes goes into the weights of networks that wait for their turn.
 constexpr std::size_t kWeightsPart = 4;
 
@@ -36,10 +33,10 @@ std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
 }
 
 /// One sample at a time for networks that take no more, as outputs_of() does.
-int at_once(const Graph& graph) {
+int at_once(const Graph& graph, int wanted) {
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
   const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
-  return fixed || graph.inputs.size() > 1 ? 1 : kAtOnce;
+  return fixed || graph.inputs.size() > 1 ? 1 : wanted;
 }
 
 std::size_t bytes_of_constants(const Graph& graph) {
@@ -104,7 +101,7 @@ MaskEvaluator::Work::Work(const Graph& original, const std::vector<Sample>& samp
     : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes) {
   std::vector<Sample> in_order;
   for (std::size_t s : order) in_order.push_back(samples[s]);
-  batches = quboprune::batches(in_order, at_once(original));
+  batches = quboprune::batches(in_order, at_once(original, options.at_once));
   const std::size_t bytes = std::max<std::size_t>(1, 2 * bytes_of_constants(original));
   together = std::max<std::size_t>(1, options.shared_bytes / kWeightsPart / bytes);
 }
@@ -170,6 +167,7 @@ MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> sa
     : groups_(groups), samples_(std::move(samples)), judge_(judge), options_(options) {
   if (!(options.race >= 0 && options.race < 0.5))
     throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
+  if (options.at_once < 1) throw InputError("evaluator: at least one sample must run at once");
   bool targets =
       judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
   for (const auto& s : samples_) targets = targets && s.target.defined();

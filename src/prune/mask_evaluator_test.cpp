@@ -306,10 +306,11 @@ TEST(Race, NeverMakesALoserLookBetterThanTheLeader) {
   EXPECT_GT(estimated, 20);
 }
 
-TEST(Race, RefusesAnErrorOutsideItsRange) {
+TEST(Race, RefusesOptionsOutsideTheirRange) {
   Rng rng(1);
   const ChannelGroups groups = analyse(chain());
   EXPECT_THROW(MaskEvaluator(groups, random_samples(2, rng), Judge{}, {.race = 0.5}), InputError);
+  EXPECT_THROW(MaskEvaluator(groups, random_samples(2, rng), Judge{}, {.at_once = 0}), InputError);
 }
 
 }  // namespace

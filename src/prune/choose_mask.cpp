@@ -59,6 +59,7 @@ class Chooser {
     }
     Choice best = found.size() == 1 ? std::move(found.front().choice) : most_trusted(found);
     best.tried = tried_;
+    bound(best);
     best.solve_seconds = seconds_since(start);
     best.start = best.best = std::numeric_limits<double>::quiet_NaN();
     if (options_.refine != "none") refine(best);
@@ -70,6 +71,19 @@ class Chooser {
     Choice choice;
     std::vector<double> values;  ///< by sample, lower is better
   };
+
+  /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
+  /// stays the one that was measured.
+  void bound(Choice& choice) const {
+    if (options_.target.kind != Cost::filters || options_.round_to > 1 || choice.formulation.greedy ||
+        choice.formulation.penalised || !choice.formulation.mask.empty() || control_.stopped())
+      return;
+    SolverOptions solver = options_.solver;
+    solver.bound = true;
+    solver.start = choice.mask;
+    const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
+    choice.solved.bound = solve(choice.formulation.qubo, exactly, solver, control_).bound;
+  }
 
   /// Each sample's value of a mask after the stage that the evaluator stands for.
   std::vector<double> values_of(const Mask& mask) const {

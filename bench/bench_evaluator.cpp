@@ -9,16 +9,16 @@
 // First the masks that `--refine tt+local` asks for are recorded, batch by batch, from greedy Taylor's mask
 // on. Then parts of the same sequence are judged again, each way in turn: the dense network with every gate
 // multiplied by the mask (plain); cut networks one by one; with shared activations; with the race; each with
-// refit too. Rates are of one process, one after another: compare them with each other only.
+// refit too. Seconds are of processor time over all threads, in one process, one way after another.
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -38,11 +38,11 @@
 namespace {
 
 using namespace quboprune;
-using Clock = std::chrono::steady_clock;
 using Batches = std::vector<std::vector<Mask>>;
 
-double seconds_since(Clock::time_point t) {
-  return std::chrono::duration<double>(Clock::now() - t).count();
+/// Of processor time: on a machine that does other things too, time on the clock says nothing.
+double seconds_since(std::clock_t t) {
+  return static_cast<double>(std::clock() - t) / CLOCKS_PER_SEC;
 }
 
 std::vector<Sample> drawn_samples(int count) {
@@ -163,7 +163,7 @@ void replay(const ChannelGroups& groups, const std::vector<Sample>& samples, con
   const MaskObjective objective = evaluator.objective();
   const Batches part = first_of(recorded, way.masks);
   std::size_t masks = 0;
-  const auto start = Clock::now();
+  const auto start = std::clock();
   for (const auto& batch : part) masks += objective(batch).size();
   show(way.name, seconds_since(start), masks, plain, peak_rss_bytes() - before);
 }
@@ -185,7 +185,7 @@ int measure(const std::string& network, const std::string& source, int count) {
   std::vector<Mask> some{start.mask};
   for (const auto& batch : recorded) some.push_back(batch.back());
   some.resize(std::min<std::size_t>(some.size(), 4));
-  const auto begin = Clock::now();
+  const auto begin = std::clock();
   std::vector<double> plain_values;
   for (const auto& mask : some) plain_values.push_back(plain_value(groups, dense, mask, samples, judge));
   const double plain = show("plain", seconds_since(begin), some.size(), 0, peak_rss_bytes() - before);

@@ -225,7 +225,7 @@ class Chooser {
     for (const auto& solution : choice.solved.pool) {
       if (solution.x != choice.mask) seeds.push_back(solution.x);
     }
-    const MaskObjective objective = [this](std::span<const Mask> masks) { return evaluator_(masks); };
+    const MaskObjective objective = evaluator_.objective();
     choice.search =
         search_masks(objective, groups_.size(), constraint(choice, search.fixed), seeds, search, control_);
     choice.start = evaluator_.metric(evaluator_.value(choice.mask));

@@ -28,8 +28,8 @@ struct ChooseOptions {
   FormulatorOptions formulator;
   int trust_masks = 50;  ///< that auto's trust meter measures; 0: none
   /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
-  /// calibration data, and the plainest is kept unless another gains more than its standard error. false:
-  /// those of `formulation` are taken as they are.
+  /// calibration data, and the plainest is kept unless another gains more than its standard error, as cut and
+  /// after the stage that follows. false: those of `formulation` are taken as they are.
   bool tune = true;
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;

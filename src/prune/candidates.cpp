@@ -72,12 +72,15 @@ std::vector<Setting> settings_for(const ChooseOptions& o) {
   return result;
 }
 
-std::size_t best_or_plainest(const std::vector<std::vector<double>>& values) {
+std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
+                             const std::vector<std::vector<double>>& after) {
   std::size_t best = 0;
-  for (std::size_t k = 1; k < values.size(); ++k) {
-    if (mean(values[k]) < mean(values[best])) best = k;
+  for (std::size_t k = 1; k < after.size(); ++k) {
+    if (clearly_better(cut[k], cut[0]) && clearly_better(after[k], after[0]) &&
+        mean(after[k]) < mean(after[best]))
+      best = k;
   }
-  return clearly_better(values[best], values[0]) ? best : 0;
+  return best;
 }
 
 std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values, std::size_t best) {

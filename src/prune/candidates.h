@@ -18,10 +18,15 @@ struct Setting {
 /// plainest: hybrid's is greedy Taylor itself, those with couplings have none.
 std::vector<Setting> settings_for(const ChooseOptions& options);
 
-/// Number of the setting to take of one objective's. values: by setting and sample, lower is better. The
-/// plainest, 0, unless the mean gain of the best over it exceeds the standard error of that gain: twelve
-/// settings tried on 24 crops find something better by luck.
-std::size_t best_or_plainest(const std::vector<std::vector<double>>& values);
+/// Number of the setting to take of one objective's. By setting and sample, lower is better: `cut`, the
+/// values of the networks as cut, and `after`, those after the stage that follows (the same where none does).
+///
+/// The plainest, 0, unless others gain more than the standard error of their mean gain over it, both as cut
+/// and after; of these the best after. Twelve settings tried on 24 crops find something better by luck, and
+/// the quick refit that stands for the final one can mislead: by it alone a setting was taken for a gain of
+/// 0.5 dB over greedy Taylor that lost 0.1 dB on held-out scenes (docs/experiments.md).
+std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
+                             const std::vector<std::vector<double>>& after);
 
 /// Those that `best` doesn't beat by more than a standard error, itself included.
 std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values, std::size_t best);

@@ -10,6 +10,7 @@
 #include "prune/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/prune.h"
+#include "quboprune/surgery.h"
 #include "refine/fit_cost.h"
 
 namespace quboprune {
@@ -85,9 +86,9 @@ class Chooser {
     choice.solved.bound = solve(choice.formulation.qubo, exactly, solver, control_).bound;
   }
 
-  /// Each sample's value of a mask after the stage that the evaluator stands for.
-  std::vector<double> values_of(const Mask& mask) const {
-    std::vector<double> samples = evaluator_.score(evaluator_.cut(mask)).samples;
+  /// Each sample's value of a network, lower is better.
+  std::vector<double> values_of(const Graph& network) const {
+    std::vector<double> samples = evaluator_.score(network).samples;
     for (double& v : samples) {
       if (std::isnan(v))
         v = std::numeric_limits<double>::infinity();
@@ -103,18 +104,22 @@ class Chooser {
 
   Candidate best_of(const std::vector<Setting>& settings, bool alone) {
     std::vector<Candidate> all;
-    std::vector<std::vector<double>> values;
+    std::vector<std::vector<double>> cut, after;
+    bool refitted = settings.size() > 1;  // told from the first: does a stage follow the cut?
     for (const auto& setting : settings) {
       if (control_.stopped() && !all.empty()) break;
       control_.report("solve", static_cast<double>(tried_.size()), 0,
                       std::numeric_limits<double>::quiet_NaN());
       all.push_back({solve_one(setting, settings.size()), {}});
       if (alone) return std::move(all.front());
-      all.back().values = values_of(all.back().choice.mask);
-      values.push_back(all.back().values);
-      tried_.emplace_back(setting.text, evaluator_.metric(mean(values.back())));
+      const Mask& mask = all.back().choice.mask;
+      after.push_back(values_of(evaluator_.cut(mask)));
+      cut.push_back(refitted ? values_of(slice(groups_, mask)) : after.back());
+      refitted = refitted && cut.back() != after.back();
+      all.back().values = after.back();
+      tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
-    return std::move(all[best_or_plainest(values)]);
+    return std::move(all[best_or_plainest(cut, after)]);
   }
 
   /// The trust meter decides between those that the metric can't tell apart.

@@ -244,9 +244,12 @@ TEST(BestOrPlainest, KeepsThePlainestUnlessTheGainExceedsItsError) {
   const std::vector<double> plain{1, 2, 3, 4};
   const std::vector<double> steady{0.9, 1.9, 2.9, 3.9};
   const std::vector<double> lucky{-2, 2.5, 3.5, 4.5};  // gains 0.375 ± 0.875
-  EXPECT_EQ(best_or_plainest({plain, steady}), 1U);
-  EXPECT_EQ(best_or_plainest({plain, lucky}), 0U);
-  EXPECT_EQ(best_or_plainest({steady, plain}), 0U);
+  EXPECT_EQ(best_or_plainest({plain, steady}, {plain, steady}), 1U);
+  EXPECT_EQ(best_or_plainest({plain, lucky}, {plain, lucky}), 0U);
+  EXPECT_EQ(best_or_plainest({steady, plain}, {steady, plain}), 0U);
+  // Better after the refit alone, or as cut alone: not believed.
+  EXPECT_EQ(best_or_plainest({steady, plain}, {plain, steady}), 0U);
+  EXPECT_EQ(best_or_plainest({plain, steady}, {steady, plain}), 0U);
   EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, 2), (std::vector<std::size_t>{0, 1, 2}));
   EXPECT_EQ(not_clearly_worse({plain, steady}, 1), (std::vector<std::size_t>{1}));
 }

@@ -65,7 +65,8 @@ void prepare(Options& o, const Context& context) {
 void run(Options& o, const Context& context) {
   prepare(o, context);
   PruneSession session(o.prune, context);
-  o.prune.choose.search.problem = session.fingerprint() + " " + o.prune.target + " " + o.prune.recover;
+  o.prune.choose.search.problem = fmt::format("{} {} {} {}", session.fingerprint(), o.prune.target,
+                                              o.prune.recover, o.prune.refine_samples);
   const Choice choice = session.choose(o.prune.choose);
   const auto outcome = session.cut(choice.mask);
   json report = session.header("prune");
@@ -86,7 +87,8 @@ void run(Options& o, const Context& context) {
     report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   report["removed"] = session.removed(choice);
-  if (context.control.stopped()) session.notes().push_back("stopped before everything was done: this is the best so far");
+  if (context.control.stopped())
+    session.notes().push_back("stopped before everything was done: this is the best so far");
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   const Graph& shipped = outcome.recovered ? *outcome.recovered : outcome.cut;
@@ -128,9 +130,10 @@ void add_prune(CLI::App& app, Context& context) {
       ->add_option("--target", options->prune.target, "What to remove: filters=0.36, params=0.5, macs=0.36")
       ->required();
   command
-      ->add_option("--objective", options->prune.choose.objective,
-                   "hybrid, auto, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
-                   "l1, l2, random")
+      ->add_option(
+          "--objective", options->prune.choose.objective,
+          "hybrid, auto, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
+          "l1, l2, random")
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

@@ -71,8 +71,7 @@ std::string PruneSession::fingerprint() const {
                     {"scale", arguments_.data.options.value_scale},
                     {"fills", judge_.fills},
                     {"scope", arguments_.layers.scope},
-                    {"freeze", arguments_.layers.freeze},
-                    {"refine_samples", arguments_.refine_samples}};
+                    {"freeze", arguments_.layers.freeze}};
   return sha256_of_bytes(key.dump());
 }
 

@@ -17,11 +17,16 @@ std::string shown(const char* name, double value) {
 std::vector<Setting> settings_of(const std::string& objective, const ChooseOptions& o) {
   std::vector<Setting> result;
   const auto add = [&](const FormulationOptions& f, const std::string& text) {
-    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text)});
+    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text), false});
   };
   if (!o.tune) {
     add(o.formulation, "");
   } else if (objective == "hybrid") {
+    FormulationOptions plain = o.formulation;
+    plain.taylor = 1;
+    plain.fisher = plain.redundancy = 0;
+    add(plain, "greedy Taylor");  // over a count the same as gamma 0; over a cost not
+    result.back().greedy = true;
     for (const auto& [taylor, fisher] : {std::pair{1.0, 0.0}, {0.5, 0.5}, {0.0, 1.0}}) {
       for (double redundancy : {0.0, 0.03, 0.1, 0.3}) {
         FormulationOptions f = o.formulation;

@@ -11,7 +11,8 @@ namespace quboprune {
 struct Setting {
   std::string objective;
   FormulationOptions options;
-  std::string text;  ///< for reports: "hybrid, alpha 1, beta 0, gamma 0.1"
+  std::string text;     ///< for reports: "hybrid, alpha 1, beta 0, gamma 0.1"
+  bool greedy = false;  ///< sorted and cut by the linear part
 };
 
 /// What is tried for ChooseOptions::objective, objective by objective. An objective's first setting is its

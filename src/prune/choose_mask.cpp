@@ -62,7 +62,7 @@ class Chooser {
     best.tried = tried_;
     bound(best);
     best.solve_seconds = seconds_since(start);
-    best.start = best.best = std::numeric_limits<double>::quiet_NaN();
+    best.start = best.best = best.check_start = best.check_best = std::numeric_limits<double>::quiet_NaN();
     if (options_.refine != "none") refine(best);
     return best;
   }
@@ -178,7 +178,7 @@ class Chooser {
     choice.formulation = formulator_(setting.objective, setting.options);
     SolverOptions solver = options_.solver;
     if (settings > 1) solver.seconds /= 4;  // a setting among several: what it costs is shared
-    if (options_.target.kind == Cost::filters && is_linear(choice.formulation.qubo))
+    if (setting.greedy || (options_.target.kind == Cost::filters && is_linear(choice.formulation.qubo)))
       choice.formulation.greedy = true;
     choice.solved = choice.formulation.mask.empty()
                         ? solve_at_target(choice.formulation, groups_, options_.target, solver,
@@ -235,8 +235,25 @@ class Chooser {
         search_masks(objective, groups_.size(), constraint(choice, search.fixed), seeds, search, control_);
     choice.start = evaluator_.metric(evaluator_.value(choice.mask));
     choice.best = evaluator_.metric(choice.search.value);
-    choice.mask = choice.search.best;
     choice.refined = true;
+    if (options_.check_on && choice.search.best != choice.mask) {
+      check(choice);
+      if (choice.seed_kept) return;
+    }
+    choice.mask = choice.search.best;
+  }
+
+  /// Both masks, with whatever repair the refinement's samples give, on samples that it didn't see.
+  void check(Choice& choice) const {
+    const auto on_others = [&](const Mask& mask) {
+      return options_.check_on->score(evaluator_.cut(mask)).mean;
+    };
+    choice.check_start = on_others(choice.mask);
+    choice.check_best = on_others(choice.search.best);
+    const bool better = larger_is_better(evaluator_.judge().metric) ? choice.check_best > choice.check_start
+                                                                    : choice.check_best < choice.check_start;
+    choice.seed_kept = !better;
+    if (choice.seed_kept) choice.best = choice.start;
   }
 
   const ChannelGroups& groups_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <map>
 
 #include "cli/base/score_store.h"
 #include "quboprune/error.h"
@@ -91,20 +92,48 @@ const Scores& PruneSession::scores() {
   return *scores_;
 }
 
+namespace {
+
+/// Every third scene, or every third sample of a single scene, is kept back to check what the rest finds.
+std::pair<std::vector<Sample>, std::vector<Sample>> parted(const std::vector<Sample>& samples) {
+  std::map<std::string, std::size_t> scenes;
+  for (const auto& s : samples) scenes.try_emplace(s.scene, scenes.size());
+  std::pair<std::vector<Sample>, std::vector<Sample>> result;
+  for (std::size_t k = 0; k < samples.size(); ++k) {
+    const std::size_t place = scenes.size() >= 3 ? scenes.at(samples[k].scene) : k;
+    (place % 3 == 2 ? result.second : result.first).push_back(samples[k]);
+  }
+  return result;
+}
+
+/// So many of them, evenly spread as they are listed.
+std::vector<Sample> thinned(std::vector<Sample> samples, int count) {
+  if (count <= 0 || count >= static_cast<int>(samples.size())) return samples;
+  std::vector<Sample> some;
+  for (int k = 0; k < count; ++k)
+    some.push_back(samples[static_cast<std::size_t>(k) * samples.size() / static_cast<std::size_t>(count)]);
+  return some;
+}
+
+}  // namespace
+
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores();
-  std::vector<Sample> samples = calibration_;
-  if (arguments_.refine_samples > 0 && arguments_.refine_samples < static_cast<int>(samples.size())) {
-    std::vector<Sample> some;  // evenly spread over the scenes, as they are listed
-    for (int k = 0; k < arguments_.refine_samples; ++k)
-      some.push_back(samples[static_cast<std::size_t>(k) * samples.size() /
-                             static_cast<std::size_t>(arguments_.refine_samples)]);
-    samples = std::move(some);
-  }
   EvaluatorOptions with;
   with.refit = arguments_.recover == "refit" && arguments_.refit_aware;
-  const MaskEvaluator evaluator(groups_, std::move(samples), judge_, with, context_.control);
-  return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, options, context_.control); });
+  ChooseOptions checked = options;
+  std::vector<Sample> seen = calibration_;
+  std::unique_ptr<MaskEvaluator> others;
+  if (options.refine != "none" && calibration_.size() >= 6) {
+    auto [searched, unseen] = parted(calibration_);
+    seen = std::move(searched);
+    others = std::make_unique<MaskEvaluator>(groups_, std::move(unseen), judge_, EvaluatorOptions{},
+                                             context_.control);
+    checked.check_on = others.get();
+  }
+  const MaskEvaluator evaluator(groups_, thinned(std::move(seen), arguments_.refine_samples), judge_, with,
+                                context_.control);
+  return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
 }
 
 json PruneSession::recovered_by(const Mask& mask, Outcome& outcome) {
@@ -263,13 +292,17 @@ json refinement_json(const Choice& choice, const std::string& method, const Mask
   json history = json::array();
   for (const auto& point : choice.search.history)
     history.push_back({{"evaluations", point.evaluations}, {"best", number(evaluator.metric(point.best))}});
-  return {{"name", method},
-          {"evaluations", choice.search.evaluations},
-          {"seconds", choice.search.seconds},
-          {"start", number(choice.start)},
-          {"best", number(choice.best)},
-          {"history", history},
-          {"reason", choice.search.reason}};
+  json j = {{"name", method},
+            {"evaluations", choice.search.evaluations},
+            {"seconds", choice.search.seconds},
+            {"start", number(choice.start)},
+            {"best", number(choice.best)},
+            {"history", history},
+            {"reason", choice.search.reason}};
+  if (std::isfinite(choice.check_start))
+    j["check"] = {
+        {"start", choice.check_start}, {"best", choice.check_best}, {"seed_kept", choice.seed_kept}};
+  return j;
 }
 
 }  // namespace quboprune

@@ -34,10 +34,10 @@ struct ChooseOptions {
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
   std::string refine = "none";  ///< or tt, local, tt+local
-  /// Calibration samples that refinement doesn't see, of other scenes where there are several: its mask is
-  /// taken only if it is better on these too, as a search on few samples finds their peculiarities. nullptr:
-  /// no check.
-  const MaskEvaluator* check_on = nullptr;
+  /// The metric of a mask, repaired as it will ship, on calibration samples that refinement doesn't see: the
+  /// refined mask is taken only if it is better there too, as a search on few samples finds their
+  /// peculiarities. Empty: no check.
+  std::function<double(const Mask&)> check{};
   SearchOptions search;
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
   int round_to = 1;
@@ -53,7 +53,7 @@ struct Choice {
   double start = 0;  ///< metric of the solver's mask on the refinement's data; NaN without refinement
   double best = 0;   ///< and of the refined one
   SearchResult search;
-  double check_start = 0, check_best = 0;  ///< metric of both on ChooseOptions::check_on; NaN without
+  double check_start = 0, check_best = 0;  ///< by ChooseOptions::check; NaN without
   bool seed_kept = false;                  ///< the refined mask was worse there: the solver's was taken
   bool refined = false;
   double solve_seconds = 0;

@@ -236,20 +236,17 @@ class Chooser {
     choice.start = evaluator_.metric(evaluator_.value(choice.mask));
     choice.best = evaluator_.metric(choice.search.value);
     choice.refined = true;
-    if (options_.check_on && choice.search.best != choice.mask) {
+    if (options_.check && choice.search.best != choice.mask) {
       check(choice);
       if (choice.seed_kept) return;
     }
     choice.mask = choice.search.best;
   }
 
-  /// Both masks, with whatever repair the refinement's samples give, on samples that it didn't see.
+  /// Both masks as they would ship, on samples that the search didn't see.
   void check(Choice& choice) const {
-    const auto on_others = [&](const Mask& mask) {
-      return options_.check_on->score(evaluator_.cut(mask)).mean;
-    };
-    choice.check_start = on_others(choice.mask);
-    choice.check_best = on_others(choice.search.best);
+    choice.check_start = options_.check(choice.mask);
+    choice.check_best = options_.check(choice.search.best);
     const bool better = larger_is_better(evaluator_.judge().metric) ? choice.check_best > choice.check_start
                                                                     : choice.check_best < choice.check_start;
     choice.seed_kept = !better;

@@ -129,7 +129,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
     seen = std::move(searched);
     others = std::make_unique<MaskEvaluator>(groups_, std::move(unseen), judge_, EvaluatorOptions{},
                                              context_.control);
-    checked.check_on = others.get();
+    checked.check = [this, &others, fitted = seen](const Mask& mask) {
+      if (arguments_.recover != "refit") return others->score(slice(groups_, mask)).mean;
+      // Fitted on what the search saw, so that the others stay unseen.
+      return others->score(refit(groups_, mask, fitted, judge_, arguments_.refit, context_.control).graph)
+          .mean;
+    };
   }
   const MaskEvaluator evaluator(groups_, thinned(std::move(seen), arguments_.refine_samples), judge_, with,
                                 context_.control);

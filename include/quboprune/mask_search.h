@@ -44,8 +44,8 @@ struct SearchOptions {
   std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included
   double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
   std::uint64_t seed = 1;
-  /// Masks per call of the objective, at most. Small: what one batch teaches, the next one uses (10 beat 20
-  /// and 50 at equal evaluations, docs/refinement.md).
+  /// Masks per call of the objective, at most. Small, so that what one batch teaches the next one uses, and
+  /// so that limits are looked at often. Not settled by a measurement.
   int batch = 10;
   int top = 10;                      ///< the best masks that the tensor train is fitted to
   int rank = 5;                      ///< of the tensor train

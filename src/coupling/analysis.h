@@ -2,6 +2,7 @@
 
 #include "ops/base/coupling.h"
 #include "quboprune/channel_groups.h"
+#include "quboprune/random.h"
 
 namespace quboprune {
 
@@ -21,5 +22,9 @@ void probe(Analysis& analysis);
 /// By value: made of constants and sizes alone. Equal values in two runs wouldn't tell: a layer that is dead
 /// on both inputs gives equal zeros.
 std::vector<bool> free_of_data(const Graph& graph);
+
+/// Numbers for an input of this shape, by its declared type: uniform in [0, 1), or zeros for whole numbers
+/// and truth values, which may be indices.
+at::Tensor random_input(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng);
 
 }  // namespace quboprune

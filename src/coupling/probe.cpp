@@ -49,18 +49,8 @@ at::Tensor probe_input(const Graph& graph, int input, std::int64_t size, std::in
   if (count > (std::int64_t{1} << 30))
     throw InputError("input '" + value.name +
                      "' is declared with more than 2^30 elements; export the model with a smaller size");
-  if (value.element != 0 && value.element != 1 && value.element != 10 && value.element != 11 &&
-      value.element != 16) {
-    return at::zeros(shape, value.element == 6   ? at::kInt
-                            : value.element == 9 ? at::kBool
-                            : value.element == 2 ? at::kByte
-                                                 : at::kLong);
-  }
-  at::Tensor data = at::empty({count}, at::kFloat);
   Rng rng(seed);
-  auto* numbers = static_cast<float*>(data.data_ptr());
-  for (std::int64_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(rng.uniform());
-  return data.view(shape).to(value.element == 11 ? at::kDouble : at::kFloat);
+  return random_input(value, shape, rng);
 }
 
 /// A convolution for its shape's sake: of one channel to one, seen as all. Its values are wrong but depend on
@@ -233,6 +223,21 @@ void probe(Analysis& analysis) {
       known = first.small[v];
     result.known.push_back(known);
   }
+}
+
+at::Tensor random_input(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng) {
+  // ONNX's element types: 1 float, 2 uint8, 6 int32, 9 bool, 10 float16, 11 double, 16 bfloat16.
+  if (value.element != 0 && value.element != 1 && value.element != 10 && value.element != 11 &&
+      value.element != 16) {
+    return at::zeros(shape, value.element == 6   ? at::kInt
+                            : value.element == 9 ? at::kBool
+                            : value.element == 2 ? at::kByte
+                                                 : at::kLong);
+  }
+  at::Tensor data = at::empty(shape, at::kFloat);
+  auto* numbers = static_cast<float*>(data.data_ptr());
+  for (std::int64_t i = 0; i < data.numel(); ++i) numbers[i] = static_cast<float>(rng.uniform());
+  return data.to(value.element == 11 ? at::kDouble : at::kFloat);
 }
 
 }  // namespace quboprune

@@ -7,7 +7,6 @@
 
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
-#include "quboprune/random.h"
 #include "quboprune/surgery.h"
 
 namespace quboprune {
@@ -15,19 +14,6 @@ namespace {
 
 std::size_t at(int i) {
   return static_cast<std::size_t>(i);
-}
-
-at::Tensor random_like(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng) {
-  std::int64_t count = 1;
-  for (auto d : shape) count *= d;
-  if (value.element != 0 && value.element != 1 && value.element != 10 && value.element != 11 &&
-      value.element != 16) {
-    return at::zeros(shape, value.element == 6 ? at::kInt : value.element == 9 ? at::kBool : at::kLong);
-  }
-  at::Tensor data = at::empty({count}, at::kFloat);
-  auto* numbers = static_cast<float*>(data.data_ptr());
-  for (std::int64_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(rng.uniform());
-  return data.view(shape).to(value.element == 11 ? at::kDouble : at::kFloat);
 }
 
 /// Inputs of the probe's size; where the file leaves sizes open, others too.
@@ -106,7 +92,7 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
     std::vector<at::Tensor> inputs;
     std::string text;
     for (std::size_t k = 0; k < shapes.size(); ++k) {
-      inputs.push_back(random_like(a.graph.values[at(a.graph.inputs[k])], shapes[k], rng));
+      inputs.push_back(random_input(a.graph.values[at(a.graph.inputs[k])], shapes[k], rng));
       for (std::size_t d = 0; d < shapes[k].size(); ++d)
         text += (d > 0 ? "x" : k > 0 ? ", " : "") + std::to_string(shapes[k][d]);
     }

@@ -47,6 +47,22 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
 Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
                        std::span<const at::Tensor> references = {}, const Control& control = {});
 
+/// How much the judge's metric sees of a squared change of each sample's output: its derivative there.
+///
+/// psnr and ssim see a change relative to the error that the original already makes, output a change relative
+/// to the output's size: psnr falls by 10/ln 10 · (added mean squared error) / (the original's). So a unit of
+/// error on a sample that is nearly clean counts for more than on a noisy one. For psnr and ssim
+/// peak² / max(mean squared error, peak²·1e-5) (above 50 dB errors aren't told apart), for output
+/// 1 / mean(output²), for top1 and loss 1. Only ratios have a meaning.
+/// outputs: the original's, [n, ...] for the n samples, or one sample's without a batch axis.
+/// Source: ours.
+std::vector<double> metric_weights(std::span<const Sample> samples, const at::Tensor& outputs,
+                                   const Judge& judge);
+
+/// Multiplies what belongs to sample k of a batch by the root of weight k: random probes of outputs scaled so
+/// give derivatives in the metric's unit. [n, ...], or one sample's without a batch axis.
+at::Tensor scaled_by_sample(const at::Tensor& probes, const std::vector<double>& weights);
+
 /// The targets that a judge compares with: the samples' own, or the references.
 at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
                      std::span<const at::Tensor> references);

@@ -12,8 +12,9 @@
 namespace quboprune {
 
 struct FormulatorOptions {
-  int measure_samples = 8;  ///< of the evaluator's, for `measured`; 0: all
-  ReconstructionOptions reconstruction;
+  int measure_samples = 8;        ///< of the evaluator's, for `measured`; 0: all
+  std::vector<Sample> samples{};  ///< that reconstruction is fitted on; empty: the evaluator's
+  ReconstructionOptions reconstruction{};
 };
 
 /// Makes every objective: those of formulate(), and the two that scores alone can't give, `measured` and

@@ -13,8 +13,11 @@
 namespace quboprune {
 
 struct EvaluatorOptions {
-  bool refit = false;   ///< the value of a mask is that of the network after refit, as it would ship
-  double ridge = 1e-2;  ///< of that refit
+  bool refit = false;  ///< the value of a mask is that of the network after refit, as it would ship
+  /// What that refit was fitted on, where it isn't the samples that judge: masks chosen by a metric on the
+  /// very samples that their repair was fitted on are chosen too well. nullptr: the samples that judge.
+  std::shared_ptr<const GramCache> grams{};
+  double ridge = 1e-2;                               ///< of that refit
   std::size_t memory_limit = std::size_t{1} << 30U;  ///< bytes for the refit's Gram matrices
   /// Bytes for activations that masks share; 0: every mask runs on its own.
   std::size_t shared_bytes = std::size_t{1} << 30U;
@@ -64,6 +67,7 @@ class MaskEvaluator {
 
   const std::vector<Sample>& samples() const { return samples_; }
   const Judge& judge() const { return judge_; }
+  const EvaluatorOptions& options() const { return options_; }
 
  private:
   struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
@@ -78,7 +82,6 @@ class MaskEvaluator {
   Judge judge_;
   EvaluatorOptions options_;
   std::vector<at::Tensor> references_;
-  std::unique_ptr<GramCache> grams_;
   std::shared_ptr<Work> work_;
 };
 

@@ -20,13 +20,14 @@ namespace quboprune {
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of all objectives the one whose mask measures best on
-  /// calibration data after the stage that follows; between those within a standard error of the best the
-  /// trust meter decides.
+  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one whose
+  /// mask measures best on calibration data after the stage that follows, first by the evaluator, then those
+  /// within a standard error of the best by `check`; between those still within one the trust meter decides.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;
-  int trust_masks = 50;  ///< that auto's trust meter measures; 0: none
+  int trust_masks = 50;   ///< that auto's trust meter measures; 0: none
+  int trust_samples = 8;  ///< of the evaluator's, that it measures them on
   /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
   /// calibration data, and the plainest is kept unless another gains more than its standard error, as cut and
   /// after the stage that follows. false: those of `formulation` are taken as they are.
@@ -34,10 +35,10 @@ struct ChooseOptions {
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
   std::string refine = "none";  ///< or tt, local, tt+local
-  /// The metric of a mask, repaired as it will ship, on calibration samples that refinement doesn't see: the
-  /// refined mask is taken only if it is better there too, as a search on few samples finds their
-  /// peculiarities. Empty: no check.
-  std::function<double(const Mask&)> check{};
+  /// The metric of a mask, repaired as it will ship, on each of some calibration samples that neither the
+  /// evaluator nor that repair sees. By it auto settles on an objective, and the refined mask is taken only
+  /// if it is better there too, as a search on few samples finds their peculiarities. Empty: no check.
+  std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
   int round_to = 1;

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -17,7 +18,7 @@ using nlohmann::json;
 
 struct Options {
   PruneArguments prune;
-  std::string methods = "random,l1,taylor,fisher,l1-qubo,hybrid,gauss-newton", report, html;
+  std::string methods = "random,l1,taylor,fisher,l1-qubo,hybrid,gauss-newton", report, html, networks;
 };
 
 /// "hybrid+tt": an objective, refined or not.
@@ -68,6 +69,7 @@ void run(Options& o, const Context& context) {
     if (!path->empty()) check_writable(*path);
   }
   const auto methods = methods_of(o.methods);
+  if (!o.networks.empty()) std::filesystem::create_directories(o.networks);
   auto& choose = o.prune.choose;
   choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
@@ -96,6 +98,9 @@ void run(Options& o, const Context& context) {
         entry["tried"].push_back({{"setting", text}, {"calibration", value}});
     }
     report["methods"].push_back(std::move(entry));
+    if (!o.networks.empty())
+      session.save((std::filesystem::path(o.networks) / (method.name + ".onnx")).string(), outcome,
+                   choice.objective);
   }
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
@@ -123,6 +128,7 @@ void add_compare(CLI::App& app, Context& context) {
   options->prune.add_recovery(*command);
   command->add_option("--report", options->report, "Write all figures as JSON");
   command->add_option("--html", options->html, "Write a page to read and keep");
+  command->add_option("--networks", options->networks, "Folder to write each method's network to");
   add_common_options(*command, context);
   command->callback(
       [options, &context] { context.action = [options, &context] { run(*options, context); }; });

@@ -91,13 +91,7 @@ void run(Options& o, const Context& context) {
     session.notes().push_back("stopped before everything was done: this is the best so far");
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  const Graph& shipped = outcome.recovered ? *outcome.recovered : outcome.cut;
-  session.model().save(o.output, shipped,
-                       {{"quboprune.version", QUBOPRUNE_VERSION},
-                        {"quboprune.original_sha256", session.model().sha256()},
-                        {"quboprune.target", o.prune.target},
-                        {"quboprune.objective", choice.objective},
-                        {"quboprune.recover", o.prune.recover}});
+  session.save(o.output, outcome, choice.objective);
   add_latency(report, o, session, context);
   if (!o.plan.empty())
     write_file_atomically(o.plan, plan_of(session, choice, report, report["target"]).dump(1) + "\n");

@@ -70,7 +70,7 @@ bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) 
 std::vector<Setting> settings_for(const ChooseOptions& o) {
   if (o.objective != "auto") return settings_of(o.objective, o);
   std::vector<Setting> result;
-  for (const char* name : {"taylor", "hybrid", "gauss-newton", "gate-fisher", "measured", "reconstruction"}) {
+  for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction"}) {
     const auto some = settings_of(name, o);
     result.insert(result.end(), some.begin(), some.end());
   }
@@ -88,9 +88,13 @@ std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
   return best;
 }
 
-std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values, std::size_t best) {
+std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values,
+                                           const std::vector<std::size_t>& among) {
+  const std::size_t best = *std::min_element(among.begin(), among.end(), [&](std::size_t a, std::size_t b) {
+    return mean(values[a]) < mean(values[b]);
+  });
   std::vector<std::size_t> result;
-  for (std::size_t k = 0; k < values.size(); ++k) {
+  for (std::size_t k : among) {
     if (k == best || !clearly_better(values[best], values[k])) result.push_back(k);
   }
   return result;

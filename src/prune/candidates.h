@@ -29,7 +29,9 @@ std::vector<Setting> settings_for(const ChooseOptions& options);
 std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
                              const std::vector<std::vector<double>>& after);
 
-/// Those that `best` doesn't beat by more than a standard error, itself included.
-std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values, std::size_t best);
+/// Of the rows `among` of `values` (by sample, lower is better), those that the one of the lowest mean
+/// doesn't beat by more than a standard error of the mean difference, itself included.
+std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values,
+                                           const std::vector<std::size_t>& among);
 
 }  // namespace quboprune

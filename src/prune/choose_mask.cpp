@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/rounding.h"
 #include "quboprune/error.h"
@@ -88,7 +89,10 @@ class Chooser {
 
   /// Each sample's value of a network, lower is better.
   std::vector<double> values_of(const Graph& network) const {
-    std::vector<double> samples = evaluator_.score(network).samples;
+    return lower_is_better(evaluator_.score(network).samples);
+  }
+
+  std::vector<double> lower_is_better(std::vector<double> samples) const {
     for (double& v : samples) {
       if (std::isnan(v))
         v = std::numeric_limits<double>::infinity();
@@ -122,33 +126,38 @@ class Chooser {
     return std::move(all[best_or_plainest(cut, after)]);
   }
 
-  /// The trust meter decides between those that the metric can't tell apart.
-  Choice most_trusted(std::vector<Candidate>& found) const {
+  /// The metric tells objectives apart as far as it can, the trust meter decides between the rest.
+  Choice most_trusted(std::vector<Candidate>& found) {
     std::vector<std::vector<double>> values;
-    std::size_t best = 0;
-    for (std::size_t k = 0; k < found.size(); ++k) {
-      values.push_back(found[k].values);
-      if (mean(found[k].values) < mean(found[best].values)) best = k;
+    for (const auto& candidate : found) values.push_back(candidate.values);
+    std::vector<std::size_t> equal(found.size());
+    std::iota(equal.begin(), equal.end(), std::size_t{0});
+    equal = not_clearly_worse(values, equal);
+    if (options_.check && equal.size() > 1) {
+      for (std::size_t k : equal) {
+        const auto seen = lower_is_better(options_.check(found[k].choice.mask));
+        values[k].insert(values[k].end(), seen.begin(), seen.end());
+        tried_.emplace_back(found[k].choice.objective + ", as it would ship, on other scenes",
+                            evaluator_.metric(mean(seen)));
+      }
+      equal = not_clearly_worse(values, equal);
     }
-    const Trust trust = measure_trust(found);
-    const auto equal = not_clearly_worse(values, best);
-    std::size_t taken = best;
+    const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
       const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;
       return std::isnan(r) ? -1.0 : r;
     };
-    for (std::size_t k : equal) {
-      if (correlation(k) > correlation(taken)) taken = k;
-    }
+    const std::size_t taken = *std::max_element(
+        equal.begin(), equal.end(), [&](auto a, auto b) { return correlation(a) < correlation(b); });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
     choice.reason = fmt::format("{} measured {:.4f} on calibration data", choice.objective,
                                 evaluator_.metric(mean(values[taken])));
     if (equal.size() > 1)
       choice.reason += fmt::format(
-          "; of {} objectives within a standard error of the best ({:.4f}) its "
-          "energies follow the true values best (rank correlation {:.2f})",
-          equal.size(), evaluator_.metric(mean(values[best])), correlation(taken));
+          "; of the {} objectives that this can't tell apart its energies follow the true "
+          "values best (rank correlation {:.2f})",
+          equal.size(), correlation(taken));
     return choice;
   }
 
@@ -158,8 +167,10 @@ class Chooser {
     for (const auto& candidate : found) seeds.push_back(candidate.choice.mask);
     const auto masks =
         trust_masks(groups_, options_.target, seeds, options_.trust_masks, options_.formulation.seed);
+    const MaskEvaluator few(groups_, thinned(evaluator_.samples(), options_.trust_samples),
+                            evaluator_.judge(), evaluator_.options(), control_);
     for (std::size_t k = 0; k < masks.size() && !control_.stopped(); ++k) {
-      trust.values.push_back(evaluator_.value(masks[k]));
+      trust.values.push_back(few.value(masks[k]));
       control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
                       std::numeric_limits<double>::quiet_NaN());
     }
@@ -245,11 +256,11 @@ class Chooser {
 
   /// Both masks as they would ship, on samples that the search didn't see.
   void check(Choice& choice) const {
-    choice.check_start = options_.check(choice.mask);
-    choice.check_best = options_.check(choice.search.best);
-    const bool better = larger_is_better(evaluator_.judge().metric) ? choice.check_best > choice.check_start
-                                                                    : choice.check_best < choice.check_start;
-    choice.seed_kept = !better;
+    const double start = mean(lower_is_better(options_.check(choice.mask)));
+    const double best = mean(lower_is_better(options_.check(choice.search.best)));
+    choice.check_start = evaluator_.metric(start);
+    choice.check_best = evaluator_.metric(best);
+    choice.seed_kept = !(best < start);
     if (choice.seed_kept) choice.best = choice.start;
   }
 

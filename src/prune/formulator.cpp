@@ -26,8 +26,9 @@ Formulation Formulator::operator()(const std::string& objective, const Formulati
 
 Formulation Formulator::reconstruction() const {
   if (!reconstruction_) {
-    reconstruction_ = std::make_unique<Reconstruction>(groups_, evaluator_.samples(), evaluator_.judge(),
-                                                       scores_, options_.reconstruction, control_);
+    const auto& samples = options_.samples.empty() ? evaluator_.samples() : options_.samples;
+    reconstruction_ = std::make_unique<Reconstruction>(groups_, samples, evaluator_.judge(), scores_,
+                                                       options_.reconstruction, control_);
   }
   const Elimination found = reconstruction_->eliminate(target_, control_);
   Formulation f;

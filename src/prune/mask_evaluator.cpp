@@ -172,14 +172,14 @@ MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> sa
       judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
   for (const auto& s : samples_) targets = targets && s.target.defined();
   if (!targets) references_ = outputs_of(Executor(groups.analysis().graph), samples_, judge, control);
-  if (options.refit)
-    grams_ = std::make_unique<GramCache>(groups, samples_, judge, options.memory_limit, control);
+  if (options_.refit && !options_.grams)
+    options_.grams = std::make_shared<GramCache>(groups, samples_, judge, options.memory_limit, control);
   if (!samples_.empty()) work_ = std::make_shared<Work>(groups.analysis().graph, samples_, options);
 }
 
 Graph MaskEvaluator::cut(const Mask& mask) const {
   Graph graph = slice(groups_, mask);
-  if (grams_) grams_->refit(mask, graph, options_.ridge);
+  if (options_.refit) options_.grams->refit(mask, graph, options_.ridge);
   return graph;
 }
 

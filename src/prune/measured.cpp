@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "coupling/analysis.h"
+#include "prune/calibration_parts.h"
 
 namespace quboprune {
 namespace {
@@ -28,11 +29,7 @@ bool empties_an_axis(const ChannelGroups& groups, const Mask& mask) {
 class SomeSamples {
  public:
   SomeSamples(const ChannelGroups& groups, const MaskEvaluator& evaluator, int count)
-      : evaluator_(evaluator) {
-    const auto& all = evaluator.samples();
-    const std::size_t wanted = count > 0 ? static_cast<std::size_t>(count) : all.size();
-    const std::size_t taken = std::min(wanted, all.size());
-    for (std::size_t k = 0; k < taken; ++k) samples_.push_back(all[k * all.size() / taken]);
+      : evaluator_(evaluator), samples_(thinned(evaluator.samples(), count)) {
     originals_ = outputs_of(Executor(groups.analysis().graph), samples_, evaluator.judge());
   }
   std::vector<double> metrics(const Mask& mask) const {

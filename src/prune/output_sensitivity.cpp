@@ -56,13 +56,18 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
   for (const auto& batch : batches(samples, single ? 1 : 8)) {
     if (control.stopped() && elements > 0) break;
     const Reached reached = run(network, network_inputs(graph, batch.input, judge), layer_of);
-    elements += static_cast<double>(reached.result.numel()) * probes;
+    const auto first = static_cast<std::size_t>(batch.samples.front());
+    const auto weights =
+        metric_weights(samples.subspan(first, batch.samples.size()), reached.result.detach(), judge);
+    for (double w : weights)
+      elements +=
+          w * probes * static_cast<double>(reached.result.numel()) / static_cast<double>(weights.size());
     if (!reached.result.requires_grad() || reached.outputs.empty()) continue;
     for (int p = 0; p < probes; ++p) {
       at::manual_seed(random());
-      const auto gradients =
-          torch::autograd::grad({reached.result}, reached.outputs, {at::randn_like(reached.result)},
-                                /*retain_graph=*/p + 1 < probes, false, /*allow_unused=*/true);
+      const auto gradients = torch::autograd::grad(
+          {reached.result}, reached.outputs, {scaled_by_sample(at::randn_like(reached.result), weights)},
+          /*retain_graph=*/p + 1 < probes, false, /*allow_unused=*/true);
       for (std::size_t i = 0; i < gradients.size(); ++i) {
         if (!gradients[i].defined()) continue;
         const LinearLayer& layer = layers[reached.layers[i]];
@@ -72,7 +77,7 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
     }
     control.report("sensitivity", elements, 0, std::numeric_limits<double>::quiet_NaN());
   }
-  for (auto& sum : sums) sum.div_(std::max(1.0, elements));
+  for (auto& sum : sums) sum.div_(elements > 0 ? elements : 1.0);
   return sums;
 }
 

@@ -52,7 +52,7 @@ struct GramCache::State {
   };
 
   void find_layers(std::size_t memory_limit);
-  void gather(const std::vector<std::vector<at::Tensor>>& inputs, const Control& control);
+  void gather(const JudgedInputs& judged, const Control& control);
   Columns columns_of(std::size_t k, const Mask& mask) const;
   WeightChange change_of(std::size_t k, const Columns& columns, double ridge) const;
   WeightChange solve(const InputGram& gram, const Columns& columns, double ridge) const;
@@ -102,13 +102,14 @@ void GramCache::State::find_layers(std::size_t limit) {
   }
 }
 
-void GramCache::State::gather(const std::vector<std::vector<at::Tensor>>& inputs, const Control& control) {
+void GramCache::State::gather(const JudgedInputs& judged, const Control& control) {
   const Graph& graph = groups.analysis().graph;
-  PositionWeights importance = position_weights(graph, inputs, layers, 1);
+  const auto& inputs = judged.inputs;
+  PositionWeights importance = position_weights(graph, judged, layers, 1);
   double size = 0;
   for (const auto& input : inputs)
     size += static_cast<double>(input.front().numel()) / static_cast<double>(inputs[0].front().numel());
-  Lockstep network(graph, inputs, false);
+  Lockstep network(graph, {inputs.begin(), inputs.end()}, false);
   Rng rng(1);
   std::vector<Moments> moments;
   std::vector<double> share(layers.size(), 0);
@@ -214,8 +215,9 @@ GramCache::GramCache(const ChannelGroups& groups, std::span<const Sample> sample
   const at::NoGradGuard no_grad;
   state_->find_layers(memory_limit);
   std::vector<std::size_t> counts;
-  state_->gather(batched_inputs(groups.analysis().graph, {samples.begin(), samples.end()}, judge, counts),
-                 control);
+  const auto inputs =
+      batched_inputs(groups.analysis().graph, {samples.begin(), samples.end()}, judge, counts);
+  state_->gather({inputs, counts, samples, judge}, control);
 }
 
 GramCache::~GramCache() = default;

@@ -109,7 +109,7 @@ class Walk {
       if (auto layer = LinearLayer::of(bench_.dense().graph(), bench_.dense().graph(), n, ignored))
         layers.push_back(std::move(*layer));
     }
-    weights_ = position_weights(bench_.dense().graph(), bench_.inputs(), layers, options_.seed);
+    weights_ = position_weights(bench_.dense().graph(), bench_.judged(), layers, options_.seed);
   }
 
   RefitLayer refit_node(int n) {

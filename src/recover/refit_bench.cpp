@@ -122,6 +122,7 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Samp
              const Judge& judge, const RefitOptions& options)
     : groups_(groups),
       mask_(mask),
+      judge_(judge),
       cut_graph_(slice(groups, mask)),
       graph_(cut_graph_),
       split_(split_scenes(calibration, options.check_share, options.seed)),
@@ -129,6 +130,8 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Samp
       trial_(split_.check, judge),
       dense_(groups.analysis().graph, inputs_, false),
       cut_(graph_, inputs_, false) {
+  samples_ = split_.fit;
+  samples_.insert(samples_.end(), split_.check.begin(), split_.check.end());
   // Both networks' live values and the trials' own must fit; else everything is run from the inputs anew.
   if (2 * dense_.live_bytes() < options.memory_limit / 4 * 3) {
     dense_ = Lockstep(groups.analysis().graph, inputs_, true);

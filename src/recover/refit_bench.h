@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "quboprune/recover.h"
+#include "recover/refit_importance.h"
 #include "recover/refit_lockstep.h"
 
 namespace quboprune {
@@ -53,7 +54,8 @@ class Bench {
   const Graph& graph() const { return graph_; }  ///< cut, with all changes so far
   std::size_t fit_batches() const { return fit_batches_; }
   std::size_t batches() const { return counts_.size(); }
-  const std::vector<std::vector<at::Tensor>>& inputs() const { return inputs_; }
+  /// Both parts, those fitted on first.
+  JudgedInputs judged() const { return {inputs_, counts_, samples_, judge_}; }
   /// The fitted samples' size in units of the first batch's.
   double fit_size() const;
   bool checks(std::size_t batch) const { return batch >= fit_batches_; }
@@ -83,9 +85,11 @@ class Bench {
 
   const ChannelGroups& groups_;
   const Mask& mask_;
+  const Judge& judge_;
   Graph cut_graph_;
   Graph graph_;
   CheckSplit split_;
+  std::vector<Sample> samples_;  // fit, then check
   std::size_t fit_batches_ = 0;
   std::vector<std::size_t> counts_;
   std::vector<std::vector<at::Tensor>> inputs_;

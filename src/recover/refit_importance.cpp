@@ -55,15 +55,18 @@ void normalise(PositionWeights& all) {
 
 }  // namespace
 
-PositionWeights position_weights(const Graph& graph, const std::vector<std::vector<at::Tensor>>& inputs,
+PositionWeights position_weights(const Graph& graph, const JudgedInputs& judged,
                                  const std::vector<LinearLayer>& layers, std::uint64_t seed) {
   const at::AutoGradMode with_gradients(true);
   const Executor network(graph);
   const auto layer_of = by_output(graph, layers);
   Rng rng(seed);
   PositionWeights result;
-  for (const auto& input : inputs) {
-    std::vector<at::Tensor> data = input;
+  std::size_t first = 0;
+  for (std::size_t b = 0; b < judged.inputs.size(); ++b) {
+    const auto samples = judged.samples.subspan(first, judged.counts[b]);
+    first += judged.counts[b];
+    std::vector<at::Tensor> data = judged.inputs[b];
     data.front() = data.front().detach().clone().set_requires_grad(true);
     std::vector<const LinearLayer*> reached;
     std::vector<at::Tensor> outputs;
@@ -77,7 +80,9 @@ PositionWeights position_weights(const Graph& graph, const std::vector<std::vect
     const at::Tensor out = network.run(data, run).front();
     if (!out.requires_grad() || outputs.empty()) return {};
     try {
-      const auto gradients = torch::autograd::grad({out}, outputs, {random_signs(out, rng)},
+      const at::Tensor probe =
+          scaled_by_sample(random_signs(out, rng), metric_weights(samples, out.detach(), judged.judge));
+      const auto gradients = torch::autograd::grad({out}, outputs, {probe},
                                                    /*retain_graph=*/false, false, /*allow_unused=*/true);
       for (std::size_t k = 0; k < gradients.size(); ++k) {
         if (gradients[k].defined())
@@ -87,7 +92,7 @@ PositionWeights position_weights(const Graph& graph, const std::vector<std::vect
       return {};  // an operator without a derivative
     }
   }
-  std::erase_if(result, [&](const auto& entry) { return entry.second.size() != inputs.size(); });
+  std::erase_if(result, [&](const auto& entry) { return entry.second.size() != judged.inputs.size(); });
   normalise(result);
   return result;
 }

@@ -5,6 +5,8 @@
 #include <map>
 
 #include "cli/base/score_store.h"
+#include "prune/calibration_parts.h"
+#include "prune/candidates.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/finetune.h"
@@ -92,52 +94,32 @@ const Scores& PruneSession::scores() {
   return *scores_;
 }
 
-namespace {
-
-/// Every third scene, or every third sample of a single scene, is kept back to check what the rest finds.
-std::pair<std::vector<Sample>, std::vector<Sample>> parted(const std::vector<Sample>& samples) {
-  std::map<std::string, std::size_t> scenes;
-  for (const auto& s : samples) scenes.try_emplace(s.scene, scenes.size());
-  std::pair<std::vector<Sample>, std::vector<Sample>> result;
-  for (std::size_t k = 0; k < samples.size(); ++k) {
-    const std::size_t place = scenes.size() >= 3 ? scenes.at(samples[k].scene) : k;
-    (place % 3 == 2 ? result.second : result.first).push_back(samples[k]);
-  }
-  return result;
-}
-
-/// So many of them, evenly spread as they are listed.
-std::vector<Sample> thinned(std::vector<Sample> samples, int count) {
-  if (count <= 0 || count >= static_cast<int>(samples.size())) return samples;
-  std::vector<Sample> some;
-  for (int k = 0; k < count; ++k)
-    some.push_back(samples[static_cast<std::size_t>(k) * samples.size() / static_cast<std::size_t>(count)]);
-  return some;
-}
-
-}  // namespace
-
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores();
+  const bool measures = options.refine != "none" || settings_for(options).size() > 1;
+  const bool repaired = arguments_.recover == "refit";
+  const CalibrationParts parts = calibration_parts(calibration_, repaired && arguments_.refit_aware);
   EvaluatorOptions with;
-  with.refit = arguments_.recover == "refit" && arguments_.refit_aware;
+  with.refit = measures && repaired && arguments_.refit_aware;
+  if (with.refit)
+    with.grams = std::make_shared<GramCache>(groups_, parts.fit, judge_, with.memory_limit, context_.control);
+  const MaskEvaluator evaluator(groups_, thinned(parts.search, arguments_.refine_samples), judge_, with,
+                                context_.control);
   ChooseOptions checked = options;
-  std::vector<Sample> seen = calibration_;
+  checked.formulator.samples = calibration_;
   std::unique_ptr<MaskEvaluator> others;
-  if (options.refine != "none" && calibration_.size() >= 6) {
-    auto [searched, unseen] = parted(calibration_);
-    seen = std::move(searched);
-    others = std::make_unique<MaskEvaluator>(groups_, std::move(unseen), judge_, EvaluatorOptions{},
-                                             context_.control);
-    checked.check = [this, &others, fitted = seen](const Mask& mask) {
-      if (arguments_.recover != "refit") return others->score(slice(groups_, mask)).mean;
-      // Fitted on what the search saw, so that the others stay unseen.
-      return others->score(refit(groups_, mask, fitted, judge_, arguments_.refit, context_.control).graph)
-          .mean;
+  if (measures && !parts.check.empty()) {
+    others =
+        std::make_unique<MaskEvaluator>(groups_, parts.check, judge_, EvaluatorOptions{}, context_.control);
+    std::vector<Sample> seen = parts.search;
+    if (with.refit) seen.insert(seen.end(), parts.fit.begin(), parts.fit.end());
+    checked.check = [this, &others, repaired, seen](const Mask& mask) {
+      const Graph shipped = repaired
+                                ? refit(groups_, mask, seen, judge_, arguments_.refit, context_.control).graph
+                                : slice(groups_, mask);
+      return others->score(shipped).samples;
     };
   }
-  const MaskEvaluator evaluator(groups_, thinned(std::move(seen), arguments_.refine_samples), judge_, with,
-                                context_.control);
   return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
 }
 
@@ -199,6 +181,15 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
     outcome.recovery = stages_.run("recover", [&] { return recovered_by(mask, outcome); });
   }
   return outcome;
+}
+
+void PruneSession::save(const std::string& path, const Outcome& outcome, const std::string& objective) const {
+  model_.save(path, outcome.recovered ? *outcome.recovered : outcome.cut,
+              {{"quboprune.version", QUBOPRUNE_VERSION},
+               {"quboprune.original_sha256", model_.sha256()},
+               {"quboprune.target", arguments_.target},
+               {"quboprune.objective", objective},
+               {"quboprune.recover", arguments_.recover}});
 }
 
 json PruneSession::header(const std::string& command) const {

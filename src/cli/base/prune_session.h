@@ -81,6 +81,8 @@ class PruneSession {
     nlohmann::json recovery, equivalence;
   };
   Outcome cut(const Mask& mask);
+  /// Writes the network as it ships, with metadata that say what was done.
+  void save(const std::string& path, const Outcome& outcome, const std::string& objective) const;
 
   nlohmann::json header(const std::string& command) const;
   /// The "result" part: sizes, and the metric of each stage on both parts.

@@ -23,6 +23,10 @@ def main(report_path, compare_path):
     for method in compare["methods"]:
         row(method["name"], method["result"]["filters"], method["result"]["metric"]["heldout"])
     row("quboprune prune (whole method)", report["result"]["filters"], metric["heldout"])
+    if "latency" in report:
+        latency = report["latency"]
+        print(f"\n{latency['runtime']}, {latency['threads']} threads, {latency['input']}: original "
+              f"{latency['dense_ms']:.1f} ms, pruned {latency['pruned_ms']:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -23,14 +23,16 @@ struct Scores {
   std::vector<double> l1,
       l2;  ///< norms of the filters, summed over a group's members (l2: root of the sum of squares)
   std::vector<double> taylor;         ///< mean over samples of |G[n,g]|, in units of the loss
-  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over the group's weights)², L the mean loss
+  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over the group's weights)², L the mean loss; empty
+                                      ///< unless asked for
   std::vector<double> fisher;         ///< sum over samples of G[n,g]² / (2n)
   std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples
   int rows = 0;                  ///< of gradients: samples
   std::vector<float> gradients;  ///< G [rows, groups], row-major
   int probe_rows = 0;            ///< samples x probes
-  std::vector<float> probes;     ///< v'df/dm_g / sqrt(outputs) [probe_rows, groups]: E[G'G]/rows is
-                                 ///< Gauss-Newton's J'J of the mean squared output
+  std::vector<float> probes;     ///< v'df_n/dm_g sqrt(w_n / outputs) [probe_rows, groups], w_n the sample's
+                              ///< metric_weights() over their mean: E[G'G]/rows is Gauss-Newton's J'J of the
+                              ///< mean squared output, samples counting as the metric sees them
   std::vector<SimilarityBlock> similarity;
   bool label_free = false;  ///< gradients and what is made of them come from the probes
 };
@@ -38,7 +40,7 @@ struct Scores {
 struct ScoreOptions {
   int probes = 2;  ///< random output vectors for each sample; 0: none
   bool similarity = true;
-  bool weight_gradients = true;
+  bool weight_gradients = false;  ///< for taylor_weight; half as much again as a pass without them
   int batch = 8;
   std::uint64_t seed = 1;
 };

@@ -25,8 +25,9 @@ void run(Options& o, const Context& context) {
   PruneSession session(o.prune, context);
   o.prune.choose.formulation.seed = context.seed;
   const int count = static_cast<int>(allowance(session.groups(), target));
-  const Formulation f = formulate(o.prune.choose.objective, session.groups(), session.scores(),
-                                  o.prune.choose.formulation, count);
+  const Formulation f =
+      formulate(o.prune.choose.objective, session.groups(), session.scores(o.prune.choose.objective),
+                o.prune.choose.formulation, count);
   Problem problem;
   problem.qubo = f.qubo;
   // dimod's JSON can't hold a constraint; its COO text states it in a comment.

@@ -51,6 +51,25 @@ void add_latency(json& report, const Options& o, const PruneSession& session, co
                        {"pruned_ms", measured["milliseconds"][1]}};
 }
 
+/// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.
+void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
+  constexpr int kBlock = 8;
+  int cut = 0;
+  int odd = 0;
+  for (const auto& layer : session.layers(mask)) {
+    const auto kept = layer["kept"].get<int>();
+    if (kept == layer["channels"].get<int>()) continue;
+    ++cut;
+    if (kept % kBlock != 0) ++odd;
+  }
+  if (round_to % kBlock != 0 && odd > 0)
+    session.notes().push_back(
+        fmt::format("{} of the {} layers that were cut keep a number of channels that isn't a multiple of "
+                    "{}: runtimes work in "
+                    "blocks, so --round-to 8 or 16 is usually faster at the same number of MACs",
+                    odd, cut, kBlock));
+}
+
 void prepare(Options& o, const Context& context) {
   for (const auto* path : {&o.output, &o.report, &o.html, &o.plan}) {
     if (!path->empty()) check_writable(*path);
@@ -69,6 +88,7 @@ void run(Options& o, const Context& context) {
                                               o.prune.recover, o.prune.refine_samples);
   const Choice choice = session.choose(o.prune.choose);
   const auto outcome = session.cut(choice.mask);
+  advise_blocks(session, choice.mask, o.prune.choose.round_to);
   json report = session.header("prune");
   report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
                       {"removed_fraction", o.prune.choose.target.removed}};
@@ -116,6 +136,7 @@ void add_prune(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("prune", "Makes a network smaller");
   auto options = std::make_shared<Options>();
   options->prune.recover = "refit";
+  options->prune.choose.objective = "auto";
   options->prune.choose.refine = "tt+local";
   options->prune.choose.search.evaluations = 200;
   options->prune.add_network_and_data(*command, true);
@@ -124,10 +145,11 @@ void add_prune(CLI::App& app, Context& context) {
       ->add_option("--target", options->prune.target, "What to remove: filters=0.36, params=0.5, macs=0.36")
       ->required();
   command
-      ->add_option(
-          "--objective", options->prune.choose.objective,
-          "hybrid, auto, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
-          "l1, l2, random")
+      ->add_option("--objective", options->prune.choose.objective,
+                   "auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration scenes "
+                   "kept back), or one "
+                   "of hybrid, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
+                   "l1, l2, random")
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

@@ -28,7 +28,7 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
     add(plain, "greedy Taylor");  // over a count the same as gamma 0; over a cost not
     result.back().greedy = true;
     for (const auto& [taylor, fisher] : {std::pair{1.0, 0.0}, {0.5, 0.5}, {0.0, 1.0}}) {
-      for (double redundancy : {0.0, 0.03, 0.1, 0.3}) {
+      for (double redundancy : {0.0, 0.1, 0.4}) {
         FormulationOptions f = o.formulation;
         f.taylor = taylor;
         f.fisher = fisher;
@@ -37,7 +37,7 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
       }
     }
   } else if (objective == "gate-fisher" || objective == "gauss-newton" || objective == "measured") {
-    for (double cross : {0.0, 0.03, 0.1, 0.3}) {
+    for (double cross : {0.0, 0.05, 0.2}) {
       FormulationOptions f = o.formulation;
       f.cross = cross;
       add(f, shown("cross", cross));

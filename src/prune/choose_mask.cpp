@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "prune/calibration_parts.h"
@@ -73,6 +74,9 @@ class Chooser {
     Choice choice;
     std::vector<double> values;  ///< by sample, lower is better
   };
+  struct Measured {
+    std::vector<double> cut, after;
+  };
 
   /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
   /// stays the one that was measured.
@@ -102,6 +106,16 @@ class Chooser {
     return samples;
   }
 
+  /// A mask's values as cut and after the stage that follows; many settings come to the same mask.
+  const Measured& measure(const Mask& mask) {
+    const auto [entry, is_new] = measured_.try_emplace(std::string(mask.begin(), mask.end()));
+    if (is_new) {
+      entry->second.cut = values_of(slice(groups_, mask));
+      entry->second.after = evaluator_.options().refit ? values_of(evaluator_.cut(mask)) : entry->second.cut;
+    }
+    return entry->second;
+  }
+
   static double mean(const std::vector<double>& values) {
     return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
@@ -109,17 +123,15 @@ class Chooser {
   Candidate best_of(const std::vector<Setting>& settings, bool alone) {
     std::vector<Candidate> all;
     std::vector<std::vector<double>> cut, after;
-    bool refitted = settings.size() > 1;  // told from the first: does a stage follow the cut?
     for (const auto& setting : settings) {
       if (control_.stopped() && !all.empty()) break;
       control_.report("solve", static_cast<double>(tried_.size()), 0,
                       std::numeric_limits<double>::quiet_NaN());
       all.push_back({solve_one(setting, settings.size()), {}});
       if (alone) return std::move(all.front());
-      const Mask& mask = all.back().choice.mask;
-      after.push_back(values_of(evaluator_.cut(mask)));
-      cut.push_back(refitted ? values_of(slice(groups_, mask)) : after.back());
-      refitted = refitted && cut.back() != after.back();
+      const Measured& measured = measure(all.back().choice.mask);
+      after.push_back(measured.after);
+      cut.push_back(measured.cut);
       all.back().values = after.back();
       tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
@@ -270,6 +282,7 @@ class Chooser {
   const Control& control_;
   const Formulator formulator_;
   std::vector<std::pair<std::string, double>> tried_;
+  std::map<std::string, Measured> measured_;  // by the bits of the mask
 };
 
 }  // namespace

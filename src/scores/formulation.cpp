@@ -127,6 +127,12 @@ Formulation l1_qubo(const ChannelGroups&, const Scores& s, const FormulationOpti
   return f;
 }
 
+const std::vector<double>& weight_taylor(const Scores& s) {
+  if (s.taylor_weight.empty())
+    throw InputError("taylor-weight needs gradients of the weights: score with weight_gradients");
+  return s.taylor_weight;
+}
+
 std::vector<double> random_importance(int n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<double> result(at(n));
@@ -159,7 +165,7 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
   else if (objective == "taylor")
     f = importance(s.taylor);
   else if (objective == "taylor-weight")
-    f = importance(s.label_free ? s.taylor : s.taylor_weight);
+    f = importance(s.label_free ? s.taylor : weight_taylor(s));
   else if (objective == "fisher")
     f = importance(s.fisher);
   else if (objective == "l1")

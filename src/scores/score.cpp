@@ -76,8 +76,7 @@ class ScorePass {
         random_(options.seed) {
     const auto n = at_index(groups.size());
     result_.groups = groups.size();
-    for (auto* list : {&result_.l1, &result_.l2, &result_.taylor, &result_.taylor_weight, &result_.fisher,
-                       &result_.energy})
+    for (auto* list : {&result_.l1, &result_.l2, &result_.taylor, &result_.fisher, &result_.energy})
       list->assign(n, 0.0);
     result_.label_free = judge.loss == Loss::output || !samples.front().target.defined();
   }
@@ -89,6 +88,8 @@ class ScorePass {
     if (one_by_one) {
       result_.gradients.clear();
       result_.probes.clear();
+      probe_weight_ = 0;
+      for (auto& watched : watched_) watched.gradient.zero_();
       sums_ = std::make_unique<SimilaritySums>(groups_);
       check(run_batches(1), "gates of a single sample can't be told apart");
     }
@@ -110,7 +111,17 @@ class ScorePass {
       const at::Tensor leaf =
           network_.constant(weight.value).detach().clone(at::MemoryFormat::Preserve).requires_grad_(true);
       network_.set_constant(weight.value, leaf);
-      watched_.push_back({&layer, weight});
+      watched_.push_back({&layer, weight, at::zeros_like(leaf)});
+    }
+  }
+
+  /// The loss's gradients; the probes' go through the same leaves and are dropped.
+  void take_weight_gradients(bool of_loss) {
+    const at::NoGradGuard no_grad;
+    for (auto& watched : watched_) {
+      at::Tensor& gradient = network_.constant(watched.weight.value).mutable_grad();
+      if (gradient.defined() && of_loss) watched.gradient.add_(gradient);
+      gradient.reset();
     }
   }
 
@@ -119,10 +130,7 @@ class ScorePass {
     for (const auto& batch : batches(samples_, largest)) {
       if (control_.stopped()) throw Stopped("stopped while scoring: nothing was written");
       const auto inputs = network_inputs(network_.graph(), batch.input, judge_);
-      if (!result_.label_free && !loss_pass(batch, inputs)) return false;
-      if (options_.probes > 0 || result_.label_free) {
-        if (!probe_pass(batch, inputs)) return false;
-      }
+      if (!backward_passes(batch, inputs)) return false;
       done += batch.samples.size();
       control_.report("score", static_cast<double>(done), static_cast<double>(samples_.size()),
                       std::numeric_limits<double>::quiet_NaN());
@@ -148,35 +156,38 @@ class ScorePass {
     };
   }
 
-  at::Tensor forward(GateRun& gates, const std::vector<at::Tensor>& inputs, bool record) {
+  /// One run forward serves the loss's gradient and every probe's. False if samples can't be told apart.
+  bool backward_passes(const Batch& batch, const std::vector<at::Tensor>& inputs) {
+    const auto n = static_cast<std::int64_t>(batch.samples.size());
+    const int probes = result_.label_free ? std::max(1, options_.probes) : options_.probes;
+    GateRun gates(groups_, n);
     RunOptions run;
-    run.on_input = recording(gates, record && options_.similarity);
-    return network_.run(inputs, run).front();
+    run.on_input = recording(gates, options_.similarity);
+    const at::Tensor output = network_.run(inputs, run).front();
+    if (!result_.label_free) {
+      const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();
+      if (loss.requires_grad()) loss.backward({}, /*retain_graph=*/probes > 0);
+      take_weight_gradients(true);
+      if (!gates.separable()) return false;
+      append(gates.take(), result_.gradients);
+    }
+    return probe_passes(batch, output, probes, gates);
   }
 
-  bool loss_pass(const Batch& batch, const std::vector<at::Tensor>& inputs) {
-    const auto n = static_cast<std::int64_t>(batch.samples.size());
-    GateRun gates(groups_, n);
-    const at::Tensor output = forward(gates, inputs, true);
-    const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();
-    if (loss.requires_grad()) loss.backward();
-    if (!gates.separable()) return false;
-    append(gates.take(), result_.gradients);
-    return true;
-  }
-
-  bool probe_pass(const Batch& batch, const std::vector<at::Tensor>& inputs) {
-    const auto n = static_cast<std::int64_t>(batch.samples.size());
-    GateRun gates(groups_, n);
-    const at::Tensor output = forward(gates, inputs, result_.label_free);
+  bool probe_passes(const Batch& batch, const at::Tensor& output, int probes, GateRun& gates) {
+    const auto n = batch.samples.size();
+    const auto weights = metric_weights(samples_.subspan(static_cast<std::size_t>(batch.samples.front()), n),
+                                        output.detach(), judge_);
     const double scale =
         1 / std::sqrt(std::max(1.0, static_cast<double>(output.numel()) / static_cast<double>(n)));
-    const int count = std::max(1, options_.probes);
-    for (int p = 0; p < count && output.requires_grad(); ++p) {
-      output.backward(normal_like(output) * scale, /*retain_graph=*/p + 1 < count);
+    for (int p = 0; p < probes && output.requires_grad(); ++p) {
+      for (double w : weights) probe_weight_ += w;
+      output.backward(scaled_by_sample(normal_like(output) * scale, weights),
+                      /*retain_graph=*/p + 1 < probes);
       if (!gates.separable()) return false;
       append(gates.take(), result_.probes);
     }
+    take_weight_gradients(false);
     return true;
   }
 
@@ -196,6 +207,9 @@ class ScorePass {
     const auto n = at_index(groups_.size());
     result_.rows = n == 0 ? 0 : static_cast<int>(result_.gradients.size() / n);
     result_.probe_rows = n == 0 ? 0 : static_cast<int>(result_.probes.size() / n);
+    const double mean_weight = probe_weight_ / std::max(1, result_.probe_rows);
+    const auto unit = static_cast<float>(mean_weight > 0 ? 1 / std::sqrt(mean_weight) : 1);
+    for (float& v : result_.probes) v *= unit;
     const auto& rows = result_.label_free ? result_.probes : result_.gradients;
     const double count = std::max(1, result_.label_free ? result_.probe_rows : result_.rows);
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -203,11 +217,11 @@ class ScorePass {
       result_.taylor[i % n] += std::abs(g) / count;
       result_.fisher[i % n] += g * g / (2 * count);
     }
-    for (const auto& [layer, weight] : watched_) {
-      const at::Tensor& w = network_.constant(weight.value);
-      if (w.grad().defined())
-        add_by_group(*layer, weight, w.detach() * w.grad() / static_cast<double>(samples_.size()),
-                     result_.taylor_weight);
+    if (!watched_.empty()) result_.taylor_weight.assign(n, 0.0);
+    for (const auto& [layer, weight, gradient] : watched_) {
+      const at::Tensor w = network_.constant(weight.value).detach();
+      add_by_group(*layer, weight, w * gradient / static_cast<double>(samples_.size()),
+                   result_.taylor_weight);
     }
     for (double& v : result_.taylor_weight) v *= v;
     if (options_.similarity) {
@@ -225,7 +239,13 @@ class ScorePass {
   std::unique_ptr<SimilaritySums> sums_;
   Rng random_;
   Scores result_;
-  std::vector<std::pair<const Layer*, LayerWeight>> watched_;
+  double probe_weight_ = 0;  // metric_weights of all probe rows together
+  struct Watched {
+    const Layer* layer;
+    LayerWeight weight;
+    at::Tensor gradient;  // of the loss, summed over samples
+  };
+  std::vector<Watched> watched_;
 };
 
 }  // namespace

@@ -65,7 +65,7 @@ json stand_ins(const ChannelGroups& groups, const SimilarityBlock& block, std::s
 }  // namespace
 
 json PruneSession::removed(const Choice& choice) {
-  const Scores& s = scores();
+  const Scores& s = scores(choice.objective);
   const Qubo& qubo = choice.formulation.qubo;
   std::vector<double> couplings;
   std::vector<double> fields;

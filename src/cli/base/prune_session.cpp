@@ -78,12 +78,17 @@ std::string PruneSession::fingerprint() const {
   return sha256_of_bytes(key.dump());
 }
 
-const Scores& PruneSession::scores() {
-  if (scores_) return *scores_;
+const Scores& PruneSession::scores(const std::string& objective) {
+  const bool weights = objective == "taylor-weight";
+  const auto serves = [&] {
+    return scores_ && (!weights || !scores_->taylor_weight.empty() || scores_->label_free);
+  };
+  if (serves()) return *scores_;
   const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
   if (!arguments_.work.empty()) scores_ = stored_scores(path, fingerprint());
-  if (scores_) return *scores_;
+  if (serves()) return *scores_;
   arguments_.score.seed = context_.seed;
+  arguments_.score.weight_gradients = weights;
   scores_ = stages_.run(
       "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
   if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
@@ -95,7 +100,7 @@ const Scores& PruneSession::scores() {
 }
 
 Choice PruneSession::choose(const ChooseOptions& options) {
-  const Scores& s = scores();
+  const Scores& s = scores(options.objective);
   const bool measures = options.refine != "none" || settings_for(options).size() > 1;
   const bool repaired = arguments_.recover == "refit";
   const CalibrationParts parts = calibration_parts(calibration_, repaired && arguments_.refit_aware);

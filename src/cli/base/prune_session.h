@@ -62,7 +62,8 @@ class PruneSession {
 
   const Model& model() const { return model_; }
   const ChannelGroups& groups() const { return groups_; }
-  const Scores& scores();
+  /// What the objective needs, from --work where that has it.
+  const Scores& scores(const std::string& objective);
   /// All that scores depend on: network, data, options. Stage results under another one aren't taken up.
   std::string fingerprint() const;
   const std::vector<Sample>& calibration() const { return calibration_; }

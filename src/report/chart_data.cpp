@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "report/sections.h"
 
 namespace quboprune::report {
@@ -26,6 +30,26 @@ Json history_data(const Json& report) {
     if (x && y) points.push_back({{"x", *x}, {"y", *y}});
   }
   return points;
+}
+
+/// For each objective its points [rank of the predicted energy, measured metric].
+Json trust_data(const Json& report) {
+  const Json& points = list(report, "/trust_points");
+  Json sets = Json::array();
+  for (const auto& [objective, correlation] : at(report, "/trust").items()) {
+    std::vector<std::pair<double, double>> found;  // energy, metric
+    for (const Json& point : points) {
+      const auto energy = number(point, "/energy/" + objective);
+      const auto metric = number(point, "/metric");
+      if (energy && metric) found.emplace_back(*energy, *metric);
+    }
+    std::sort(found.begin(), found.end());
+    Json ranked = Json::array();
+    for (std::size_t rank = 0; rank < found.size(); ++rank)
+      ranked.push_back({{"x", rank + 1}, {"y", found[rank].second}});
+    if (ranked.size() > 1) sets.push_back({{"name", objective}, {"points", ranked}});
+  }
+  return sets;
 }
 
 /// Differences to the original network, so that the bars may start at zero.
@@ -76,6 +100,7 @@ Json chart_data(const Json& report) {
   data["metric"] = text(report, "/result/metric/name");
   if (Json layers = layers_data(report); !layers["names"].empty()) data["layers"] = layers;
   if (Json history = history_data(report); history.size() > 1) data["history"] = history;
+  if (Json trust = trust_data(report); !trust.empty()) data["trust"] = trust;
   if (Json quality = quality_data(report); !quality.empty()) data["quality"] = quality;
   if (Json methods = methods_data(report); !methods["names"].empty()) data["methods"] = methods;
   if (Json stages = stages_data(report); !stages["names"].empty()) data["stages"] = stages;

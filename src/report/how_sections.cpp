@@ -38,6 +38,8 @@ std::string search_section(const Json& report) {
   const auto row = [&](const std::string& name, const std::string& value) {
     if (!value.empty() && value != show_number(std::nullopt)) rows.push_back({name, value});
   };
+  row("Objective", text(report, "/objective"));
+  row("Why this one", text(report, "/reason"));
   row("Solver", text(report, "/solver/name"));
   row("Energy", show_number(number(report, "/solver/energy")));
   row("Proven lower bound", show_number(number(report, "/solver/bound")));
@@ -48,6 +50,11 @@ std::string search_section(const Json& report) {
   row("Refinement's time", show_seconds(number(report, "/refinement/seconds")));
   row("Calibration metric at the start", show_number(number(report, "/refinement/start")));
   row("Calibration metric at the end", show_number(number(report, "/refinement/best")));
+  row("The start on scenes that the search didn't see",
+      show_number(number(report, "/refinement/check/start")));
+  row("What was found there", show_number(number(report, "/refinement/check/best")));
+  if (at(report, "/refinement/check/seed_kept") == Json(true))
+    row("Taken", "the start: what was found is no better on those scenes");
   std::string body = html::table({}, rows);
   if (const Json& tried = list(report, "/tried"); tried.size() > 1) {
     Rows settings;
@@ -58,6 +65,10 @@ std::string search_section(const Json& report) {
   }
   if (chart_data(report).contains("history")) {
     body += html::chart("history", 240, "Best calibration metric against the number of masks evaluated");
+  }
+  if (chart_data(report).contains("trust")) {
+    body +=
+        html::chart("trust", 260, "Measured metric of masks around the target against their predicted rank");
   }
   return html::section(
       "How the mask was found",

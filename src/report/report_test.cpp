@@ -158,6 +158,28 @@ TEST(HtmlReport, LoadsNothingFromElsewhere) {
   EXPECT_TRUE(holds(page, "Released under the MIT License")) << "Chart.js with its licence notice";
 }
 
+TEST(HtmlReport, ShowsLatenciesTheCheckAndTheTrustMeter) {
+  json report = full_report();
+  report.erase("methods");  // a page of one network
+  EXPECT_FALSE(holds(html_report(report), "id=\"trust\""));
+  report["latency"] = {{"runtime", "ONNX Runtime 1.0"},
+                       {"threads", 2},
+                       {"input", "1x3x8x8"},
+                       {"dense_ms", 8.25},
+                       {"pruned_ms", 5.5}};
+  report["refinement"]["check"] = {{"start", 30.5}, {"best", 30.25}, {"seed_kept", true}};
+  report["trust"] = {{"taylor", 0.5}};
+  report["trust_points"] = json::array(
+      {{{"metric", 3}, {"energy", {{"taylor", 20}}}}, {{"metric", 1}, {"energy", {{"taylor", 10}}}}});
+  const std::string page = html_report(report);
+  EXPECT_TRUE(holds(page, "5.50 ms"));
+  EXPECT_TRUE(holds(page, "8.25 ms"));
+  EXPECT_TRUE(holds(page, "no better on those scenes"));
+  EXPECT_TRUE(holds(page, "id=\"trust\""));
+  // By rank of the energy: the mask of energy 10 first.
+  EXPECT_TRUE(holds(page, R"("points":[{"x":1,"y":1.0},{"x":2,"y":3.0}])"));
+}
+
 TEST(HtmlReport, TakesNamesThatAreNotUtf8) {
   json report = full_report();
   report["layers"][0]["name"] = "caf\xe9";

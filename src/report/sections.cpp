@@ -40,6 +40,15 @@ std::string quality_tile(const Json& report, const std::string& key, const std::
       fmt::format("original {}, change {}", show_metric(metric, dense), show_change(metric, final, dense)));
 }
 
+std::string latency_tile(const Json& report) {
+  const auto dense = number(report, "/latency/dense_ms");
+  const auto pruned = number(report, "/latency/pruned_ms");
+  if (!dense || !pruned) return "";
+  return tile("Latency", fmt::format("{:.2f} ms", *pruned),
+              fmt::format("original {:.2f} ms; {}, {} threads, {}", *dense, text(report, "/latency/runtime"),
+                          show_count(number(report, "/latency/threads")), text(report, "/latency/input")));
+}
+
 }  // namespace
 
 std::string summary_section(const Json& report) {
@@ -47,7 +56,8 @@ std::string summary_section(const Json& report) {
   const std::string tiles =
       size_tile(report, "filters", "Filters") + size_tile(report, "parameters", "Parameters") +
       size_tile(report, "macs", "Multiply-adds") +
-      quality_tile(report, "heldout", "Held-out " + show_name(text(report, "/result/metric/name")));
+      quality_tile(report, "heldout", "Held-out " + show_name(text(report, "/result/metric/name"))) +
+      latency_tile(report);
   return tiles.empty() ? "" : "<div class=\"tiles\">\n" + tiles + "</div>\n";
 }
 

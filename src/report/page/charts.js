@@ -71,6 +71,18 @@
     });
   }
 
+  function trust(sets) {
+    const names = ['first', 'second', 'third', 'soft'];
+    draw('trust', {
+      type: 'scatter',
+      data: {datasets: sets.map(({name, points}, i) => ({
+        label: name, data: points, backgroundColor: colour(names[i % names.length]), pointRadius: 3,
+        pointStyle: ['circle', 'rectRot', 'triangle', 'rect'][i % 4],
+      }))},
+      options: {scales: {x: axis('rank of the predicted energy, 1 is lowest', {type: 'linear'}), y: axis(unit)}},
+    });
+  }
+
   function stages({names, seconds}) {
     draw('stages', {type: 'bar', data: {labels: names, datasets: [bars('seconds', seconds, 'third')]},
                     options: {indexAxis: 'y', scales: {x: axis('seconds'), y: axis('')}}});
@@ -78,7 +90,7 @@
 
   function drawAll() {
     charts.splice(0).forEach((chart) => chart.destroy());
-    for (const [name, draws] of Object.entries({layers, quality, methods, history, stages})) {
+    for (const [name, draws] of Object.entries({layers, quality, methods, history, trust, stages})) {
       if (data[name]) draws(data[name]);
     }
     document.body.dataset.charts = String(charts.length);

@@ -49,6 +49,7 @@ void bind_solve(py::module_& module) {
       .def(py::init<>())
       .def_readwrite("method", &SolverOptions::method)
       .def_readwrite("seconds", &SolverOptions::seconds)
+      .def_readwrite("processor_time", &SolverOptions::processor_time)
       .def_readwrite("max_moves", &SolverOptions::max_moves)
       .def_readwrite("seed", &SolverOptions::seed)
       .def_readwrite("threads", &SolverOptions::threads)

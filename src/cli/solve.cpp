@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::string problem, report, method = "auto", format, write;
   double capacity = -1, seconds = 10;
+  bool processor_time = false;
   int pool = 1, pool_distance = 1;
 };
 
@@ -22,6 +23,7 @@ SolveFileOptions solve_options(const Options& options, const Context& context, b
   SolveFileOptions result;
   result.solver.method = options.method;
   result.solver.seconds = options.seconds;
+  result.solver.processor_time = options.processor_time;
   result.solver.seed = context.seed;
   const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   result.solver.threads = context.threads > 0 ? context.threads : cores;
@@ -46,6 +48,8 @@ void add_solve(CLI::App& app, Context& context) {
                                        "Exactly K ones, or the capacity in place of the file's own");
   command->add_option("--time", options->seconds, "Seconds of search (default 10)")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--processor-time", options->processor_time,
+                    "Count --time in processor time a thread, for fair runs on a busy machine");
   command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
   command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm or qubo");
   command->add_option("--pool", options->pool, "How many distinct solutions to report")

@@ -59,6 +59,10 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
                      std::to_string(most) + "; change the capacity or free fixed variables");
 }
 
+Deadline deadline_for(const SolverOptions& options, const Control& control) {
+  return {options.seconds, control, options.processor_time ? options.threads : 0};
+}
+
 /// True energies, best first, as many as asked.
 std::vector<Solution> checked_pool(const Qubo& qubo, const std::vector<Solution>& found,
                                    const SolverOptions& options) {
@@ -79,7 +83,7 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
   if (limited_by_proof) options.max_moves = kMovesBeforeProof;
-  Deadline deadline(options.seconds, control);
+  Deadline deadline = deadline_for(options, control);
   Searched searched = search(qubo, constraint, options, deadline);
   if (searched.evolution.best.empty())
     throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
@@ -110,7 +114,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
                    const Control& control) {
   check_sizes(qubo, constraint, options);
   check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
-  Deadline deadline(options.seconds, control);
+  const Deadline deadline = deadline_for(options, control);
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;

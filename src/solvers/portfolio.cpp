@@ -6,6 +6,7 @@
 
 #include "quboprune/error.h"
 #include "solvers/anneal.h"
+#include "solvers/count_classes.h"
 #include "solvers/dense_tabu.h"
 #include "solvers/knapsack_tabu.h"
 
@@ -36,7 +37,8 @@ double density(const Qubo& qubo) {
 
 /// E(x) = E(1 - x) for all x: pairs only, and every linear term is minus half its row.
 bool is_mirrored(const Qubo& qubo, const Constraint& constraint) {
-  if (constraint.kind != Constraint::Kind::none || !constraint.fixed.empty()) return false;
+  if (constraint.kind != Constraint::Kind::none || !constraint.fixed.empty() || !constraint.groups.empty())
+    return false;
   if (!qubo.dense_blocks().empty() || !qubo.low_rank().empty()) return false;
   std::vector<double> rest(qubo.linear().begin(), qubo.linear().end());
   double largest = 0;
@@ -58,7 +60,14 @@ EvolveOptions evolve_options(const Qubo& qubo, const Constraint& constraint, con
   evolve.keep_distance = options.pool_distance;
   evolve.target = options.target_energy;
   evolve.start = options.start;
-  if (constraint.kind != Constraint::Kind::none) {
+  if (!constraint.groups.empty()) {
+    double ones = 0, free = 0;
+    for (const CountClass& counted : count_classes(constraint, evolve.variables)) {
+      ones += counted.exact() ? counted.most : 0.5 * static_cast<double>(counted.fewest + counted.most);
+      free += static_cast<double>(counted.free.size());
+    }
+    evolve.density = free > 0 ? ones / free : 0.5;
+  } else if (constraint.kind != Constraint::Kind::none) {
     double total = 0;
     for (double cost : constraint.costs) total += cost;
     if (constraint.costs.empty()) total = qubo.size();
@@ -119,9 +128,12 @@ Searched search(const Qubo& qubo, const Constraint& constraint, const SolverOpti
   const bool costs = constraint.kind != Constraint::Kind::none && !constraint.costs.empty();
   if (costs && options.method == "anneal")
     throw InputError("annealing keeps counts, not costs: use the method tabu, or auto");
+  const bool groups = !constraint.groups.empty();
+  if (groups && options.method == "tabu")
+    throw InputError("tabu search keeps one count, not groups: use the method anneal, or auto");
   const bool large = qubo.size() > kLargestDense;
   const bool sparse = qubo.size() > kSmall && density(qubo) < kSparse;
-  if (options.method == "anneal" || (options.method == "auto" && !costs && (large || sparse)))
+  if (options.method == "anneal" || (options.method == "auto" && !costs && (large || sparse || groups)))
     return anneal(qubo, constraint, options, deadline);
   return tabu(qubo, constraint, options, costs, deadline);
 }

@@ -3,6 +3,7 @@
 
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
+#include "solvers/count_classes.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
 
@@ -40,6 +41,12 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
 
 /// The smallest and largest number of ones (or cost) that the fixed variables leave.
 void check_capacity(const Constraint& constraint, std::size_t n) {
+  if (!constraint.groups.empty()) {
+    if (!constraint.costs.empty())
+      throw InputError("costs beside groups with counts of their own: give one or the other");
+    count_classes(constraint, n);
+    return;
+  }
   if (constraint.kind == Constraint::Kind::none) return;
   double least = 0, most = 0;
   for (std::size_t i = 0; i < n; ++i) {

@@ -41,8 +41,9 @@ void add_solve(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("solve", "Solves a QUBO file, with or without a capacity");
   auto options = std::make_shared<Options>();
   command
-      ->add_option("problem", options->problem,
-                   "OR-Library bqp, G-set, MDPLIB, quadratic knapsack, dimod COO or BQM, .qubo; also .gz")
+      ->add_option(
+          "problem", options->problem,
+          "OR-Library bqp, G-set, MDPLIB, quadratic knapsack, dimod COO, BQM or CQM, .qubo; also .gz")
       ->required();
   auto* capacity = command->add_option("--capacity", options->capacity,
                                        "Exactly K ones, or the capacity in place of the file's own");
@@ -51,12 +52,13 @@ void add_solve(CLI::App& app, Context& context) {
   command->add_flag("--processor-time", options->processor_time,
                     "Count --time in processor time a thread, for fair runs on a busy machine");
   command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
-  command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm or qubo");
+  command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
   command->add_option("--pool", options->pool, "How many distinct solutions to report")
       ->check(CLI::PositiveNumber);
   command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")
       ->check(CLI::PositiveNumber);
-  command->add_option("--write", options->write, "Also write the problem: .lp, .json (dimod BQM), else COO");
+  command->add_option("--write", options->write,
+                      "Also write the problem: .lp, .cqm.json, .json (dimod BQM), else COO");
   command->add_option("--report", options->report, "Write the result as JSON");
   add_common_options(*command, context);
   command->callback([options, capacity, &context] {

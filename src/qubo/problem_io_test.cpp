@@ -181,7 +181,9 @@ TEST(ProblemIo, SurvivesDamage) {
       "r_3\n3\n1 2 3\n4 5\n6\n\n0\n7\n2 3 4\n",
       "# vartype=SPIN\n# constraint exactly 2\n# variables 5\n0 0 1\n0 1 3\n",
       "c hi\np qubo 0 3 1 1\n0 0 -2\n0 2 5\n",
+      "# variables 5\n# group 1 2 0 3 4\n# group 1 1 1 2\n0 1 3\n",
       format_problem(mixed_problem(), "bqm"),
+      format_problem(mixed_problem(), "cqm"),
   };
   Rng rng(7);
   const std::string alphabet = "0123456789-+.eE \n\t#{}[],:\"cpq\0x";

@@ -83,7 +83,11 @@ class BqmReader {
 
 }  // namespace
 
-Problem read_bqm_json(std::string_view text, const std::string& name) {
+Problem read_bqm(const json& root, const std::string& name) {
+  return BqmReader(name).read(root);
+}
+
+Problem read_json(std::string_view text, const std::string& name) {
   json root;
   try {
     root = json::parse(text);
@@ -91,7 +95,8 @@ Problem read_bqm_json(std::string_view text, const std::string& name) {
     const Scanner scanner(text, name);
     scanner.fail(error.byte > 0 ? error.byte - 1 : 0, "the JSON breaks off or is malformed here: correct it");
   }
-  return BqmReader(name).read(root);
+  const bool constrained = root.is_object() && root.value("type", json()) == "ConstrainedQuadraticModel";
+  return constrained ? read_cqm(root, name) : read_bqm(root, name);
 }
 
 }  // namespace quboprune

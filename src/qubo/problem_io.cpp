@@ -48,7 +48,8 @@ std::size_t words_in_first_line(std::string_view text) {
 std::string recognise(Scanner& scanner, std::string_view text) {
   const char first = scanner.peek();
   const std::size_t begin = scanner.position();
-  if (first == '\0') scanner.fail("the file is empty: give a problem file");
+  if (scanner.at_end()) scanner.fail("the file is empty: give a problem file");
+  if (first == '\0') scanner.fail("the file is no text: give a problem file");
   if (first == '{' || first == '[') return "json";
   if (first == '#') return "coo";
   const std::string_view word = scanner.word();
@@ -66,6 +67,7 @@ std::vector<std::string> problem_formats() {
 }
 
 Problem parse_problem(std::string_view text, const std::string& name, std::string_view format) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // some editors' mark of UTF-8
   Scanner scanner(text, name);
   std::string chosen(format);
   if (chosen.empty()) chosen = recognise(scanner, text);

@@ -99,6 +99,16 @@ TEST(ProblemIo, ReadsSpinsFromJson) {
   EXPECT_EQ(objective(problem, 0b01), 0.5 + 1 - 3);
 }
 
+TEST(ProblemIo, HeedsAMarkOfUtf8AndRefusesWhatIsNoText) {
+  EXPECT_EQ(parse_problem("\xEF\xBB\xBF"
+                          "3 2\n1 2 2\n2 3 1\n",
+                          "file")
+                .family,
+            "max-cut");
+  EXPECT_EQ(error_of(std::string("\0\1", 2)).rfind("file:1:1: the file is no text", 0), 0U);
+  EXPECT_EQ(error_of("{\"type\": 1e999}").rfind("file: a number in the JSON is too large", 0), 0U);
+}
+
 TEST(ProblemIo, ErrorsNameThePlace) {
   EXPECT_EQ(error_of("3 2\n1 2 2\n2 x 1\n"),
             "file:3:3: 'x' where the second index should be: give a whole number");

@@ -39,6 +39,18 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
                        ": costs must be finite and not negative");
 }
 
+/// Sums of squares of sums must stay finite in double precision.
+void check_magnitude(const Qubo& qubo) {
+  double sum = std::abs(qubo.offset());
+  for (const double value : qubo.linear()) sum += std::abs(value);
+  for (const Qubo::Pair& pair : qubo.pairs()) sum += std::abs(pair.value);
+  for (const Qubo::DenseBlock& block : qubo.dense_blocks())
+    for (const double value : block.values) sum += std::abs(value);
+  if (!(sum <= 1e100))
+    throw InputError(
+        "the problem's coefficients add up to more than 1e100: divide them all by a common factor");
+}
+
 /// The smallest and largest number of ones (or cost) that the fixed variables leave.
 void check_capacity(const Constraint& constraint, std::size_t n) {
   if (!constraint.groups.empty()) {
@@ -120,6 +132,7 @@ std::vector<std::string> solver_names() {
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control) {
   check_sizes(qubo, constraint, options);
+  check_magnitude(qubo);
   check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
   const Deadline deadline = deadline_for(options, control);
   const bool exact = options.method == "exact";

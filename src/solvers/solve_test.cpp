@@ -204,6 +204,13 @@ TEST(Solve, AStartIsNeverMadeWorse) {
   EXPECT_LE(again.pool[0].energy, qubo.energy(best) + 1e-9);
 }
 
+TEST(Solve, RefusesNumbersWhoseSumsOverflow) {
+  Qubo qubo(3);
+  qubo.add_pair(0, 1, 1e308);
+  qubo.add_pair(0, 2, 1e308);
+  EXPECT_THROW(solve(qubo, {}, {.seconds = 0.1}), InputError);
+}
+
 TEST(Solve, RefusesAnImpossibleCapacity) {
   EXPECT_THROW(solve(random_qubo(4, 1), {Constraint::Kind::exactly, 5, {}, {}}, {.seconds = 0.1}),
                InputError);

@@ -13,6 +13,7 @@ namespace {
 /// Small problems: so much is searched before the proof is tried, in moves (well over what any of up to
 /// 100 variables was seen to need) and in share of the time.
 constexpr std::int64_t kMovesBeforeProof = 1'000'000;
+constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92;
 constexpr std::int64_t kNodesUnderMoves = 20'000;
@@ -101,7 +102,11 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
                   const Control& control) {
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
-  if (limited_by_proof) options.max_moves = kMovesBeforeProof;
+  if (limited_by_proof) {
+    const std::int64_t free = free_variables(qubo, constraint);
+    options.max_moves =
+        std::clamp<std::int64_t>(kMovesBeforeProofASquare * free * free, 1, kMovesBeforeProof);
+  }
   Deadline deadline = deadline_for(options, control);
   Searched searched = search(qubo, constraint, options, deadline);
   if (searched.evolution.best.empty())

@@ -73,7 +73,7 @@ Choice given_choice(const Options& o, PruneSession& session) {
   if (o.prune.target.empty()) return choice;
   const Target& target = o.prune.choose.target;
   const double most = allowance(session.groups(), target);
-  const double kept = CostModel(session.groups()).value(target.kind, choice.mask);
+  const double kept = session.groups().cost().value(target.kind, choice.mask);
   const bool met = target.kind == Cost::filters ? kept == most : kept <= most;
   if (!met)
     throw InputError(

@@ -24,7 +24,7 @@ def pruned_with(program, mask_file, *more):
                           "--recover", "none", *more)
 
 
-def kept_groups(program, report):
+def kept_groups(report):
     """Kept channels by layer, as a flat set of names."""
     return {(layer["name"], index) for layer in report["layers"] for index in layer["kept_indices"]}
 
@@ -38,7 +38,7 @@ def test_an_own_solution_comes_back(quboprune, denoiser, pairs, objective):
     report = pruned_with(quboprune, "solution.json", "--target", TARGET)
     assert report["result"]["groups_kept"] == KEPT
     (quboprune.folder / "solution.txt").write_text("\n".join(map(str, solution["x"])) + "\n", encoding="utf-8")
-    assert kept_groups(quboprune, pruned_with(quboprune, "solution.txt")) == kept_groups(quboprune, report)
+    assert kept_groups(pruned_with(quboprune, "solution.txt")) == kept_groups(report)
 
 
 def test_every_form_has_the_same_optimum(quboprune, denoiser, pairs):

@@ -1,11 +1,15 @@
+#include <tuple>
+
 #include "binding.h"
 #include "quboprune/solver.h"
 
 namespace quboprune::python {
 namespace {
 
+using Groups = std::vector<std::tuple<std::vector<int>, int, int>>;
+
 Constraint constraint_of(const std::string& kind, double capacity, const Array<double>& costs,
-                         const Array<std::int8_t>& fixed) {
+                         const Array<std::int8_t>& fixed, const Groups& groups) {
   Constraint constraint;
   if (kind == "exactly") {
     constraint.kind = Constraint::Kind::exactly;
@@ -15,13 +19,14 @@ Constraint constraint_of(const std::string& kind, double capacity, const Array<d
   constraint.capacity = capacity;
   constraint.costs = vector_of(costs, "costs");
   constraint.fixed = vector_of(fixed, "fixed");
+  for (const auto& [variables, least, most] : groups) constraint.groups.push_back({variables, least, most});
   return constraint;
 }
 
 SolverResult solve_with(const Qubo& qubo, const std::string& kind, double capacity,
-                        const Array<double>& costs, const Array<std::int8_t>& fixed,
+                        const Array<double>& costs, const Array<std::int8_t>& fixed, const Groups& groups,
                         const SolverOptions& options, const py::object& progress) {
-  const Constraint constraint = constraint_of(kind, capacity, costs, fixed);
+  const Constraint constraint = constraint_of(kind, capacity, costs, fixed, groups);
   std::atomic<bool> stop{false};
   const Control control = control_of(progress, stop);
   return run_interruptibly(stop, [&] { return solve(qubo, constraint, options, control); });
@@ -49,6 +54,7 @@ void bind_solve(py::module_& module) {
       .def(py::init<>())
       .def_readwrite("method", &SolverOptions::method)
       .def_readwrite("seconds", &SolverOptions::seconds)
+      .def_readwrite("processor_time", &SolverOptions::processor_time)
       .def_readwrite("max_moves", &SolverOptions::max_moves)
       .def_readwrite("seed", &SolverOptions::seed)
       .def_readwrite("threads", &SolverOptions::threads)
@@ -61,7 +67,7 @@ void bind_solve(py::module_& module) {
           [](SolverOptions& options, const Array<double>& x) { options.start = mask_of(x); });
 
   module.def("solve", &solve_with, py::arg("qubo"), py::arg("kind"), py::arg("capacity"), py::arg("costs"),
-             py::arg("fixed"), py::arg("options"), py::arg("progress"));
+             py::arg("fixed"), py::arg("groups"), py::arg("options"), py::arg("progress"));
   module.def("solver_names", &solver_names);
 }
 

@@ -12,6 +12,12 @@ struct Constraint {
   double capacity = 0;               ///< K, or C when costs are given
   std::vector<double> costs{};       ///< empty: every variable costs 1 (a cardinality)
   std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
+  /// Of `variables`, `least` to `most` are 1. Groups don't overlap, and stand beside `kind`; not with costs.
+  struct Group {
+    std::vector<int> variables;
+    int least = 0, most = 0;
+  };
+  std::vector<Group> groups{};
 };
 
 }  // namespace quboprune

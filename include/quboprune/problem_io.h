@@ -31,9 +31,13 @@ struct Problem {
 /// - "mdplib": `n m`, then `i j d` (from 0); maximise the diversity of exactly m
 /// - "qkp": Billionnet and Soutif's quadratic knapsack
 /// - "coo": dimod's coordinate text: `i j value` (from 0); minimise. The comment lines
-///   `# vartype=BINARY|SPIN` (dimod's), `# constraint exactly|at_most K`, `# variables N` and `# offset V`
-///   (ours) are heeded
+///   `# vartype=BINARY|SPIN` (dimod's), `# constraint exactly|at_most K`, `# group LEAST MOST i j k ...`,
+///   `# variables N` and `# offset V` (ours) are heeded
 /// - "bqm": dimod's BinaryQuadraticModel as JSON, schema 3 (`to_serializable()`)
+/// - "cqm": a constrained model as JSON, ours in the manner of the BQM's (dimod has none of its own):
+///   {"type": "ConstrainedQuadraticModel", "objective": a BQM of BINARY variables, "constraints": [{"label",
+///   "variables": places, "coefficients", "sense": "==", "<=" or ">=", "rhs"}]}. Equal coefficients make a
+///   count of all or of a group, a single variable is fixed, unequal ones are costs (one constraint, alone)
 /// - "qubo": qbsolv: `p qubo 0 n diagonals couplers`
 std::vector<std::string> problem_formats();
 
@@ -46,12 +50,13 @@ Problem read_problem(const std::filesystem::path& path, std::string_view format 
 Problem parse_problem(std::string_view text, const std::string& name, std::string_view format = {});
 
 /// The problem as text, always as a minimisation of E, low-rank terms multiplied out (n^2 numbers):
-/// "coo", "bqm" (which can't hold a constraint: InputError if there is one) or "lp" (CPLEX's LP format, with
-/// the constraint; the offset stands in a comment). Throws InputError on another format, and for what the
-/// format can't hold: costs or fixed variables in coo, any constraint or fixed variables in bqm.
+/// "coo", "bqm" (which can't hold a constraint: InputError if there is one), "cqm" or "lp" (CPLEX's LP
+/// format, with all constraints; the offset stands in a comment). Throws InputError on another format, and
+/// for what the format can't hold: costs or fixed variables in coo, any constraint or fixed variables in bqm.
 std::string format_problem(const Problem& problem, std::string_view format);
 
-/// Writes it to `path` in one step; an empty `format` goes by the ending: .lp, .json (bqm), else coo.
+/// Writes it to `path` in one step; an empty `format` goes by the ending: .lp, .cqm.json, .json (bqm), else
+/// coo.
 void write_problem(const Problem& problem, const std::filesystem::path& path, std::string_view format = {});
 
 }  // namespace quboprune

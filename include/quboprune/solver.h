@@ -15,7 +15,9 @@ namespace quboprune {
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()
   double seconds = 10;          ///< wall time; the search is anytime
-  std::int64_t max_moves = 0;   ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
+  /// Count `seconds` in the process's processor time, divided by `threads`: for fair runs on a busy machine.
+  bool processor_time = false;
+  std::int64_t max_moves = 0;  ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
   std::uint64_t seed = 1;
   int threads = 1;
   int pool_size = 1;      ///< how many distinct solutions to keep, best first

@@ -27,14 +27,14 @@ def _set(options, values):
     return options
 
 
-def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, progress=None, **options):
+def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
     """Minimises a Qubo, or x'Qx of a square matrix.
 
     count: exactly so many ones. capacity: the sum of costs (n numbers, 1 each if not given) of the ones at
-    most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. progress: called with
-    (stage, done, total, best).
+    most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. groups: (variables, least, most)
+    each, disjoint: so many of those are 1. progress: called with (stage, done, total, best).
 
-    options: method ("auto" or one of solver_names()), seconds (10), max_moves, seed, threads, pool_size,
+    options: method ("auto" or one of solver_names()), seconds (10), processor_time, max_moves, seed, threads, pool_size,
     pool_distance, target_energy, bound, start.
 
     Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, seconds, moves, method, reason.
@@ -44,7 +44,8 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, progress=N
         qubo = _core.Qubo.from_matrix(qubo)
     kind, limit, cost_array = _constraint(count, capacity, costs)
     fixed = np.empty(0, np.int8) if fixed is None else fixed
-    return _core.solve(qubo, kind, limit, cost_array, fixed, _set(_core.SolverOptions(), options), progress)
+    groups = [([int(i) for i in variables], int(least), int(most)) for variables, least, most in groups]
+    return _core.solve(qubo, kind, limit, cost_array, fixed, groups, _set(_core.SolverOptions(), options), progress)
 
 
 def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,

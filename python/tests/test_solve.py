@@ -127,3 +127,33 @@ def test_ctrl_c_stops_a_long_search():
     with pytest.raises(KeyboardInterrupt):
         quboprune.solve(random_matrix(300, 6), count=100, seconds=60)
     assert time.monotonic() - start < 30
+
+
+def test_groups_keep_their_counts():
+    matrix = random_matrix(9, 4)
+    groups = [((0, 1, 2, 3), 2, 2), ((4, 5, 6), 0, 1)]
+    result = quboprune.solve(matrix, groups=groups, seconds=2, max_moves=20000)
+    masks = (np.array(x) for x in itertools.product((0, 1), repeat=9) if sum(x[:4]) == 2 and sum(x[4:7]) <= 1)
+    assert result.energy == min(float(x @ matrix @ x) for x in masks)
+    assert result.optimal
+    with pytest.raises(quboprune.InputError, match="twice"):
+        quboprune.solve(matrix, groups=[((0, 1), 1, 1), ((1, 2), 1, 1)], seconds=0.1)
+
+
+def test_constrained_models_go_to_dimod_and_back():
+    dimod = pytest.importorskip("dimod")
+    from quboprune.dimod_models import from_cqm, to_cqm
+
+    a, b, c = dimod.Binaries("abc")
+    cqm = dimod.ConstrainedQuadraticModel()
+    cqm.set_objective(2 * a - 3 * b * c + 0.5)
+    cqm.add_constraint(a + b + c == 2, label="two")
+    cqm.add_constraint(a + 1 >= b, label="after")
+    back = to_cqm(from_cqm(cqm))
+    for x in itertools.product((0, 1), repeat=3):
+        named, numbered = dict(zip(cqm.variables, x)), dict(enumerate(x))
+        assert back.objective.energy(numbered) == cqm.objective.energy(named)
+        assert back.check_feasible(numbered) == cqm.check_feasible(named)
+    cqm.add_constraint(a * b <= 0, label="squared")
+    with pytest.raises(ValueError, match="squared"):
+        from_cqm(cqm)

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
+#include "quboprune/formulator.h"
 #include "quboprune/problem_io.h"
 
 namespace quboprune {
@@ -25,14 +26,14 @@ void run(Options& o, const Context& context) {
   PruneSession session(o.prune, context);
   o.prune.choose.formulation.seed = context.seed;
   const int count = static_cast<int>(allowance(session.groups(), target));
-  const Formulation f =
-      formulate(o.prune.choose.objective, session.groups(), session.scores(o.prune.choose.objective),
-                o.prune.choose.formulation, count);
+  const Formulator formulator(session.groups(), session.scores(o.prune.choose.objective),
+                              session.on_calibration(), target, o.prune.choose.formulator, context.control);
+  const Formulation f = formulator(o.prune.choose.objective, o.prune.choose.formulation);
   Problem problem;
   problem.qubo = f.qubo;
-  // dimod's JSON can't hold a constraint; its COO text states it in a comment.
-  const bool text = !o.output.ends_with(".json");
-  if (text && !o.prune.target.empty() && !f.penalised)
+  // dimod's BQM as JSON can't hold a constraint; all others state it.
+  const bool holds_count = !o.output.ends_with(".json") || o.output.ends_with(".cqm.json");
+  if (holds_count && !o.prune.target.empty() && !f.penalised)
     problem.constraint = {Constraint::Kind::exactly, static_cast<double>(count)};
   write_problem(problem, o.output);
   fmt::print("{}: {} variables (1 = kept)", o.output, f.qubo.size());
@@ -47,11 +48,13 @@ void add_formulate(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("formulate", "Writes the QUBO of a network for other solvers");
   auto options = std::make_shared<Options>();
   options->prune.add_network_and_data(*command, true);
-  command->add_option("-o,--output", options->output, "dimod's COO text, or its JSON where the name ends so")
+  command
+      ->add_option("-o,--output", options->output,
+                   "COO text; by its ending .json (dimod's BQM), .cqm.json or .lp instead")
       ->required();
   command
       ->add_option("--objective", options->prune.choose.objective,
-                   "hybrid, gauss-newton, gate-fisher, l1-qubo, ...")
+                   "hybrid, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, ...")
       ->capture_default_str();
   command->add_option("--target", options->prune.target, "filters=FRACTION: says how many to keep");
   options->prune.add_choice(*command);

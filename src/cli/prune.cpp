@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cli/base/latency.h"
+#include "cli/base/mask_file.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
@@ -18,7 +19,7 @@ using nlohmann::json;
 
 struct Options {
   PruneArguments prune;
-  std::string output, report, html, plan;
+  std::string output, report, html, plan, mask;
 };
 
 json plan_of(const PruneSession& session, const Choice& choice, const json& header, const json& target) {
@@ -74,29 +75,36 @@ void prepare(Options& o, const Context& context) {
   for (const auto* path : {&o.output, &o.report, &o.html, &o.plan}) {
     if (!path->empty()) check_writable(*path);
   }
+  if (o.prune.target.empty() && o.mask.empty())
+    throw InputError("--target is required: say what to remove, such as filters=0.36 (or give --mask)");
   auto& choose = o.prune.choose;
-  choose.target = target_from_text(o.prune.target);
+  if (!o.prune.target.empty()) choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
   if (!o.prune.work.empty()) choose.search.state = std::filesystem::path(o.prune.work) / "refinement.json";
 }
 
-void run(Options& o, const Context& context) {
-  prepare(o, context);
-  PruneSession session(o.prune, context);
-  o.prune.choose.search.problem = fmt::format("{} {} {} {}", session.fingerprint(), o.prune.target,
-                                              o.prune.recover, o.prune.refine_samples);
-  const Choice choice = session.choose(o.prune.choose);
-  const auto outcome = session.cut(choice.mask);
-  advise_blocks(session, choice.mask, o.prune.choose.round_to);
-  json report = session.header("prune");
-  report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
-                      {"removed_fraction", o.prune.choose.target.removed}};
-  report["objective"] = choice.objective;
-  report["result"] = session.result(choice.mask, outcome);
-  report["layers"] = session.layers(choice.mask);
+/// The mask that --mask gives, which must meet the target where one is given too.
+Choice given_choice(const Options& o, PruneSession& session) {
+  Choice choice;
+  choice.objective = "given mask";
+  choice.mask = read_mask(o.mask, session.groups().size());
+  if (o.prune.target.empty()) return choice;
+  const Target& target = o.prune.choose.target;
+  const double most = allowance(session.groups(), target);
+  const double kept = session.groups().cost().value(target.kind, choice.mask);
+  const bool met = target.kind == Cost::filters ? kept == most : kept <= most;
+  if (!met)
+    throw InputError(
+        fmt::format("{}: keeps {} where --target {} leaves {}: leave --target out, or solve with "
+                    "that capacity",
+                    o.mask, kept, o.prune.target, most));
+  return choice;
+}
+
+/// How the mask was found and what speaks for it.
+void add_search(json& report, const Options& o, PruneSession& session, const Choice& choice) {
   report["solver"] = solver_json(choice.solved);
-  report["equivalence"] = outcome.equivalence;
   if (!choice.tried.empty()) {
     report["tried"] = json::array();
     for (const auto& [text, value] : choice.tried)
@@ -105,8 +113,27 @@ void run(Options& o, const Context& context) {
   add_trust(report, choice, session.on_calibration());
   if (choice.refined)
     report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
-  if (outcome.recovered) report["recovery"] = outcome.recovery;
   report["removed"] = session.removed(choice);
+}
+
+void run(Options& o, const Context& context) {
+  prepare(o, context);
+  PruneSession session(o.prune, context);
+  o.prune.choose.search.problem = fmt::format("{} {} {} {}", session.fingerprint(), o.prune.target,
+                                              o.prune.recover, o.prune.refine_samples);
+  const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
+  const auto outcome = session.cut(choice.mask);
+  advise_blocks(session, choice.mask, o.prune.choose.round_to);
+  json report = session.header("prune");
+  if (!o.prune.target.empty())
+    report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
+                        {"removed_fraction", o.prune.choose.target.removed}};
+  report["objective"] = choice.objective;
+  report["result"] = session.result(choice.mask, outcome);
+  report["layers"] = session.layers(choice.mask);
+  report["equivalence"] = outcome.equivalence;
+  if (outcome.recovered) report["recovery"] = outcome.recovery;
+  if (o.mask.empty()) add_search(report, o, session, choice);
   if (context.control.stopped())
     session.notes().push_back("stopped before everything was done: this is the best so far");
   report["notes"] = session.notes();
@@ -114,7 +141,8 @@ void run(Options& o, const Context& context) {
   session.save(o.output, outcome, choice.objective);
   add_latency(report, o, session, context);
   if (!o.plan.empty())
-    write_file_atomically(o.plan, plan_of(session, choice, report, report["target"]).dump(1) + "\n");
+    write_file_atomically(o.plan,
+                          plan_of(session, choice, report, report.value("target", json())).dump(1) + "\n");
   if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
   if (!o.html.empty()) {
     json page = report;
@@ -141,9 +169,12 @@ void add_prune(CLI::App& app, Context& context) {
   options->prune.choose.search.evaluations = 200;
   options->prune.add_network_and_data(*command, true);
   command->add_option("-o,--output", options->output, "The smaller ONNX file")->required();
-  command
-      ->add_option("--target", options->prune.target, "What to remove: filters=0.36, params=0.5, macs=0.36")
-      ->required();
+  command->add_option("--target", options->prune.target,
+                      "What to remove: filters=0.36, params=0.5, macs=0.36");
+  command->add_option(
+      "--mask", options->mask,
+      "Keep what this solution keeps instead of searching: the report of quboprune solve on a "
+      "problem of formulate, or a text of 0s and 1s");
   command
       ->add_option("--objective", options->prune.choose.objective,
                    "auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration scenes "

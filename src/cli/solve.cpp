@@ -15,6 +15,7 @@ namespace {
 struct Options {
   std::string problem, report, method = "auto", format, write;
   double capacity = -1, seconds = 10;
+  bool processor_time = false;
   int pool = 1, pool_distance = 1;
 };
 
@@ -22,6 +23,7 @@ SolveFileOptions solve_options(const Options& options, const Context& context, b
   SolveFileOptions result;
   result.solver.method = options.method;
   result.solver.seconds = options.seconds;
+  result.solver.processor_time = options.processor_time;
   result.solver.seed = context.seed;
   const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   result.solver.threads = context.threads > 0 ? context.threads : cores;
@@ -39,20 +41,24 @@ void add_solve(CLI::App& app, Context& context) {
   auto* command = app.add_subcommand("solve", "Solves a QUBO file, with or without a capacity");
   auto options = std::make_shared<Options>();
   command
-      ->add_option("problem", options->problem,
-                   "OR-Library bqp, G-set, MDPLIB, quadratic knapsack, dimod COO or BQM, .qubo; also .gz")
+      ->add_option(
+          "problem", options->problem,
+          "OR-Library bqp, G-set, MDPLIB, quadratic knapsack, dimod COO, BQM or CQM, .qubo; also .gz")
       ->required();
   auto* capacity = command->add_option("--capacity", options->capacity,
                                        "Exactly K ones, or the capacity in place of the file's own");
   command->add_option("--time", options->seconds, "Seconds of search (default 10)")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--processor-time", options->processor_time,
+                    "Count --time in processor time a thread, for fair runs on a busy machine");
   command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
-  command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm or qubo");
+  command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
   command->add_option("--pool", options->pool, "How many distinct solutions to report")
       ->check(CLI::PositiveNumber);
   command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")
       ->check(CLI::PositiveNumber);
-  command->add_option("--write", options->write, "Also write the problem: .lp, .json (dimod BQM), else COO");
+  command->add_option("--write", options->write,
+                      "Also write the problem: .lp, .cqm.json, .json (dimod BQM), else COO");
   command->add_option("--report", options->report, "Write the result as JSON");
   add_common_options(*command, context);
   command->callback([options, capacity, &context] {

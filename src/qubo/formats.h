@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ Problem read_edge_list(Scanner& scanner, std::string_view format);
 Problem read_knapsack(Scanner& scanner);
 Problem read_coordinates(Scanner& scanner);
 Problem read_qbsolv(Scanner& scanner);
-Problem read_bqm_json(std::string_view text, const std::string& name);
+/// Either of the two models below.
+Problem read_json(std::string_view text, const std::string& name);
+Problem read_bqm(const nlohmann::json& root, const std::string& name);
+Problem read_cqm(const nlohmann::json& root, const std::string& name);
 
 }  // namespace quboprune

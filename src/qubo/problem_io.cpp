@@ -48,8 +48,9 @@ std::size_t words_in_first_line(std::string_view text) {
 std::string recognise(Scanner& scanner, std::string_view text) {
   const char first = scanner.peek();
   const std::size_t begin = scanner.position();
-  if (first == '\0') scanner.fail("the file is empty: give a problem file");
-  if (first == '{' || first == '[') return "bqm";
+  if (scanner.at_end()) scanner.fail("the file is empty: give a problem file");
+  if (first == '\0') scanner.fail("the file is no text: give a problem file");
+  if (first == '{' || first == '[') return "json";
   if (first == '#') return "coo";
   const std::string_view word = scanner.word();
   scanner.rewind(begin);
@@ -62,10 +63,11 @@ std::string recognise(Scanner& scanner, std::string_view text) {
 }  // namespace
 
 std::vector<std::string> problem_formats() {
-  return {"bqp", "gset", "mdplib", "qkp", "coo", "bqm", "qubo"};
+  return {"bqp", "gset", "mdplib", "qkp", "coo", "bqm", "cqm", "qubo"};
 }
 
 Problem parse_problem(std::string_view text, const std::string& name, std::string_view format) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // some editors' mark of UTF-8
   Scanner scanner(text, name);
   std::string chosen(format);
   if (chosen.empty()) chosen = recognise(scanner, text);
@@ -74,9 +76,9 @@ Problem parse_problem(std::string_view text, const std::string& name, std::strin
   if (chosen == "qkp") return read_knapsack(scanner);
   if (chosen == "coo") return read_coordinates(scanner);
   if (chosen == "qubo") return read_qbsolv(scanner);
-  if (chosen == "bqm") return read_bqm_json(text, name);
+  if (chosen == "json" || chosen == "bqm" || chosen == "cqm") return read_json(text, name);
   throw InputError("no problem format is called '" + chosen +
-                   "': use bqp, gset, mdplib, qkp, coo, bqm or qubo");
+                   "': use bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
 }
 
 Problem read_problem(const std::filesystem::path& path, std::string_view format) {
@@ -84,8 +86,12 @@ Problem read_problem(const std::filesystem::path& path, std::string_view format)
 }
 
 void write_problem(const Problem& problem, const std::filesystem::path& path, std::string_view format) {
-  const std::string ending = path.extension().string();
-  if (format.empty()) format = ending == ".lp" ? "lp" : ending == ".json" ? "bqm" : "coo";
+  const std::string file = path.filename().string();
+  if (format.empty())
+    format = file.ends_with(".lp")         ? "lp"
+             : file.ends_with(".cqm.json") ? "cqm"
+             : file.ends_with(".json")     ? "bqm"
+                                           : "coo";
   write_file_atomically(path, format_problem(problem, format));
 }
 

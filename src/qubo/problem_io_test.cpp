@@ -99,6 +99,16 @@ TEST(ProblemIo, ReadsSpinsFromJson) {
   EXPECT_EQ(objective(problem, 0b01), 0.5 + 1 - 3);
 }
 
+TEST(ProblemIo, HeedsAMarkOfUtf8AndRefusesWhatIsNoText) {
+  EXPECT_EQ(parse_problem("\xEF\xBB\xBF"
+                          "3 2\n1 2 2\n2 3 1\n",
+                          "file")
+                .family,
+            "max-cut");
+  EXPECT_EQ(error_of(std::string("\0\1", 2)).rfind("file:1:1: the file is no text", 0), 0U);
+  EXPECT_EQ(error_of("{\"type\": 1e999}").rfind("file: a number in the JSON is too large", 0), 0U);
+}
+
 TEST(ProblemIo, ErrorsNameThePlace) {
   EXPECT_EQ(error_of("3 2\n1 2 2\n2 x 1\n"),
             "file:3:3: 'x' where the second index should be: give a whole number");
@@ -181,7 +191,9 @@ TEST(ProblemIo, SurvivesDamage) {
       "r_3\n3\n1 2 3\n4 5\n6\n\n0\n7\n2 3 4\n",
       "# vartype=SPIN\n# constraint exactly 2\n# variables 5\n0 0 1\n0 1 3\n",
       "c hi\np qubo 0 3 1 1\n0 0 -2\n0 2 5\n",
+      "# variables 5\n# group 1 2 0 3 4\n# group 1 1 1 2\n0 1 3\n",
       format_problem(mixed_problem(), "bqm"),
+      format_problem(mixed_problem(), "cqm"),
   };
   Rng rng(7);
   const std::string alphabet = "0123456789-+.eE \n\t#{}[],:\"cpq\0x";

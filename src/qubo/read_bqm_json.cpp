@@ -14,7 +14,9 @@ class BqmReader {
 
   Problem read(const json& root) const {
     if (!root.is_object() || root.value("type", json()) != "BinaryQuadraticModel")
-      fail("the JSON is no BinaryQuadraticModel: write it with dimod's to_serializable()");
+      fail(
+          "the JSON is no BinaryQuadraticModel (nor a ConstrainedQuadraticModel): write it with dimod's "
+          "to_serializable()");
     if (root.value("use_bytes", json(false)) == true)
       fail("the biases are stored as bytes: write the model with use_bytes=False");
     const std::vector<double> linear = numbers(root, "linear_biases");
@@ -55,8 +57,7 @@ class BqmReader {
   int index(double value, std::size_t n) const {
     if (!(value >= 0) || value >= static_cast<double>(n) ||
         value != static_cast<double>(static_cast<int>(value)))
-      fail("a pair names variable " + std::to_string(value) + ": indices go from 0 to " +
-           std::to_string(n - 1));
+      fail("a pair names variable " + json(value).dump() + ": indices go from 0 to " + std::to_string(n - 1));
     return static_cast<int>(value);
   }
 
@@ -83,15 +84,22 @@ class BqmReader {
 
 }  // namespace
 
-Problem read_bqm_json(std::string_view text, const std::string& name) {
+Problem read_bqm(const json& root, const std::string& name) {
+  return BqmReader(name).read(root);
+}
+
+Problem read_json(std::string_view text, const std::string& name) {
   json root;
   try {
     root = json::parse(text);
+  } catch (const json::out_of_range&) {
+    throw InputError(name + ": a number in the JSON is too large for double precision: scale the problem");
   } catch (const json::parse_error& error) {
     const Scanner scanner(text, name);
     scanner.fail(error.byte > 0 ? error.byte - 1 : 0, "the JSON breaks off or is malformed here: correct it");
   }
-  return BqmReader(name).read(root);
+  const bool constrained = root.is_object() && root.value("type", json()) == "ConstrainedQuadraticModel";
+  return constrained ? read_cqm(root, name) : read_bqm(root, name);
 }
 
 }  // namespace quboprune

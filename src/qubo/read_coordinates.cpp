@@ -12,6 +12,17 @@ struct Entries {
   double offset = 0;
 };
 
+Constraint::Group read_group(Scanner& scanner) {
+  Constraint::Group group;
+  group.least = static_cast<int>(scanner.integer("the least count of the group", 0, kMostVariables));
+  group.most =
+      static_cast<int>(scanner.integer("the largest count of the group", group.least, kMostVariables));
+  while (!scanner.at_line_end())
+    group.variables.push_back(
+        static_cast<int>(scanner.integer("a variable of the group", 0, kMostVariables - 1)));
+  return group;
+}
+
 /// `# vartype=SPIN`, `# constraint exactly 12`, `# variables 20`, `# offset 1.5`; others mean nothing.
 void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
   const std::size_t begin = scanner.position();
@@ -19,7 +30,7 @@ void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
   if (line.find("vartype=SPIN") != std::string_view::npos) entries.spin = true;
   Scanner words(line.substr(1), "");
   const std::string_view key = words.word();
-  if (key != "constraint" && key != "variables" && key != "offset") return;
+  if (key != "constraint" && key != "variables" && key != "offset" && key != "group") return;
   const std::size_t after = scanner.position();
   scanner.rewind(begin + 1);
   scanner.word();
@@ -27,6 +38,8 @@ void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
     entries.variables = static_cast<int>(scanner.integer("the number of variables", 1, kMostVariables));
   } else if (key == "offset") {
     entries.offset = scanner.number("the offset");
+  } else if (key == "group") {
+    constraint.groups.push_back(read_group(scanner));
   } else {
     const std::string_view kind = scanner.word();
     if (kind != "exactly" && kind != "at_most")
@@ -78,6 +91,11 @@ Problem read_coordinates(Scanner& scanner) {
   if (entries.variables == 0) scanner.fail("no entry `i j value` in the file: give at least one");
   problem.qubo = Qubo(entries.variables);
   problem.qubo.add_offset(entries.offset);
+  for (const Constraint::Group& group : problem.constraint.groups)
+    for (const int i : group.variables)
+      if (i >= entries.variables)
+        scanner.fail("a group names variable " + std::to_string(i) + ": they go from 0 to " +
+                     std::to_string(entries.variables - 1));
   for (const Qubo::Pair& entry : entries.list)
     entries.spin ? add_spin(problem.qubo, entry) : add_binary(problem.qubo, entry);
   return problem;

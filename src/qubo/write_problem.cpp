@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "quboprune/error.h"
 #include "quboprune/problem_io.h"
@@ -50,7 +51,7 @@ bool has_fixed(const Constraint& constraint) {
 /// COO text has no place for an offset: it stands in a comment.
 std::string as_coordinates(const Problem& problem) {
   if (!problem.constraint.costs.empty() || has_fixed(problem.constraint))
-    throw InputError("costs and fixed variables can't be written as coo: write lp");
+    throw InputError("costs and fixed variables can't be written as coo: write cqm or lp");
   const Expanded terms = expand(problem.qubo);
   fmt::memory_buffer out;
   auto to = std::back_inserter(out);
@@ -60,6 +61,8 @@ std::string as_coordinates(const Problem& problem) {
     fmt::format_to(to, "# constraint {} {}\n",
                    problem.constraint.kind == Constraint::Kind::exactly ? "exactly" : "at_most",
                    problem.constraint.capacity);
+  for (const Constraint::Group& group : problem.constraint.groups)
+    fmt::format_to(to, "# group {} {} {}\n", group.least, group.most, fmt::join(group.variables, " "));
   std::size_t next = 0;
   for (std::size_t i = 0; i < terms.linear.size(); ++i) {
     if (terms.linear[i] != 0) fmt::format_to(to, "{} {} {}\n", i, i, terms.linear[i]);
@@ -69,9 +72,7 @@ std::string as_coordinates(const Problem& problem) {
   return fmt::to_string(out);
 }
 
-std::string as_bqm(const Problem& problem) {
-  if (problem.constraint.kind != Constraint::Kind::none || has_fixed(problem.constraint))
-    throw InputError("dimod's BQM holds no constraint, but the problem has one: write coo or lp");
+nlohmann::json bqm_of(const Problem& problem) {
   const Expanded terms = expand(problem.qubo);
   nlohmann::json labels = nlohmann::json::array(), head = labels, tail = labels, values = labels;
   for (int i = 0; i < problem.qubo.size(); ++i) labels.push_back(i);
@@ -80,21 +81,78 @@ std::string as_bqm(const Problem& problem) {
     tail.push_back(pair.j);
     values.push_back(pair.value);
   }
-  const nlohmann::json root = {{"type", "BinaryQuadraticModel"},
-                               {"version", {{"bqm_schema", "3.0.0"}}},
-                               {"use_bytes", false},
-                               {"index_type", "int32"},
-                               {"bias_type", "float64"},
-                               {"num_variables", problem.qubo.size()},
-                               {"num_interactions", terms.pairs.size()},
-                               {"variable_labels", labels},
-                               {"variable_type", "BINARY"},
-                               {"offset", problem.qubo.offset()},
-                               {"info", nlohmann::json::object()},
-                               {"linear_biases", terms.linear},
-                               {"quadratic_biases", values},
-                               {"quadratic_head", head},
-                               {"quadratic_tail", tail}};
+  return {{"type", "BinaryQuadraticModel"},
+          {"version", {{"bqm_schema", "3.0.0"}}},
+          {"use_bytes", false},
+          {"index_type", "int32"},
+          {"bias_type", "float64"},
+          {"num_variables", problem.qubo.size()},
+          {"num_interactions", terms.pairs.size()},
+          {"variable_labels", labels},
+          {"variable_type", "BINARY"},
+          {"offset", problem.qubo.offset()},
+          {"info", nlohmann::json::object()},
+          {"linear_biases", terms.linear},
+          {"quadratic_biases", values},
+          {"quadratic_head", head},
+          {"quadratic_tail", tail}};
+}
+
+std::string as_bqm(const Problem& problem) {
+  const Constraint& constraint = problem.constraint;
+  if (constraint.kind != Constraint::Kind::none || has_fixed(constraint) || !constraint.groups.empty())
+    throw InputError("dimod's BQM holds no constraint, but the problem has one: write coo, cqm or lp");
+  return bqm_of(problem).dump() + "\n";
+}
+
+/// A linear constraint, as lp and cqm state it.
+struct Row {
+  std::string label;
+  std::vector<int> variables;
+  std::vector<double> coefficients;
+  const char* sense;  ///< ==, <= or >=
+  double rhs;
+};
+
+std::vector<Row> rows_of(const Constraint& constraint, int n) {
+  std::vector<Row> rows;
+  auto ones = [](std::size_t count) { return std::vector<double>(count, 1.0); };
+  if (constraint.kind != Constraint::Kind::none) {
+    std::vector<int> all(static_cast<std::size_t>(n));
+    std::iota(all.begin(), all.end(), 0);
+    rows.push_back({"capacity", all, constraint.costs.empty() ? ones(all.size()) : constraint.costs,
+                    constraint.kind == Constraint::Kind::exactly ? "==" : "<=", constraint.capacity});
+  }
+  for (std::size_t g = 0; g < constraint.groups.size(); ++g) {
+    const auto& [variables, least, most] = constraint.groups[g];
+    const std::string label = "group" + std::to_string(g);
+    if (least == most) {
+      rows.push_back({label, variables, ones(variables.size()), "==", static_cast<double>(most)});
+      continue;
+    }
+    rows.push_back({label + "_least", variables, ones(variables.size()), ">=", static_cast<double>(least)});
+    rows.push_back({label + "_most", variables, ones(variables.size()), "<=", static_cast<double>(most)});
+  }
+  for (std::size_t i = 0; i < constraint.fixed.size(); ++i)
+    if (constraint.fixed[i] >= 0)
+      rows.push_back({"fixed" + std::to_string(i),
+                      {static_cast<int>(i)},
+                      {1.0},
+                      "==",
+                      static_cast<double>(constraint.fixed[i])});
+  return rows;
+}
+
+std::string as_cqm(const Problem& problem) {
+  nlohmann::json constraints = nlohmann::json::array();
+  for (const Row& row : rows_of(problem.constraint, problem.qubo.size()))
+    constraints.push_back({{"label", row.label},
+                           {"variables", row.variables},
+                           {"coefficients", row.coefficients},
+                           {"sense", row.sense},
+                           {"rhs", row.rhs}});
+  const nlohmann::json root = {
+      {"type", "ConstrainedQuadraticModel"}, {"objective", bqm_of(problem)}, {"constraints", constraints}};
   return root.dump() + "\n";
 }
 
@@ -130,18 +188,14 @@ std::string as_lp(const Problem& problem) {
     fmt::format_to(to, " ] / 2");
   }
   fmt::format_to(to, "\nSubject To\n");
-  const Constraint& constraint = problem.constraint;
-  if (constraint.kind != Constraint::Kind::none) {
-    fmt::format_to(to, " capacity:");
-    Terms costs(out);
-    for (std::size_t i = 0; i < expanded.linear.size(); ++i)
-      costs.add(constraint.costs.empty() ? 1.0 : constraint.costs[i], name(i));
-    fmt::format_to(to, " {} {}\n",
-                   constraint.kind == Constraint::Kind::exactly ? "=" : "<=", constraint.capacity);
+  for (const Row& row : rows_of(problem.constraint, problem.qubo.size())) {
+    fmt::format_to(to, " {}:", row.label);
+    Terms terms(out);
+    for (std::size_t k = 0; k < row.variables.size(); ++k)
+      terms.add(row.coefficients[k], name(static_cast<std::size_t>(row.variables[k])));
+    const std::string_view sense = row.sense;
+    fmt::format_to(to, " {} {}\n", sense == "==" ? "=" : sense, row.rhs);
   }
-  for (std::size_t i = 0; i < constraint.fixed.size(); ++i)
-    if (constraint.fixed[i] >= 0)
-      fmt::format_to(to, " fixed{}: {} = {}\n", i, name(i), int{constraint.fixed[i]});
   fmt::format_to(to, "Binary\n");
   for (std::size_t i = 0; i < expanded.linear.size(); ++i) fmt::format_to(to, " {}\n", name(i));
   fmt::format_to(to, "End\n");
@@ -153,8 +207,9 @@ std::string as_lp(const Problem& problem) {
 std::string format_problem(const Problem& problem, std::string_view format) {
   if (format == "coo") return as_coordinates(problem);
   if (format == "bqm") return as_bqm(problem);
+  if (format == "cqm") return as_cqm(problem);
   if (format == "lp") return as_lp(problem);
-  throw InputError("problems can't be written as '" + std::string(format) + "': use coo, bqm or lp");
+  throw InputError("problems can't be written as '" + std::string(format) + "': use coo, bqm, cqm or lp");
 }
 
 }  // namespace quboprune

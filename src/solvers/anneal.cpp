@@ -36,12 +36,8 @@ class Dice {
 template <typename Model>
 Anneal<Model>::Anneal(const StructuredProblem& problem, const Constraint& constraint, Schedule schedule)
     : constraint_(constraint), model_(problem), schedule_(schedule) {
-  const auto n = static_cast<double>(problem.size);
-  const bool limited = constraint.kind != Constraint::Kind::none;
-  most_ = static_cast<int>(limited ? std::min(n, std::floor(constraint.capacity + 1e-9)) : n);
-  fewest_ = constraint.kind == Constraint::Kind::exactly ? most_ : 0;
-  for (std::size_t i = 0; i < problem.size; ++i)
-    if (constraint.fixed.empty() || constraint.fixed[i] < 0) free_.push_back(static_cast<std::uint32_t>(i));
+  for (CountClass& counted : count_classes(constraint, problem.size))
+    if (!counted.free.empty()) classes_.push_back({std::move(counted), {}, {}, 0});
   // -ln u: what a move at temperature 1 may cost, drawn by table.
   for (std::size_t k = 0; k < dice_.size(); ++k)
     dice_[k] = static_cast<float>(-std::log((static_cast<double>(k) + 0.5) / kDiceSides));
@@ -53,18 +49,21 @@ Anneal<Model>::Anneal(const StructuredProblem& problem, const Constraint& constr
 template <typename Model>
 double Anneal<Model>::spread() {
   Rng rng(1);
-  const double share =
-      static_cast<double>(fewest_ == most_ ? most_ : free_.size() / 2) / static_cast<double>(model_.size());
-  for (const std::uint32_t i : free_)
-    if (rng.uniform() < share) model_.flip(i);
-  double sum = 0, squares = 0;
-  for (const std::uint32_t i : free_) {
-    // As dE/dx_i, so that kept and removed ones compare.
-    const double field = static_cast<double>(model_.gain(i)) * (model_.x()[i] != 0 ? -1.0 : 1.0);
-    sum += field;
-    squares += field * field;
+  for (const Class& counted : classes_) {
+    const double share = counted.exact() ? counted.most / static_cast<double>(counted.free.size()) : 0.5;
+    for (const std::uint32_t i : counted.free)
+      if (rng.uniform() < share) model_.flip(i);
   }
-  const auto count = static_cast<double>(std::max<std::size_t>(free_.size(), 1));
+  double sum = 0, squares = 0, count = 0;
+  for (const Class& counted : classes_)
+    for (const std::uint32_t i : counted.free) {
+      // As dE/dx_i, so that kept and removed ones compare.
+      const double field = static_cast<double>(model_.gain(i)) * (model_.x()[i] != 0 ? -1.0 : 1.0);
+      sum += field;
+      squares += field * field;
+      ++count;
+    }
+  count = std::max(count, 1.0);
   const double variance = squares / count - (sum / count) * (sum / count);
   for (std::size_t i = 0; i < model_.size(); ++i)
     if (model_.x()[i] != 0) model_.flip(i);
@@ -72,24 +71,24 @@ double Anneal<Model>::spread() {
 }
 
 template <typename Model>
-void Anneal<Model>::list_sides() {
-  ones_.clear();
-  zeros_.clear();
-  for (const std::uint32_t i : free_) (model_.x()[i] != 0 ? ones_ : zeros_).push_back(i);
+void Anneal<Model>::list_sides(Class& counted) {
+  counted.ones.clear();
+  counted.zeros.clear();
+  for (const std::uint32_t i : counted.free) (model_.x()[i] != 0 ? counted.ones : counted.zeros).push_back(i);
 }
 
 template <typename Model>
 void Anneal<Model>::start_from(const Task& task) {
   // From scratch: rounding errors of the task before must not show.
   model_.reset();
-  kept_ = 0;
-  for (std::size_t i = 0; i < model_.size(); ++i) {
-    const bool fixed = !constraint_.fixed.empty() && constraint_.fixed[i] >= 0;
-    const bool wanted = fixed ? constraint_.fixed[i] == 1 : task.start[i] != 0;
-    if (wanted) flip(i);
+  for (std::size_t i = 0; i < constraint_.fixed.size(); ++i)
+    if (constraint_.fixed[i] == 1) model_.flip(i);
+  for (Class& counted : classes_) {
+    counted.kept = 0;
+    for (const std::uint32_t i : counted.free)
+      if (task.start[i] != 0) flip(counted, i);
   }
   flips_ = 0;
-  list_sides();
   auto draw = [&](std::vector<std::uint32_t>& from) {
     const std::size_t k = rng_.below(static_cast<std::uint32_t>(from.size()));
     const std::uint32_t i = from[k];
@@ -97,75 +96,101 @@ void Anneal<Model>::start_from(const Task& task) {
     from.pop_back();
     return i;
   };
-  while (kept_ > most_) flip(draw(ones_));
-  while (kept_ < fewest_) flip(draw(zeros_));
-  list_sides();
+  for (Class& counted : classes_) {
+    list_sides(counted);
+    while (counted.kept > counted.most) flip(counted, draw(counted.ones));
+    while (counted.kept < counted.fewest) flip(counted, draw(counted.zeros));
+    list_sides(counted);
+  }
 }
 
 template <typename Model>
-void Anneal<Model>::sweep_flips(double temperature) {
+void Anneal<Model>::sweep(double temperature) {
+  for (Class& counted : classes_)
+    if (counted.exact())
+      sweep_swaps(counted, temperature);
+    else
+      sweep_flips(counted, temperature);
+}
+
+template <typename Model>
+void Anneal<Model>::sweep_flips(Class& counted, double temperature) {
   Dice dice(rng_);
   const auto scale = static_cast<float>(temperature);
-  const bool limited = most_ < static_cast<int>(model_.size());
-  for (const std::uint32_t i : free_) {
+  const bool limited = counted.fewest > 0 || counted.most < static_cast<int>(counted.free.size());
+  for (const std::uint32_t i : counted.free) {
     const float allowance = scale * dice_[dice.roll()];
     if (static_cast<float>(model_.gain(i)) > allowance) continue;
-    if (limited && kept_ >= most_ && model_.x()[i] == 0) continue;
-    flip(i);
+    if (limited && !counted.may_flip(model_.x()[i] != 0)) continue;
+    flip(counted, i);
   }
-  if (!limited || kept_ < most_) return;
-  list_sides();
-  sweep_swaps(temperature);
+  if (!limited || (counted.kept < counted.most && counted.kept > counted.fewest)) return;
+  list_sides(counted);
+  sweep_swaps(counted, temperature);
 }
 
 template <typename Model>
-void Anneal<Model>::sweep_swaps(double temperature) {
-  if (ones_.empty() || zeros_.empty()) return;
+void Anneal<Model>::sweep_swaps(Class& counted, double temperature) {
+  if (counted.ones.empty() || counted.zeros.empty()) return;
   Dice dice(rng_);
-  const auto ones = static_cast<std::uint32_t>(ones_.size());
-  const auto zeros = static_cast<std::uint32_t>(zeros_.size());
-  for (std::size_t k = 0; k < free_.size(); ++k) {
-    std::uint32_t& out = ones_[rng_.below(ones)];
-    std::uint32_t& in = zeros_[rng_.below(zeros)];
+  const auto ones = static_cast<std::uint32_t>(counted.ones.size());
+  const auto zeros = static_cast<std::uint32_t>(counted.zeros.size());
+  for (std::size_t k = 0; k < counted.free.size(); ++k) {
+    std::uint32_t& out = counted.ones[rng_.below(ones)];
+    std::uint32_t& in = counted.zeros[rng_.below(zeros)];
     const double allowance = temperature * static_cast<double>(dice_[dice.roll()]);
     const auto gain = static_cast<double>(model_.gain(out) + model_.gain(in) - model_.coupling(out, in));
     if (gain > allowance) continue;
-    flip(out);
-    flip(in);
+    flip(counted, out);
+    flip(counted, in);
     std::swap(out, in);
   }
 }
 
-/// Steepest flips, or best removal with best addition, while they pay.
+/// Improving flips while there are any; true if there were.
 template <typename Model>
-void Anneal<Model>::descend() {
-  if (fewest_ != most_) {
-    for (bool gained = true; gained;) {
-      gained = false;
-      for (const std::uint32_t i : free_) {
-        if (!(static_cast<double>(model_.gain(i)) < -1e-9 * spread_)) continue;
-        if (model_.x()[i] == 0 && kept_ >= most_) continue;
-        flip(i);
-        gained = true;
-      }
+bool Anneal<Model>::descend_by_flips(Class& counted) {
+  bool any = false;
+  for (bool gained = true; gained;) {
+    gained = false;
+    for (const std::uint32_t i : counted.free) {
+      if (!(static_cast<double>(model_.gain(i)) < -1e-9 * spread_)) continue;
+      if (!counted.may_flip(model_.x()[i] != 0)) continue;
+      flip(counted, i);
+      gained = any = true;
     }
-    return;
   }
-  list_sides();
-  if (ones_.empty() || zeros_.empty()) return;
+  return any;
+}
+
+/// The best removal with the best addition after it, while they pay; true if any did.
+template <typename Model>
+bool Anneal<Model>::descend_by_swaps(Class& counted) {
+  list_sides(counted);
+  if (counted.ones.empty() || counted.zeros.empty()) return false;
   auto cheaper = [&](std::uint32_t a, std::uint32_t b) { return model_.gain(a) < model_.gain(b); };
-  while (true) {
-    const auto out = std::min_element(ones_.begin(), ones_.end(), cheaper);
+  for (bool any = false;; any = true) {
+    const auto out = std::min_element(counted.ones.begin(), counted.ones.end(), cheaper);
     const double before = model_.energy();
-    flip(*out);
-    const auto in = std::min_element(zeros_.begin(), zeros_.end(), cheaper);
-    flip(*in);
+    flip(counted, *out);
+    const auto in = std::min_element(counted.zeros.begin(), counted.zeros.end(), cheaper);
+    flip(counted, *in);
     if (!(model_.energy() < before - 1e-9 * spread_)) {
-      flip(*in);
-      flip(*out);
-      return;
+      flip(counted, *in);
+      flip(counted, *out);
+      return any;
     }
     std::swap(*in, *out);
+  }
+}
+
+template <typename Model>
+void Anneal<Model>::descend() {
+  for (bool gained = true; gained;) {
+    gained = false;
+    for (Class& counted : classes_)
+      if (counted.exact() ? descend_by_swaps(counted) : descend_by_flips(counted)) gained = true;
+    if (classes_.size() <= 1) return;
   }
 }
 

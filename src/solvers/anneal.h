@@ -5,12 +5,14 @@
 
 #include "quboprune/random.h"
 #include "quboprune/solver.h"
+#include "solvers/count_classes.h"
 #include "solvers/improver.h"
 #include "solvers/sparse_model.h"
 
 namespace quboprune {
 
-/// Simulated annealing over flips (no constraint), flips and swaps (at most K) or swaps (exactly K).
+/// Simulated annealing over flips (no constraint), flips and swaps (at most K) or swaps (exactly K), class by
+/// class where several groups are counted.
 /// Temperatures fall linearly from a quantile of the gains' sizes at the start, not from the
 /// smallest coupling; a bred start is reheated to a fraction of that only. The best state of the end phase
 /// and a final descent are kept.
@@ -31,31 +33,34 @@ class Anneal : public Improver {
  private:
   using Value = typename Model::Value;
 
+  /// Variables counted together, with those that are 1 and 0 listed where swaps need them.
+  struct Class : CountClass {
+    std::vector<std::uint32_t> ones, zeros;
+    int kept = 0;
+    bool may_flip(bool on) const { return on ? kept > fewest : kept < most; }
+  };
+
   void start_from(const Task& task);
   double spread();
-  void sweep_flips(double temperature);
-  void sweep_swaps(double temperature);
+  void sweep(double temperature);
+  void sweep_flips(Class& counted, double temperature);
+  void sweep_swaps(Class& counted, double temperature);
   void descend();
-  void sweep(double temperature) {
-    if (fewest_ == most_)
-      sweep_swaps(temperature);
-    else
-      sweep_flips(temperature);
-  }
-  void flip(std::size_t i) {
-    kept_ += model_.x()[i] != 0 ? -1 : 1;
+  bool descend_by_flips(Class& counted);
+  bool descend_by_swaps(Class& counted);
+  void flip(Class& counted, std::size_t i) {
+    counted.kept += model_.x()[i] != 0 ? -1 : 1;
     model_.flip(i);
     ++flips_;
   }
-  void list_sides();
+  void list_sides(Class& counted);
 
   const Constraint& constraint_;
   Model model_;
   Schedule schedule_;
   Rng rng_{1};
   std::array<float, 4096> dice_{};
-  std::vector<std::uint32_t> free_, ones_, zeros_;
-  int fewest_ = 0, most_ = 0, kept_ = 0;
+  std::vector<Class> classes_;
   double spread_ = 1;
   std::int64_t flips_ = 0;
 };

@@ -122,11 +122,26 @@ class Tree {
     result_.x = node.x;
   }
 
+  /// False if a group has too many ones already, or too few that it could still get.
+  bool counts_possible(const Node& node) {
+    if (problem_.classes.empty()) return true;
+    left_.assign(problem_.size(), 0);
+    for (const std::size_t i : node.free) left_[i] = 1;
+    return std::all_of(problem_.classes.begin(), problem_.classes.end(), [&](const CountClass& counted) {
+      int ones = 0, left = 0;
+      for (const std::uint32_t i : counted.free) {
+        ones += node.x[i];
+        left += left_[i];
+      }
+      return ones <= counted.most && ones + left >= counted.fewest;
+    });
+  }
+
   void visit(Node node) {
     ++result_.nodes;
     if (result_.nodes >= max_nodes_ || ((result_.nodes & 255) == 0 && deadline_.expired()))
       result_.complete = false;
-    if (!result_.complete) return;
+    if (!result_.complete || !counts_possible(node)) return;
     double lower = bound(node);
     if (hopeless(lower) || relaxation_closes(node)) return;
     while (fix_decided(node, lower)) {
@@ -154,6 +169,7 @@ class Tree {
   const Deadline& deadline_;
   std::vector<double> value_, weight_;
   std::vector<std::size_t> others_, order_;
+  std::vector<int> left_;
   double least_gain_;
   ExactResult result_;
 };

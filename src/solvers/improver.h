@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -15,11 +16,10 @@ namespace quboprune {
 /// When to stop: a point in time, the caller's wish, or that somebody reached the target.
 class Deadline {
  public:
-  Deadline(double seconds, const Control& control)
-      : begin_(std::chrono::steady_clock::now()), seconds_(seconds), control_(control) {}
-  double elapsed() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
+  /// In wall time; if `processors` is not 0, in the process's processor time divided by it.
+  Deadline(double seconds, const Control& control, int processors = 0)
+      : processors_(processors), begin_(now()), seconds_(seconds), control_(control) {}
+  double elapsed() const { return now() - begin_; }
   double seconds() const { return seconds_; }
   bool expired() const { return done_.load(std::memory_order_relaxed) || stopped() || elapsed() >= seconds_; }
   bool stopped() const { return control_.stopped(); }
@@ -27,8 +27,13 @@ class Deadline {
   const Control& control() const { return control_; }
 
  private:
-  std::chrono::steady_clock::time_point begin_;
-  double seconds_;
+  double now() const {
+    if (processors_ > 0) return static_cast<double>(std::clock()) / CLOCKS_PER_SEC / processors_;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+
+  int processors_;
+  double begin_, seconds_;
   const Control& control_;
   std::atomic<bool> done_{false};
 };

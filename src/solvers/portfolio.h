@@ -16,7 +16,8 @@ struct Searched {
 /// Picks the search for the problem's structure and constraint ("auto"), or the named one, and runs it.
 ///
 /// Dense and not too large: tabu search on packed integer rows. Otherwise, and for low-rank terms too large
-/// to multiply out: annealing on the structure as it is. Costs: tabu search of the knapsack kind.
+/// to multiply out: annealing on the structure as it is; so are groups with counts of their own. Costs: tabu
+/// search of the knapsack kind.
 Searched search(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                 Deadline& deadline);
 

@@ -35,12 +35,28 @@ ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
     for (std::size_t q = 0; q < m; ++q) couplings[p * m + q] = all[variable[p] * n + variable[q]];
     if (!constraint.costs.empty()) costs.push_back(constraint.costs[variable[p]]);
   }
+  if (!constraint.groups.empty()) add_classes(constraint, n);
   auto is_whole = [](double v) { return v == std::floor(v) && std::abs(v) < 0x1p50; };
   whole = is_whole(offset) && std::all_of(linear.begin(), linear.end(), is_whole) &&
           std::all_of(couplings.begin(), couplings.end(), is_whole);
   magnitude = std::abs(offset);
   for (const double v : linear) magnitude += std::abs(v);
   for (const double v : couplings) magnitude += 0.5 * std::abs(v);
+}
+
+/// The counts of the groups; those of all classes are a capacity that the bounds understand.
+void ReducedProblem::add_classes(const Constraint& constraint, std::size_t n) {
+  classes = count_classes(constraint, n);
+  std::vector<std::uint32_t> place(n, 0);
+  for (std::size_t p = 0; p < variable.size(); ++p) place[variable[p]] = static_cast<std::uint32_t>(p);
+  int fewest = 0, most = 0;
+  for (CountClass& counted : classes) {
+    for (std::uint32_t& i : counted.free) i = place[i];
+    fewest += counted.fewest;
+    most += counted.most;
+  }
+  kind = fewest == most ? Constraint::Kind::exactly : Constraint::Kind::at_most;
+  capacity = most;
 }
 
 Mask ReducedProblem::expand(const Mask& x) const {

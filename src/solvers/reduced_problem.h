@@ -4,6 +4,7 @@
 
 #include "quboprune/qubo.h"
 #include "quboprune/solver.h"
+#include "solvers/count_classes.h"
 
 namespace quboprune {
 
@@ -21,10 +22,14 @@ struct ReducedProblem {
   double offset = 0;
   std::vector<double> linear, couplings;
   Constraint::Kind kind = Constraint::Kind::none;
-  double capacity = 0;        ///< what the fixed ones leave
-  std::vector<double> costs;  ///< empty: 1 each
-  bool whole = false;         ///< all numbers whole: energies of different value differ by 1 at least
-  double magnitude = 0;       ///< sum of all absolute values: rounding errors are small against it
+  double capacity = 0;              ///< what the fixed ones leave
+  std::vector<double> costs;        ///< empty: 1 each
+  std::vector<CountClass> classes;  ///< with groups only: the counts, in places of this problem
+  bool whole = false;               ///< all numbers whole: energies of different value differ by 1 at least
+  double magnitude = 0;             ///< sum of all absolute values: rounding errors are small against it
+
+ private:
+  void add_classes(const Constraint& constraint, std::size_t n);
 };
 
 }  // namespace quboprune

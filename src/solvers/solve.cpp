@@ -3,6 +3,7 @@
 
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
+#include "solvers/count_classes.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
 
@@ -12,6 +13,7 @@ namespace {
 /// Small problems: so much is searched before the proof is tried, in moves (well over what any of up to
 /// 100 variables was seen to need) and in share of the time.
 constexpr std::int64_t kMovesBeforeProof = 1'000'000;
+constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92;
 constexpr std::int64_t kNodesUnderMoves = 20'000;
@@ -38,8 +40,26 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
                        ": costs must be finite and not negative");
 }
 
+/// Sums of squares of sums must stay finite in double precision.
+void check_magnitude(const Qubo& qubo) {
+  double sum = std::abs(qubo.offset());
+  for (const double value : qubo.linear()) sum += std::abs(value);
+  for (const Qubo::Pair& pair : qubo.pairs()) sum += std::abs(pair.value);
+  for (const Qubo::DenseBlock& block : qubo.dense_blocks())
+    for (const double value : block.values) sum += std::abs(value);
+  if (!(sum <= 1e100))
+    throw InputError(
+        "the problem's coefficients add up to more than 1e100: divide them all by a common factor");
+}
+
 /// The smallest and largest number of ones (or cost) that the fixed variables leave.
 void check_capacity(const Constraint& constraint, std::size_t n) {
+  if (!constraint.groups.empty()) {
+    if (!constraint.costs.empty())
+      throw InputError("costs beside groups with counts of their own: give one or the other");
+    count_classes(constraint, n);
+    return;
+  }
   if (constraint.kind == Constraint::Kind::none) return;
   double least = 0, most = 0;
   for (std::size_t i = 0; i < n; ++i) {
@@ -57,6 +77,10 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
     throw InputError("no selection meets the capacity " + std::to_string(constraint.capacity) +
                      ": the variables that are not fixed leave " + std::to_string(least) + " to " +
                      std::to_string(most) + "; change the capacity or free fixed variables");
+}
+
+Deadline deadline_for(const SolverOptions& options, const Control& control) {
+  return {options.seconds, control, options.processor_time ? options.threads : 0};
 }
 
 /// True energies, best first, as many as asked.
@@ -78,8 +102,12 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
                   const Control& control) {
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
-  if (limited_by_proof) options.max_moves = kMovesBeforeProof;
-  Deadline deadline(options.seconds, control);
+  if (limited_by_proof) {
+    const std::int64_t free = free_variables(qubo, constraint);
+    options.max_moves =
+        std::clamp<std::int64_t>(kMovesBeforeProofASquare * free * free, 1, kMovesBeforeProof);
+  }
+  Deadline deadline = deadline_for(options, control);
   Searched searched = search(qubo, constraint, options, deadline);
   if (searched.evolution.best.empty())
     throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
@@ -109,8 +137,9 @@ std::vector<std::string> solver_names() {
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control) {
   check_sizes(qubo, constraint, options);
+  check_magnitude(qubo);
   check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
-  Deadline deadline(options.seconds, control);
+  const Deadline deadline = deadline_for(options, control);
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;

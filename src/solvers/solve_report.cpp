@@ -57,6 +57,7 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
                        {"variables", problem.qubo.size()},
                        {"couplings", problem.qubo.pairs().size()},
                        {"constraint", constraint_name(problem.constraint)},
+                       {"groups", problem.constraint.groups.size()},
                        {"maximise", problem.maximise}};
   report["solver"] = {
       {"name", result.method},

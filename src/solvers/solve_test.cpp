@@ -33,6 +33,11 @@ double brute_force(const Qubo& qubo, const Constraint& constraint) {
       if (!constraint.fixed.empty() && constraint.fixed[i] >= 0)
         allowed = allowed && x[i] == constraint.fixed[i];
     }
+    for (const Constraint::Group& group : constraint.groups) {
+      int ones = 0;
+      for (const int i : group.variables) ones += x[static_cast<std::size_t>(i)];
+      allowed = allowed && ones >= group.least && ones <= group.most;
+    }
     if (constraint.kind == Constraint::Kind::exactly) allowed = allowed && spent == constraint.capacity;
     if (constraint.kind == Constraint::Kind::at_most) allowed = allowed && spent <= constraint.capacity;
     if (allowed) best = std::min(best, qubo.energy(x));
@@ -99,6 +104,49 @@ TEST(Solve, AnnealingFindsTheBestOfSmallStructuredProblems) {
   }
 }
 
+std::vector<Constraint> constraints_with_groups() {
+  const std::vector<Constraint::Group> exact = {{{0, 3, 5, 8}, 2, 2}, {{1, 2, 4}, 1, 1}};
+  const std::vector<Constraint::Group> ranges = {{{0, 1, 2, 3}, 1, 2}, {{4, 5, 6, 7, 8}, 3, 5}};
+  std::vector<std::int8_t> fixed(12, -1);
+  fixed[3] = 1;
+  fixed[4] = 0;
+  using Kind = Constraint::Kind;
+  return {{Kind::none, 0, {}, {}, exact},
+          {Kind::none, 0, {}, fixed, exact},
+          {Kind::none, 0, {}, fixed, ranges},
+          {Kind::exactly, 6, {}, {}, exact},
+          {Kind::at_most, 4, {}, fixed, exact}};
+}
+
+TEST(Solve, GroupsKeepTheirOwnCounts) {
+  for (const bool whole : {true, false}) {
+    const Qubo qubo = structured_qubo(12, whole);
+    for (const Constraint& constraint : constraints_with_groups()) {
+      const double best = brute_force(qubo, constraint);
+      const SolverResult searched =
+          solve(qubo, constraint, {.method = "anneal", .seconds = 5, .max_moves = 20000});
+      EXPECT_NEAR(searched.pool[0].energy, best, 1e-5);
+      const SolverResult proven =
+          solve(qubo, constraint, {.method = "exact", .seconds = 20, .max_moves = 10});
+      EXPECT_TRUE(proven.optimal);
+      EXPECT_NEAR(proven.pool[0].energy, best, 1e-9);
+      EXPECT_LE(proven.bound, best + 1e-9);
+    }
+  }
+}
+
+TEST(Solve, GroupsThatAreNoPartitionAreRefused) {
+  const Qubo qubo = random_qubo(6, 1);
+  auto solved = [&](const Constraint& constraint) { return solve(qubo, constraint, {.seconds = 0.1}); };
+  using Kind = Constraint::Kind;
+  EXPECT_THROW(solved({Kind::none, 0, {}, {}, {{{0, 1}, 1, 1}, {{1, 2}, 1, 1}}}), InputError) << "overlap";
+  EXPECT_THROW(solved({Kind::none, 0, {}, {}, {{{0, 6}, 1, 1}}}), InputError) << "no such variable";
+  EXPECT_THROW(solved({Kind::none, 0, {}, {}, {{{0, 1}, 3, 3}}}), InputError) << "more than there are";
+  EXPECT_THROW(solved({Kind::exactly, 1, {}, {}, {{{0, 1}, 2, 2}}}), InputError) << "more than the total";
+  EXPECT_THROW(solved({Kind::exactly, 3, {}, {}, {{{0, 1}, 1, 2}}}), InputError) << "a range beside a total";
+  EXPECT_THROW(solved({Kind::at_most, 3, {1, 1, 1, 1, 1, 1}, {}, {{{0, 1}, 1, 1}}}), InputError) << "costs";
+}
+
 TEST(Solve, TheResultDependsOnTheSeedAndNotOnTheThreads) {
   const Qubo qubo = random_qubo(150, 4);
   for (const char* method : {"tabu", "anneal"}) {
@@ -154,6 +202,13 @@ TEST(Solve, AStartIsNeverMadeWorse) {
   const SolverResult again =
       solve(qubo, constraint, {.seconds = 20, .max_moves = 2, .seed = 2, .start = best});
   EXPECT_LE(again.pool[0].energy, qubo.energy(best) + 1e-9);
+}
+
+TEST(Solve, RefusesNumbersWhoseSumsOverflow) {
+  Qubo qubo(3);
+  qubo.add_pair(0, 1, 1e308);
+  qubo.add_pair(0, 2, 1e308);
+  EXPECT_THROW(solve(qubo, {}, {.seconds = 0.1}), InputError);
 }
 
 TEST(Solve, RefusesAnImpossibleCapacity) {

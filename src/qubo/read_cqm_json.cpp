@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "qubo/formats.h"
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// low <= sum of coefficients times x <= high.
+struct Row {
+  std::string label;
+  std::vector<int> variables;
+  std::vector<double> coefficients;
+  double low = -kInfinity, high = kInfinity;
+
+  bool equal_coefficients() const {
+    return std::all_of(coefficients.begin(), coefficients.end(),
+                       [&](double c) { return c == coefficients.front(); });
+  }
+  void scale(double factor) {
+    for (double& c : coefficients) c *= factor;
+    low *= factor;
+    high *= factor;
+    if (factor < 0) std::swap(low, high);
+  }
+};
+
+/// Sorts linear constraints into fixed variables, counts, groups and costs.
+class ConstraintReader {
+ public:
+  ConstraintReader(const std::string& name, int variables) : name_(name), n_(variables) {}
+
+  void add(const json& entry) {
+    Row row = parsed(entry);
+    if (row.variables.empty()) {
+      if (row.low > 0 || row.high < 0) fail(row, "can't be met: its coefficients are all 0");
+      return;
+    }
+    if (row.coefficients.front() < 0) row.scale(-1);
+    if (row.equal_coefficients())
+      add_count(row);
+    else
+      add_costs(row);
+  }
+
+  Constraint result() const {
+    if (!result_.costs.empty() && (!result_.groups.empty() || counted_))
+      throw InputError(name_ +
+                       ": costs beside counts: only one constraint may have unequal coefficients, alone");
+    return result_;
+  }
+
+ private:
+  [[noreturn]] void fail(const Row& row, const std::string& what) const {
+    throw InputError(name_ + ": the constraint '" + row.label + "' " + what);
+  }
+
+  Row parsed(const json& entry) const {
+    Row row;
+    if (!entry.is_object()) fail(row, "is no object: give label, variables, coefficients, sense and rhs");
+    if (entry.contains("label"))
+      row.label = entry["label"].is_string() ? entry["label"].get<std::string>() : "?";
+    const json sense = entry.value("sense", json()), rhs = entry.value("rhs", json());
+    if (!rhs.is_number()) fail(row, "has no number rhs");
+    if (sense != "==" && sense != "<=" && sense != ">=") fail(row, "has no sense: give ==, <= or >=");
+    if (sense != "<=") row.low = rhs.get<double>();
+    if (sense != ">=") row.high = rhs.get<double>();
+    read_terms(entry, row);
+    return row;
+  }
+
+  void read_terms(const json& entry, Row& row) const {
+    const json variables = entry.value("variables", json()),
+               coefficients = entry.value("coefficients", json());
+    if (!variables.is_array() || !coefficients.is_array() || variables.size() != coefficients.size())
+      fail(row, "needs lists of as many variables as coefficients");
+    std::vector<std::uint8_t> seen(static_cast<std::size_t>(n_), 0);
+    for (std::size_t k = 0; k < variables.size(); ++k) {
+      if (!variables[k].is_number_integer() || !coefficients[k].is_number())
+        fail(row, "names its variables by place (0, 1, ...) and its coefficients by number only");
+      const auto i = variables[k].get<std::int64_t>();
+      if (i < 0 || i >= n_)
+        fail(row, "names variable " + std::to_string(i) + ": they go from 0 to " + std::to_string(n_ - 1));
+      if (seen[static_cast<std::size_t>(i)]++ != 0)
+        fail(row, "names variable " + std::to_string(i) + " twice");
+      if (coefficients[k] == 0) continue;
+      row.variables.push_back(static_cast<int>(i));
+      row.coefficients.push_back(coefficients[k].get<double>());
+    }
+  }
+
+  void add_count(Row& row) {
+    row.scale(1 / row.coefficients.front());
+    const auto size = static_cast<double>(row.variables.size());
+    const int least = static_cast<int>(std::ceil(std::clamp(row.low, 0.0, size + 1) - 1e-9));
+    const int most = static_cast<int>(std::floor(std::clamp(row.high, -1.0, size) + 1e-9));
+    if (least > most)
+      fail(row, "can't be met by " + std::to_string(row.variables.size()) + " variables of 0 and 1");
+    if (row.variables.size() == 1) {
+      if (least == most) fix(row, row.variables.front(), static_cast<std::int8_t>(most));
+      return;
+    }
+    counted_ = true;
+    const bool all = row.variables.size() == static_cast<std::size_t>(n_);
+    if (all && result_.kind == Constraint::Kind::none && (least == most || least == 0)) {
+      result_.kind = least == most ? Constraint::Kind::exactly : Constraint::Kind::at_most;
+      result_.capacity = most;
+      return;
+    }
+    std::sort(row.variables.begin(), row.variables.end());
+    for (Constraint::Group& group : result_.groups)
+      if (group.variables == row.variables) {
+        group.least = std::max(group.least, least);
+        group.most = std::min(group.most, most);
+        if (group.least > group.most) fail(row, "contradicts another of the same variables");
+        return;
+      }
+    result_.groups.push_back({row.variables, least, most});
+  }
+
+  void fix(const Row& row, int variable, std::int8_t value) {
+    if (result_.fixed.empty()) result_.fixed.assign(static_cast<std::size_t>(n_), -1);
+    std::int8_t& fixed = result_.fixed[static_cast<std::size_t>(variable)];
+    if (fixed >= 0 && fixed != value) fail(row, "contradicts another of the same variable");
+    fixed = value;
+  }
+
+  void add_costs(const Row& row) {
+    if (!result_.costs.empty() || result_.kind != Constraint::Kind::none)
+      fail(row, "has unequal coefficients beside another constraint: only one such can be kept, alone");
+    if (std::any_of(row.coefficients.begin(), row.coefficients.end(), [](double c) { return c < 0; }))
+      fail(row, "has coefficients of both signs, which can't be kept as costs");
+    if (row.low != -kInfinity && row.low != row.high)
+      fail(row, "asks for at least a sum of costs: give at most or exactly");
+    result_.costs.assign(static_cast<std::size_t>(n_), 0.0);
+    for (std::size_t k = 0; k < row.variables.size(); ++k)
+      result_.costs[static_cast<std::size_t>(row.variables[k])] = row.coefficients[k];
+    result_.kind = row.low == row.high ? Constraint::Kind::exactly : Constraint::Kind::at_most;
+    result_.capacity = row.high;
+  }
+
+  const std::string& name_;
+  int n_;
+  bool counted_ = false;
+  Constraint result_;
+};
+
+}  // namespace
+
+Problem read_cqm(const json& root, const std::string& name) {
+  const json objective = root.value("objective", json());
+  Problem problem = read_bqm(objective, name);
+  problem.format = "cqm";
+  const json constraints = root.value("constraints", json::array());
+  if (!constraints.is_array()) throw InputError(name + ": constraints must be a list");
+  if (!constraints.empty() && objective["variable_type"] == "SPIN")
+    throw InputError(name + ": constraints of SPIN variables can't be read: change the model to BINARY");
+  ConstraintReader reader(name, problem.qubo.size());
+  for (const json& entry : constraints) reader.add(entry);
+  problem.constraint = reader.result();
+  return problem;
+}
+
+}  // namespace quboprune

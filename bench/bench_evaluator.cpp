@@ -1,10 +1,11 @@
 // How many masks a second does the evaluator judge, beside plain runs of the masked network?
 //
-//   bench_evaluator [NETWORK] [DATA] [MASKS]
+//   bench_evaluator [NETWORK] [DATA] [MASKS] [WAY]
 //
 // NETWORK: an ONNX denoiser (default: the environment's QUBOPRUNE_NETWORK; without either it says so and
 // ends). DATA: a source with pairs, as the program takes it (default or "drawn": smooth images, noise drawn
-// on them). 32 crops of 128x128, 36 % of the groups removed, LibTorch on OMP_NUM_THREADS threads.
+// on them). WAY: only the ways in whose names it is. 32 crops of 128x128, 36 % of the groups removed,
+// LibTorch on OMP_NUM_THREADS threads.
 //
 // First the masks that `--refine tt+local` asks for are recorded, batch by batch, from greedy Taylor's mask
 // on. Then parts of the same sequence are judged again, each way in turn: the dense network with every gate
@@ -168,7 +169,7 @@ void replay(const ChannelGroups& groups, const std::vector<Sample>& samples, con
   show(way.name, seconds_since(start), masks, plain, peak_rss_bytes() - before);
 }
 
-int measure(const std::string& network, const std::string& source, int count) {
+int measure(const std::string& network, const std::string& source, int count, const std::string& only) {
   const Model model = Model::load(network);
   const ChannelGroups groups = analyse(model.graph());
   const std::vector<Sample> samples = samples_of(source);
@@ -202,7 +203,8 @@ int measure(const std::string& network, const std::string& source, int count) {
         Way{"cut, shared, race", {}, all}, Way{"cut, shared, race at 0.01", {.race = 0.01}, all},
         Way{"cut, shared, refit", {.refit = true, .race = 0}, all / 2},
         Way{"cut, shared, race, refit", {.refit = true}, all}})
-    replay(groups, samples, judge, recorded, way, plain);
+    if (std::string(way.name).find(only) != std::string::npos)
+      replay(groups, samples, judge, recorded, way, plain);
   return 0;
 }
 
@@ -215,5 +217,6 @@ int main(int argc, char** argv) {
     std::printf("skipped: no network; give an ONNX file, or set QUBOPRUNE_NETWORK\n");
     return 0;
   }
-  return measure(network, argc > 2 ? argv[2] : "drawn", argc > 3 ? std::atoi(argv[3]) : 100);
+  return measure(network, argc > 2 ? argv[2] : "drawn", argc > 3 ? std::atoi(argv[3]) : 100,
+                 argc > 4 ? argv[4] : "");
 }

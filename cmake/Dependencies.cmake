@@ -3,6 +3,7 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(Eigen3 REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 if(QUBOPRUNE_TESTS)
   find_package(GTest REQUIRED)
@@ -16,7 +17,6 @@ endif()
 
 find_package(CLI11 REQUIRED)
 find_package(spdlog REQUIRED)
-find_package(Eigen3 REQUIRED)
 
 # LibTorch: "debian" (libtorch-dev) or "python" (the one inside an installed Python torch). Only
 # imported libraries and include folders are taken from it, not its compile flags.

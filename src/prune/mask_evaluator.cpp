@@ -156,7 +156,7 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
         const std::size_t s = order[static_cast<std::size_t>(k)];
         runner->differences.push_back(sign * (runner->values[s] - leader->samples[s]));
       }
-      runner->given_up = rule.hopeless(runner->differences);
+      runner->given_up = rule.hopeless(runner->differences, static_cast<int>(b) + 1);
       return runner->given_up;
     });
   }

@@ -19,14 +19,16 @@ double upper_tail(double t, int degrees) {
   return (1 - between) / 2;
 }
 
-bool RaceRule::hopeless(std::span<const double> differences) const {
+bool RaceRule::hopeless(std::span<const double> differences, int look) const {
   const auto n = static_cast<double>(differences.size());
   const double all = samples;
   if (n < least_samples || n >= all) return false;
   double mean = 0;
   for (double d : differences) mean += d / n;
   if (!(mean > 0) || std::isinf(mean)) return false;
-  const double level = error / looks;
+  double shares = 0;
+  for (int k = 1; k <= looks; ++k) shares += 1.0 / k;
+  const double level = error / (look * shares);
   if (range > 0) {
     // Serfling 1974: P(mean - true mean >= e) <= exp(-2 n e² / ((1 - (n - 1)/N) range²)).
     return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level;

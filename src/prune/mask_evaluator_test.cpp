@@ -253,7 +253,8 @@ double share_given_up(const RaceRule& rule, const std::function<double(Rng&)>& d
     const double mean = std::accumulate(d.begin(), d.end(), 0.0) / 32;
     for (double& v : d) v -= mean;
     bool lost = false;
-    for (std::size_t n = 4; n < d.size(); n += 4) lost = lost || rule.hopeless(std::span(d).first(n));
+    for (std::size_t n = 4; n < d.size(); n += 4)
+      lost = lost || rule.hopeless(std::span(d).first(n), static_cast<int>(n) / 4);
     given_up += lost ? 1 : 0;
   }
   return given_up / static_cast<double>(races);
@@ -273,11 +274,11 @@ TEST(Race, GivesUpWhatIsClearlyWorseAndNothingElse) {
   const RaceRule rule{.samples = 32, .looks = 7};
   const std::vector<double> worse{1.0, 1.1, 0.9, 1.05}, better{-1.0, -1.1, -0.9, -1.05};
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_TRUE(rule.hopeless(worse));
-  EXPECT_FALSE(rule.hopeless(better));
-  EXPECT_FALSE(rule.hopeless(std::span(worse).first(3)));
-  EXPECT_FALSE(rule.hopeless(std::vector<double>{1, 1, 1, nan}));
-  EXPECT_FALSE(rule.hopeless(std::vector<double>(8, 0.0)));
+  EXPECT_TRUE(rule.hopeless(worse, 1));
+  EXPECT_FALSE(rule.hopeless(better, 1));
+  EXPECT_FALSE(rule.hopeless(std::span(worse).first(3), 1));
+  EXPECT_FALSE(rule.hopeless(std::vector<double>{1, 1, 1, nan}, 1));
+  EXPECT_FALSE(rule.hopeless(std::vector<double>(8, 0.0), 2));
 }
 
 TEST(Race, NeverMakesALoserLookBetterThanTheLeader) {

@@ -11,7 +11,9 @@
 namespace quboprune {
 namespace {
 
-constexpr int kPoints = 500;  ///< masks in a fit: its Cholesky costs 500³/3 operations, about 20 ms
+/// Masks in a fit. 200, 300 and 500 found equally good masks (docs/refinement.md), and 500 cost twice the
+/// time.
+constexpr int kPoints = 200;
 constexpr std::size_t kShortlist = 12;  ///< best candidates of either side that a swap is chosen from
 
 /// Descends a quadratic model from the centre, by flips or swaps, within the constraint.
@@ -112,9 +114,11 @@ class ModelProposer : public LocalProposer {
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
     fit(ledger);
     waiting_ = true;
+    std::vector<double> boldness;
+    for (int k = 0; k < count; ++k) boldness.push_back(boldness_ * rng_.uniform());
     std::vector<Mask> masks;
-    for (int k = 0; k < count; ++k) {
-      Mask x = descend();
+    for (auto& linear : model_.draw(boldness, rng_)) {
+      Mask x = descend(std::move(linear));
       const auto known = [&] {
         return ledger.seen(x) || std::find(masks.begin(), masks.end(), x) != masks.end();
       };
@@ -126,10 +130,10 @@ class ModelProposer : public LocalProposer {
 
   std::vector<Mask> screen(std::vector<Mask> masks, int count, const Ledger& ledger) override {
     fit(ledger);
-    const std::vector<double> linear = model_.draw(0, rng_);
+    const double mean = 0;
+    const std::vector<double> linear = model_.draw({&mean, 1}, rng_).front();
     std::vector<std::pair<double, std::size_t>> order;
-    for (std::size_t k = 0; k < masks.size(); ++k)
-      order.emplace_back(model_.predict(centre_.mask, masks[k], linear), k);
+    for (std::size_t k = 0; k < masks.size(); ++k) order.emplace_back(model_.predict(masks[k], linear), k);
     std::sort(order.begin(), order.end());
     std::vector<Mask> chosen;
     for (const auto& [value, k] : order) {
@@ -164,9 +168,8 @@ class ModelProposer : public LocalProposer {
     boldness_ = 1;
   }
 
-  Mask descend() {
-    ModelDescent descent(feasible_, centre_.mask, model_.draw(boldness_ * rng_.uniform(), rng_),
-                         model_.couplings());
+  Mask descend(std::vector<double> linear) {
+    ModelDescent descent(feasible_, centre_.mask, std::move(linear), model_.couplings());
     const double moves = std::ceil(radius_ * rng_.uniform());
     for (int move = 0; move < moves && descent.step(); ++move) {
     }

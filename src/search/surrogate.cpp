@@ -1,5 +1,6 @@
 #include "search/surrogate.h"
 
+#include <Eigen/Cholesky>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,12 +8,12 @@
 #include <utility>
 
 #include "quboprune/error.h"
-#include "search/cholesky.h"
 
 namespace quboprune {
 namespace {
 
-constexpr std::size_t kEvidencePoints = 160;  ///< choosing variances on more costs time and changes little
+constexpr Eigen::Index kEvidencePoints = 100;  ///< choosing variances on more costs time and changes little
+constexpr std::size_t kGrowth = 5;             ///< a fit holds until a fifth more masks have come
 constexpr double kDrift =
     1e9;  ///< how far a variance may go from its first value: data may prefer 0 or infinity
 constexpr int kLargestDense = 2000;  ///< n beyond which Q (8 n² bytes) isn't formed
@@ -24,6 +25,10 @@ double normal(Rng& rng) {
 
 double dot(std::span<const double> a, std::span<const double> b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+Eigen::Index index(std::size_t i) {
+  return static_cast<Eigen::Index>(i);
 }
 
 }  // namespace
@@ -44,12 +49,13 @@ void Surrogate::add(const Mask& mask, double value) {
   values_.push_back(value);
 }
 
-Surrogate::Point Surrogate::difference(std::size_t index, const Mask& centre, double value) const {
+Surrogate::Point Surrogate::difference(const Mask& mask, double value) const {
   Point point;
   point.blocks.assign(static_cast<std::size_t>(block_count_), 0.0);
-  point.value = std::isfinite(value) ? values_[index] - value : 0;  // none better than infinite: all alike
-  for (std::size_t i = 0; i < centre.size(); ++i) {
-    const double d = masks_[index][i] - centre[i];
+  // None better than infinite: all alike.
+  point.value = std::isfinite(origin_value_) ? value - origin_value_ : 0;
+  for (std::size_t i = 0; i < origin_.size(); ++i) {
+    const double d = mask[i] - origin_[i];
     if (d == 0) continue;
     point.changes.emplace_back(static_cast<int>(i), d);
     if (!prior_.empty()) point.prior += d * prior_[i];
@@ -58,18 +64,18 @@ Surrogate::Point Surrogate::difference(std::size_t index, const Mask& centre, do
   return point;
 }
 
-void Surrogate::choose_points(const Mask& centre, double value) {
+void Surrogate::choose_points() {
   std::vector<std::pair<int, std::size_t>> nearest;
   for (std::size_t k = 0; k < masks_.size(); ++k) {
     int distance = 0;
-    for (std::size_t i = 0; i < centre.size(); ++i) distance += masks_[k][i] != centre[i];
+    for (std::size_t i = 0; i < origin_.size(); ++i) distance += masks_[k][i] != origin_[i];
     if (distance > 0) nearest.emplace_back(distance, masks_.size() - k);  // of equals, the latest
   }
   std::sort(nearest.begin(), nearest.end());
   if (static_cast<int>(nearest.size()) > capacity_) nearest.resize(static_cast<std::size_t>(capacity_));
   points_.clear();
   for (const auto& [distance, from_end] : nearest)
-    points_.push_back(difference(masks_.size() - from_end, centre, value));
+    points_.push_back(difference(masks_[masks_.size() - from_end], values_[masks_.size() - from_end]));
   limit_values();
 }
 
@@ -80,64 +86,67 @@ void Surrogate::limit_values() {
   if (sizes.empty()) return;
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::nth_element(sizes.begin(), middle, sizes.end());
-  double limit = 10 * *middle;
-  if (!std::isfinite(limit)) {  // most are infinite: what is left is only "bad"
-    limit = 0;
+  limit_ = 10 * *middle;
+  if (!std::isfinite(limit_)) {  // most are infinite: what is left is only "bad"
+    limit_ = 0;
     for (const double s : sizes)
-      if (std::isfinite(s)) limit = std::max(limit, 2 * s);
-    if (limit == 0) limit = 1;
+      if (std::isfinite(s)) limit_ = std::max(limit_, 2 * s);
+    if (limit_ == 0) limit_ = 1;
   }
-  for (Point& p : points_) p.value = std::clamp(p.value, -limit, limit);
+  for (Point& p : points_) p.value = std::clamp(p.value, -limit_, limit_);
 }
 
-void Surrogate::fill_products() {
-  const std::size_t m = points_.size();
-  products_.assign(m * m, 0.0);
-  std::vector<double> dense(static_cast<std::size_t>(n_), 0.0);
-  for (std::size_t s = 0; s < m; ++s) {
-    for (const auto& [i, d] : points_[s].changes) dense[static_cast<std::size_t>(i)] = d;
-    for (std::size_t t = 0; t <= s; ++t) {
-      double sum = 0;
-      for (const auto& [i, d] : points_[t].changes) sum += d * dense[static_cast<std::size_t>(i)];
-      products_[s * m + t] = products_[t * m + s] = sum;
-    }
-    for (const auto& [i, d] : points_[s].changes) dense[static_cast<std::size_t>(i)] = 0;
+double Surrogate::product(std::size_t s, std::size_t t) const {
+  double sum = 0;
+  auto a = points_[s].changes.begin(), b = points_[t].changes.begin();
+  const auto a_end = points_[s].changes.end(), b_end = points_[t].changes.end();
+  while (a != a_end && b != b_end) {
+    if (a->first == b->first) sum += a->second * b->second;
+    const bool step_a = a->first <= b->first, step_b = b->first <= a->first;
+    a += step_a;
+    b += step_b;
   }
+  return sum;
 }
 
-double Surrogate::kernel(std::size_t s, std::size_t t, const Variances& v) const {
-  const double product = products_[s * points_.size() + t];
+double Surrogate::kernel(std::size_t s, std::size_t t, double product, const Variances& v) const {
   return v.linear * product + v.prior * points_[s].prior * points_[t].prior +
          v.block * dot(points_[s].blocks, points_[t].blocks) + v.quadratic * product * product +
          (s == t ? v.noise : 0);
 }
 
 /// Of the first `count` points; lower half only.
-std::vector<double> Surrogate::kernel_matrix(std::size_t count, const Variances& v) const {
-  std::vector<double> matrix(count * count, 0.0);
-  for (std::size_t s = 0; s < count; ++s)
-    for (std::size_t t = 0; t <= s; ++t) matrix[s * count + t] = kernel(s, t, v);
+Surrogate::Matrix Surrogate::kernel_matrix(Eigen::Index count, const Variances& v) const {
+  Matrix matrix(count, count);
+  for (Eigen::Index t = 0; t < count; ++t)
+    for (Eigen::Index s = t; s < count; ++s)
+      matrix(s, t) = kernel(static_cast<std::size_t>(s), static_cast<std::size_t>(t), products_(s, t), v);
   return matrix;
 }
 
-/// Log marginal likelihood of the first `count` values, but for a constant.
-double Surrogate::evidence(std::size_t count, const Variances& v) const {
-  std::vector<double> factor = kernel_matrix(count, v), residual(count);
-  if (!cholesky(factor, count)) return -std::numeric_limits<double>::infinity();
-  for (std::size_t t = 0; t < count; ++t) residual[t] = points_[t].value;
-  solve_lower(factor, residual);
-  double result = -0.5 * dot(residual, residual);
-  for (std::size_t t = 0; t < count; ++t) result -= std::log(factor[t * count + t]);
+Surrogate::Vector Surrogate::values() const {
+  Vector result(index(points_.size()));
+  for (std::size_t t = 0; t < points_.size(); ++t) result[index(t)] = points_[t].value;
   return result;
+}
+
+/// Log marginal likelihood of the first `count` values, but for a constant.
+double Surrogate::evidence(Eigen::Index count, const Variances& v) const {
+  Matrix matrix = kernel_matrix(count, v);
+  const Eigen::LLT<Eigen::Ref<Matrix>> factor(matrix);
+  if (factor.info() != Eigen::Success) return -std::numeric_limits<double>::infinity();
+  Vector residual = values().head(count);
+  factor.matrixL().solveInPlace(residual);
+  return -0.5 * residual.squaredNorm() - matrix.diagonal().array().log().sum();
 }
 
 void Surrogate::start_variances() {
   double value = 0, change = 0, prior = 0, block = 0;
-  for (std::size_t t = 0; t < points_.size(); ++t) {
-    value += points_[t].value * points_[t].value;
-    change += static_cast<double>(points_[t].changes.size());
-    prior += points_[t].prior * points_[t].prior;
-    block += dot(points_[t].blocks, points_[t].blocks);
+  for (const Point& point : points_) {
+    value += point.value * point.value;
+    change += static_cast<double>(point.changes.size());
+    prior += point.prior * point.prior;
+    block += dot(point.blocks, point.blocks);
   }
   const auto m = static_cast<double>(points_.size());
   value = value > 0 ? value / m : 1;  // a flat objective has no scale
@@ -151,7 +160,7 @@ void Surrogate::start_variances() {
 
 /// One round of coordinate ascent on the evidence: each variance is tried larger and smaller.
 void Surrogate::improve_variances() {
-  const std::size_t count = std::min(points_.size(), kEvidencePoints);
+  const Eigen::Index count = std::min(index(points_.size()), kEvidencePoints);
   double best = evidence(count, variances_);
   for (double Variances::*which :
        {&Variances::linear, &Variances::prior, &Variances::block, &Variances::quadratic, &Variances::noise}) {
@@ -170,38 +179,113 @@ void Surrogate::improve_variances() {
   }
 }
 
-void Surrogate::fit(const Mask& centre, double value) {
-  choose_points(centre, value);
-  fill_products();
-  const std::size_t m = points_.size();
-  if (m > 0) {
-    const bool first = !started_;
-    if (first) start_variances();
-    for (int round = 0; round < (first ? 4 : 1); ++round) improve_variances();
-    // The floor keeps the matrix solvable in doubles where the noise has gone to nothing.
-    double largest = 0;
-    for (std::size_t t = 0; t < m; ++t) largest = std::max(largest, kernel(t, t, variances_));
-    variances_.noise = std::max(variances_.noise, 1e-9 * largest);
-    factor_ = kernel_matrix(m, variances_);
-    check(cholesky(factor_, m), "surrogate: the kernel matrix isn't positive definite");
+void Surrogate::factorise() {
+  // The floor keeps the matrix solvable in doubles where the noise has gone to nothing.
+  double largest = 0;
+  for (std::size_t t = 0; t < points_.size(); ++t)
+    largest = std::max(largest, kernel(t, t, products_(index(t), index(t)), variances_));
+  variances_.noise = std::max(variances_.noise, 1e-9 * largest);
+  const Eigen::Index m = index(points_.size()), room = m + m / index(kGrowth) + 1;
+  factor_.resize(room, room);
+  factor_.topLeftCorner(m, m) = kernel_matrix(m, variances_);
+  Eigen::Ref<Matrix, 0, Eigen::OuterStride<>> block = factor_.topLeftCorner(m, m);
+  const Eigen::LLT<Eigen::Ref<Matrix, 0, Eigen::OuterStride<>>> llt(block);
+  check(llt.info() == Eigen::Success, "surrogate: the kernel matrix isn't positive definite");
+}
+
+Eigen::Map<const Surrogate::Matrix, 0, Eigen::OuterStride<>> Surrogate::factor() const {
+  return {factor_.data(), index(points_.size()), index(points_.size()),
+          Eigen::OuterStride<>(factor_.outerStride())};
+}
+
+void Surrogate::start_over() {
+  choose_points();
+  learnt_ = masks_.size();
+  first_points_ = points_.size();
+  if (points_.empty()) return;
+  const Eigen::Index m = index(first_points_);
+  products_.resize(m, m);
+  for (std::size_t t = 0; t < first_points_; ++t)
+    for (std::size_t s = t; s < first_points_; ++s) products_(index(s), index(t)) = product(s, t);
+  const bool first = !started_;
+  if (first) start_variances();
+  for (int round = 0; round < (first ? 4 : 1); ++round) improve_variances();
+  factorise();
+}
+
+/// Rows of new points: L21 = K21 L11^-T, L22 = Cholesky of K22 - L21 L21'.
+void Surrogate::extend() {
+  const std::size_t known = points_.size();
+  for (; learnt_ < masks_.size(); ++learnt_) {
+    points_.push_back(difference(masks_[learnt_], values_[learnt_]));
+    points_.back().value = std::clamp(points_.back().value, -limit_, limit_);
   }
-  dual_.resize(m);
-  for (std::size_t t = 0; t < m; ++t) dual_[t] = points_[t].value;
-  if (m > 0) solve_cholesky(factor_, dual_);
+  const Eigen::Index m = index(known), fresh = index(points_.size() - known);
+  Matrix across(m, fresh), corner(fresh, fresh);
+  for (Eigen::Index s = 0; s < fresh; ++s) {
+    const std::size_t row = known + static_cast<std::size_t>(s);
+    for (std::size_t t = 0; t < known; ++t) across(index(t), s) = kernel(row, t, product(row, t), variances_);
+    for (std::size_t t = known; t <= row; ++t)
+      corner(s, index(t - known)) = kernel(row, t, product(row, t), variances_);
+  }
+  factor_.topLeftCorner(m, m).triangularView<Eigen::Lower>().solveInPlace(across);
+  corner.selfadjointView<Eigen::Lower>().rankUpdate(across.transpose(), -1);
+  const Eigen::LLT<Eigen::Ref<Matrix>> llt(corner);
+  check(llt.info() == Eigen::Success, "surrogate: the kernel matrix isn't positive definite");
+  factor_.block(m, 0, fresh, m) = across.transpose();
+  factor_.block(m, m, fresh, fresh) = corner;
+}
+
+bool Surrogate::outgrown() const {
+  const std::size_t fresh = masks_.size() - learnt_;
+  return !std::isfinite(origin_value_) || first_points_ == 0 ||
+         kGrowth * (points_.size() + fresh - first_points_) > first_points_;
+}
+
+void Surrogate::fit(const Mask& centre, double value) {
+  centre_ = centre;
+  if (origin_.empty() || outgrown()) {
+    origin_ = centre;
+    origin_value_ = value;
+    start_over();
+  } else {
+    extend();
+  }
+  dual_ = values();
+  if (!points_.empty()) {
+    factor().triangularView<Eigen::Lower>().solveInPlace(dual_);
+    factor().transpose().triangularView<Eigen::Upper>().solveInPlace(dual_);
+  }
+  move_to_centre();
   fill_couplings();
 }
 
+void Surrogate::move_to_centre() {
+  shift_.assign(static_cast<std::size_t>(n_), 0.0);
+  for (std::size_t t = 0; t < points_.size(); ++t) {
+    double along = 0;
+    for (const auto& [i, d] : points_[t].changes) {
+      const auto at = static_cast<std::size_t>(i);
+      along += d * (centre_[at] - origin_[at]);
+    }
+    if (along == 0) continue;
+    const double factor = 2 * variances_.quadratic * dual_[index(t)] * along;
+    for (const auto& [i, d] : points_[t].changes) shift_[static_cast<std::size_t>(i)] += factor * d;
+  }
+}
+
 /// The linear weights that dual coefficients stand for: sum over points of dual · kernel feature.
-std::vector<double> Surrogate::weights(std::span<const double> dual) const {
+std::vector<double> Surrogate::weights(const Vector& dual) const {
   std::vector<double> result(static_cast<std::size_t>(n_), 0.0),
       blocks(static_cast<std::size_t>(block_count_));
   double prior = 0;
   for (std::size_t t = 0; t < points_.size(); ++t) {
+    const double factor = dual[index(t)];
     for (const auto& [i, d] : points_[t].changes)
-      result[static_cast<std::size_t>(i)] += variances_.linear * dual[t] * d;
-    prior += variances_.prior * dual[t] * points_[t].prior;
+      result[static_cast<std::size_t>(i)] += variances_.linear * factor * d;
+    prior += variances_.prior * factor * points_[t].prior;
     for (std::size_t b = 0; b < blocks.size(); ++b)
-      blocks[b] += variances_.block * dual[t] * points_[t].blocks[b];
+      blocks[b] += variances_.block * factor * points_[t].blocks[b];
   }
   for (std::size_t i = 0; i < result.size(); ++i) {
     if (!prior_.empty()) result[i] += prior * prior_[i];
@@ -210,34 +294,46 @@ std::vector<double> Surrogate::weights(std::span<const double> dual) const {
   return result;
 }
 
-/// A draw from the prior, corrected by what the data say of its error (Matheron's rule). The draw of Q
+/// Draws from the prior, each corrected by what the data say of its error (Matheron's rule). The draw of Q
 /// stays at 0: its share of the uncertainty is small next to w's, and it would cost n² numbers.
-std::vector<double> Surrogate::draw(double boldness, Rng& rng) const {
-  if (boldness == 0) return weights(dual_);
-  std::vector<double> first(static_cast<std::size_t>(n_)), blocks(static_cast<std::size_t>(block_count_));
-  const double scale = boldness * std::sqrt(variances_.linear);
-  for (double& b : blocks) b = boldness * std::sqrt(variances_.block) * normal(rng);
-  const double prior = boldness * std::sqrt(variances_.prior) * normal(rng);
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    first[i] = scale * normal(rng);
-    if (!prior_.empty()) first[i] += prior * prior_[i];
-    if (!blocks_.empty()) first[i] += blocks[static_cast<std::size_t>(blocks_[i])];
+std::vector<std::vector<double>> Surrogate::draw(std::span<const double> boldness, Rng& rng) const {
+  std::vector<std::vector<double>> draws;
+  Matrix residuals = values().replicate(1, index(boldness.size()));
+  for (std::size_t k = 0; k < boldness.size(); ++k) {
+    std::vector<double> first(static_cast<std::size_t>(n_), 0.0),
+        blocks(static_cast<std::size_t>(block_count_));
+    const double bold = boldness[k];
+    if (bold != 0) {
+      for (double& b : blocks) b = bold * std::sqrt(variances_.block) * normal(rng);
+      const double prior = bold * std::sqrt(variances_.prior) * normal(rng);
+      for (std::size_t i = 0; i < first.size(); ++i) {
+        first[i] = bold * std::sqrt(variances_.linear) * normal(rng);
+        if (!prior_.empty()) first[i] += prior * prior_[i];
+        if (!blocks_.empty()) first[i] += blocks[static_cast<std::size_t>(blocks_[i])];
+      }
+      for (std::size_t t = 0; t < points_.size(); ++t) {
+        double& residual = residuals(index(t), index(k));
+        residual += bold * std::sqrt(variances_.noise) * normal(rng);
+        for (const auto& [i, d] : points_[t].changes) residual -= d * first[static_cast<std::size_t>(i)];
+      }
+    }
+    draws.push_back(std::move(first));
   }
-  std::vector<double> residual(points_.size());
-  for (std::size_t t = 0; t < residual.size(); ++t) {
-    residual[t] = points_[t].value + boldness * std::sqrt(variances_.noise) * normal(rng);
-    for (const auto& [i, d] : points_[t].changes) residual[t] -= d * first[static_cast<std::size_t>(i)];
+  if (!points_.empty()) {
+    factor().triangularView<Eigen::Lower>().solveInPlace(residuals);
+    factor().transpose().triangularView<Eigen::Upper>().solveInPlace(residuals);
   }
-  if (!residual.empty()) solve_cholesky(factor_, residual);
-  const std::vector<double> correction = weights(residual);
-  for (std::size_t i = 0; i < first.size(); ++i) first[i] += correction[i];
-  return first;
+  for (std::size_t k = 0; k < draws.size(); ++k) {
+    const std::vector<double> correction = weights(residuals.col(index(k)));
+    for (std::size_t i = 0; i < correction.size(); ++i) draws[k][i] += correction[i] + shift_[i];
+  }
+  return draws;
 }
 
-double Surrogate::predict(const Mask& centre, const Mask& mask, std::span<const double> linear) const {
+double Surrogate::predict(const Mask& mask, std::span<const double> linear) const {
   std::vector<std::pair<std::size_t, double>> changes;
   for (std::size_t i = 0; i < mask.size(); ++i)
-    if (mask[i] != centre[i]) changes.emplace_back(i, mask[i] ? 1.0 : -1.0);
+    if (mask[i] != centre_[i]) changes.emplace_back(i, mask[i] ? 1.0 : -1.0);
   double sum = 0;
   for (const auto& [i, d] : changes) {
     sum += d * linear[i];
@@ -253,7 +349,7 @@ void Surrogate::fill_couplings() {
   couplings_.assign(n * n, 0.0);
   for (std::size_t t = 0; t < points_.size(); ++t)
     for (const auto& [i, d] : points_[t].changes) {
-      const double factor = variances_.quadratic * dual_[t] * d;
+      const double factor = variances_.quadratic * dual_[index(t)] * d;
       double* row = couplings_.data() + static_cast<std::size_t>(i) * n;
       for (const auto& [j, e] : points_[t].changes) row[j] += factor * e;
     }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdint>
+#include <Eigen/Core>
 #include <span>
 #include <utility>
 #include <vector>
@@ -18,25 +18,33 @@ namespace quboprune {
 /// offset g for each block and on every entry of Q: ridge regression over linear and quadratic features,
 /// solved in its dual form (a Gaussian process whose kernel has those four terms), so that its cost depends
 /// on the number of masks and not on n². The variances are chosen by the evidence.
+///
+/// A fit from scratch chooses the masks, the point from which differences count (the best mask then) and the
+/// variances; until a fifth more masks have come, these stay, and the factor of the kernel matrix is only
+/// extended by the new masks' rows.
 /// Source: standard Bayesian linear regression; the terms and their use are ours.
 class Surrogate {
  public:
-  /// prior: empty or n (any scale); blocks: empty or n labels >= 0. capacity: masks used in a fit, at most.
+  /// prior: empty or n (any scale); blocks: empty or n labels >= 0. capacity: masks used in a fit from
+  /// scratch, at most.
   Surrogate(int n, std::span<const double> prior, std::span<const int> blocks, int capacity);
 
   void add(const Mask& mask, double value);
-  /// Fits to the masks nearest to `centre`, which must have been added with `value`.
+  /// Fits to the masks added so far: the nearest to the best one, `centre`, which has `value`.
   void fit(const Mask& centre, double value);
 
-  /// Draws linear weights (n) from the posterior; `boldness` 0 gives their mean, 1 a true draw.
-  std::vector<double> draw(double boldness, Rng& rng) const;
+  /// Draws linear weights at the centre (n) from the posterior, one for each `boldness`: 0 gives their mean,
+  /// 1 a true draw.
+  std::vector<std::vector<double>> draw(std::span<const double> boldness, Rng& rng) const;
   /// What the model expects of a mask, above the centre's value, with such linear weights.
-  double predict(const Mask& centre, const Mask& mask, std::span<const double> linear) const;
+  double predict(const Mask& mask, std::span<const double> linear) const;
   /// The posterior mean of Q, n x n row-major, symmetric; empty where n is too large for it.
   const std::vector<double>& couplings() const { return couplings_; }
 
  private:
-  /// A mask of the fit: its difference from the centre, sparse, and its value above the centre's.
+  using Matrix = Eigen::MatrixXd;
+  using Vector = Eigen::VectorXd;
+  /// A mask of the fit: its difference from the origin, sparse, and its value above the origin's.
   struct Point {
     std::vector<std::pair<int, double>> changes;
     double prior = 0;            ///< p'd
@@ -47,16 +55,23 @@ class Surrogate {
     double linear = 1, prior = 1, block = 1, quadratic = 0.01, noise = 0.01;
   };
 
-  Point difference(std::size_t index, const Mask& centre, double value) const;
-  void choose_points(const Mask& centre, double value);
+  bool outgrown() const;
+  void start_over();
+  void extend();
+  Point difference(const Mask& mask, double value) const;
+  void choose_points();
   void limit_values();
-  void fill_products();
-  double kernel(std::size_t s, std::size_t t, const Variances& v) const;
-  std::vector<double> kernel_matrix(std::size_t count, const Variances& v) const;
-  double evidence(std::size_t count, const Variances& v) const;
+  double product(std::size_t s, std::size_t t) const;
+  double kernel(std::size_t s, std::size_t t, double product, const Variances& v) const;
+  Matrix kernel_matrix(Eigen::Index count, const Variances& v) const;
+  double evidence(Eigen::Index count, const Variances& v) const;
   void start_variances();
   void improve_variances();
-  std::vector<double> weights(std::span<const double> dual) const;
+  void factorise();
+  Eigen::Map<const Matrix, 0, Eigen::OuterStride<>> factor() const;
+  Vector values() const;
+  std::vector<double> weights(const Vector& dual) const;
+  void move_to_centre();
   void fill_couplings();
 
   int n_, capacity_, block_count_ = 0;
@@ -64,12 +79,17 @@ class Surrogate {
   std::vector<int> blocks_;
   std::vector<Mask> masks_;
   std::vector<double> values_;
+  std::size_t learnt_ = 0;  ///< masks that the points are chosen from
+  Mask origin_, centre_;    ///< differences count from the origin; the centre is the best mask now
+  double origin_value_ = 0, limit_ = 0;
   std::vector<Point> points_;
-  std::vector<double> products_;  ///< points x points: d_s'd_t
+  std::size_t first_points_ = 0;  ///< of the fit from scratch
+  Matrix products_;               ///< of those: d_s'd_t
   Variances variances_, first_variances_;
   bool started_ = false;
-  std::vector<double> factor_;  ///< Cholesky, lower, of the kernel matrix
-  std::vector<double> dual_;    ///< K^-1 y
+  Matrix factor_;  ///< its upper left part: Cholesky, lower, of the kernel matrix; room for more points
+  Vector dual_;    ///< K^-1 y
+  std::vector<double> shift_;  ///< 2 Q (centre - origin): what the couplings add to the weights at the centre
   std::vector<double> couplings_;
 };
 

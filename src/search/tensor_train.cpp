@@ -18,12 +18,18 @@ constexpr double kNothing = -std::numeric_limits<double>::infinity();
 /// train's counts keep to a narrow band: leaving the rest out halves a gradient's time.
 constexpr double kNegligible = -60;
 
-/// Brings the largest entry of a non-negative vector to 1; returns the logarithm of what was divided out.
-double normalise(double* vector, int rank) {
+/// Brings the largest entry of a non-negative vector to 1; returns what was divided out.
+double scale_down(double* vector, int rank) {
   const double largest = *std::max_element(vector, vector + rank);
-  if (!(largest > 0)) return kNothing;
-  for (int a = 0; a < rank; ++a) vector[a] /= largest;
-  return std::log(largest);
+  if (largest > 0)
+    for (int a = 0; a < rank; ++a) vector[a] /= largest;
+  return largest;
+}
+
+/// The same; returns the logarithm.
+double normalise(double* vector, int rank) {
+  const double largest = scale_down(vector, rank);
+  return largest > 0 ? std::log(largest) : kNothing;
 }
 
 /// result += scale · matrix · vector
@@ -191,7 +197,7 @@ Mask TensorTrain::sample(Rng& rng) const {
     x[at] = rng.uniform() * (weight[0] + weight[1]) < weight[1] ? 1 : 0;
     count += x[at] * rule_.weights[at];
     left.swap(moved[x[at]]);
-    normalise(left.data(), rank_);
+    scale_down(left.data(), rank_);
   }
   return x;
 }

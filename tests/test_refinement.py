@@ -1,0 +1,87 @@
+"""`prune --refine` is anytime: stopped, limited or taken up again, it gives the best so far."""
+
+import json
+import signal
+import subprocess
+import time
+
+import onnx
+import pytest
+
+import networks
+from conftest import COMMAND
+
+ENDLESS = 1_000_000  # evaluations that no test waits for
+
+
+@pytest.fixture
+def wide(quboprune, pairs):
+    """48 groups: more masks than any run here can try."""
+    networks.save(networks.denoiser(24), quboprune.folder / "net.onnx")
+    return quboprune
+
+
+def words(evaluations, *more):
+    return ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
+            "l1", "--recover", "none", "--refine", "tt+local", "--evaluations", evaluations, "--work", "work",
+            "--report", "report.json", *more]
+
+
+def report_of(program):
+    onnx.checker.check_model(onnx.load(program.folder / "out.onnx"), full_check=True)
+    report = json.loads((program.folder / "report.json").read_text(encoding="utf-8"))
+    assert report["result"]["groups_kept"] == 36
+    return report["refinement"]
+
+
+def evaluated(program):
+    """Masks and their values, as the work folder keeps them."""
+    path = program.folder / "work" / "refinement.json"
+    return json.loads(path.read_text(encoding="utf-8"))["masks"] if path.exists() else {}
+
+
+def test_interrupted_it_keeps_the_best(wide):
+    with subprocess.Popen([COMMAND, *map(str, words(ENDLESS))], cwd=wide.folder, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 240
+        while len(evaluated(wide)) < 30 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    refinement = report_of(wide)
+    assert refinement["reason"] == "stopped"
+    assert 30 <= refinement["evaluations"] < ENDLESS
+    assert refinement["best"] >= refinement["start"]
+    assert len(evaluated(wide)) == refinement["evaluations"], "what was evaluated is kept for the next run"
+
+
+def test_taken_up_again_it_evaluates_only_what_is_new(wide):
+    wide.succeeds(*words(40))
+    first = evaluated(wide)
+    best = report_of(wide)["history"][-1]["best"]
+    assert len(first) == 40
+    wide.succeeds(*words(70))
+    second = evaluated(wide)
+    assert len(second) == 70
+    assert {mask: second[mask] for mask in first} == first, "the same way, by the values that were kept"
+    assert report_of(wide)["history"][-1]["best"] >= best
+
+
+def test_work_of_another_target_is_refused(wide):
+    wide.succeeds(*words(20))
+    other = [word if word != "filters=0.25" else "filters=0.5" for word in words(20)]
+    done = wide(*other)
+    assert done.returncode == 2
+    assert "refinement.json" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_time_limit_ends_it(wide):
+    before = time.monotonic()
+    wide.succeeds(*words(ENDLESS, "--time-limit", 1))
+    seconds = time.monotonic() - before
+    refinement = report_of(wide)
+    assert refinement["reason"] == "time limit"
+    assert 0 < refinement["evaluations"] < ENDLESS
+    assert 1 <= refinement["seconds"] <= seconds
+    assert refinement["best"] >= refinement["start"]

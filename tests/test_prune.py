@@ -112,6 +112,20 @@ def test_runtime_agrees_with_onnx_runtime(quboprune, make, data_size):
     assert report["result"]["metric"]["all"]["dense"] == pytest.approx(psnr(outputs, targets), abs=2e-3)
 
 
+def test_saved_samples_are_those_that_were_judged(quboprune, denoiser, pairs):
+    """eval --save-samples writes the samples it judges: read back as data, each gets the same value."""
+    first = quboprune.report("eval", "net.onnx", "--data", "data.npz", "--metric", "psnr", "--part", "calibration",
+                             "--calibration", "4", "--save-samples", "saved.npz")
+    saved, arrays = np.load(quboprune.folder / "saved.npz"), np.load(pairs)
+    assert len(saved["inputs"]) == len(saved["targets"]) == 4
+    for x, y in zip(saved["inputs"], saved["targets"]):
+        source = [np.array_equal(x, a) for a in arrays["inputs"]].index(True)
+        assert np.array_equal(y, arrays["targets"][source])
+    again = quboprune.report("eval", "net.onnx", "--data", "saved.npz", "--metric", "psnr")
+    values = [[s["value"] for s in report["result"]["samples"]] for report in (first, again)]
+    assert sorted(values[0]) == sorted(values[1])
+
+
 def test_held_out_figures_are_those_of_the_file(quboprune, denoiser, pairs):
     out, report = prune(quboprune, *QUICK, "--split", "all", "--metric", "psnr")
     arrays = np.load(pairs)

@@ -1,10 +1,13 @@
+#include <ATen/ATen.h>
 #include <fmt/core.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/base/data_arguments.h"
 #include "cli/commands.h"
+#include "data/npy.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/model.h"
@@ -15,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-  std::string model, report, reference, part = "all";
+  std::string model, report, reference, samples, part = "all";
   DataArguments data;
 };
 
@@ -30,14 +33,32 @@ Score of_inputs(std::span<const Sample> samples, const Judge& judge) {
   return score_of(std::move(values));
 }
 
+/// The samples as the .npz that --data reads: another tool then has exactly what this one had.
+void save_samples(const std::string& path, std::span<const Sample> samples) {
+  std::vector<at::Tensor> inputs, targets;
+  for (const auto& s : samples) {
+    if (s.input.sizes() != samples.front().input.sizes())
+      throw InputError("--save-samples: '" + s.name + "' differs from the first sample in size; cut them " +
+                       "alike with --heldout-crop, or take --part calibration");
+    inputs.push_back(s.input);
+    if (s.target.defined()) targets.push_back(s.target);
+  }
+  std::map<std::string, at::Tensor> arrays{{"inputs", at::stack(inputs)}};
+  if (!targets.empty()) arrays["targets"] = at::stack(targets);
+  write_npz(path, arrays);
+}
+
 void run(Options& o, const Context& context) {
-  if (!o.report.empty()) check_writable(o.report);
+  for (const auto* path : {&o.report, &o.samples}) {
+    if (!path->empty()) check_writable(*path);
+  }
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
   const Judge judge = o.data.judge(*data);
   const auto samples = data->samples(o.part == "all"       ? Part::all
                                      : o.part == "heldout" ? Part::heldout
                                                            : Part::calibration);
+  if (!o.samples.empty()) save_samples(o.samples, samples);
   std::vector<at::Tensor> references;
   if (!o.reference.empty())
     references = outputs_of(Executor(Model::load(o.reference).graph()), samples, judge, context.control);
@@ -81,6 +102,8 @@ void add_eval(CLI::App& app, Context& context) {
   command->add_option("--part", options->part, "Which part of the split: all, heldout or calibration")
       ->check(CLI::IsMember({"all", "heldout", "calibration"}))
       ->capture_default_str();
+  command->add_option("--save-samples", options->samples,
+                      "Write these samples as an .npz (inputs, targets), for other tools or for --data");
   command->add_option("--reference", options->reference,
                       "Another network whose outputs are the target of --metric output");
   command->add_option("--report", options->report, "Write the result as JSON");

@@ -125,6 +125,19 @@ TEST_F(Arrays, OfNpzAreReadHoweverPacked) {
     }
 }
 
+TEST_F(Arrays, ComeBackAsTheyWereWritten) {
+  // A header of any length has to end where 64 bytes do: shapes of several lengths.
+  for (const std::int64_t length : {1, 12345, 1234567}) {
+    const at::Tensor values = at::arange(length, at::kFloat).reshape({1, length, 1}).permute({1, 0, 2});
+    const at::Tensor labels = at::arange(length, at::kLong) - 7;
+    write_npz(path("d.npz"), {{"inputs", values}, {"targets", labels}});
+    const auto arrays = read_npz(path("d.npz"));
+    EXPECT_TRUE(at::equal(arrays.at("inputs"), values)) << length;
+    EXPECT_TRUE(at::equal(arrays.at("targets"), labels)) << length;
+  }
+  EXPECT_THROW(write_npz(path("absent/d.npz"), {}), InputError);
+}
+
 TEST_F(Arrays, KnowTheirKindsOfTargets) {
   const std::string pictures = npy("|u1", "(4, 3, 2, 2)", std::string(48, '\xFF'));
   const std::string vectors = npy("<f4", "(4, 6)", std::string(96, '\0'));

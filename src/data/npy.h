@@ -18,4 +18,8 @@ at::Tensor read_npy(const std::filesystem::path& path);
 /// Throws InputError naming the file, and the array, if it is damaged, encrypted or of another type.
 std::map<std::string, at::Tensor> read_npz(const std::filesystem::path& path);
 
+/// Writes float32 and int64 arrays so that read_npz and NumPy read them, in one step, uncompressed.
+/// Throws InputError if the file can't be written or would be larger than 4 GB.
+void write_npz(const std::filesystem::path& path, const std::map<std::string, at::Tensor>& arrays);
+
 }  // namespace quboprune

@@ -67,7 +67,7 @@ void run(Options& o, const Context& context) {
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  session.model().save(o.output, outcome.recovered ? *outcome.recovered : outcome.cut,
+  session.model().save(o.output, session.shipped(outcome),
                        {{"quboprune.version", QUBOPRUNE_VERSION},
                         {"quboprune.original_sha256", session.model().sha256()},
                         {"quboprune.recover", o.prune.recover}});

@@ -67,6 +67,7 @@ std::string first_difference(const ChannelGroups& groups, const Mask& mask, cons
       for (std::size_t i = 0; i < on.size(); ++i) {
         if (on[i] < 0 || mask[at(on[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
       }
+      if (!on.empty() && kept.empty()) return;  // an emptied branch
       if (!on.empty()) dense = dense.index_select(axis, at::tensor(kept, at::kLong));
     }
     if (difference(dense, t) > relative * (1e-6 + largest(dense)))

@@ -81,6 +81,8 @@ class PruneSession {
     nlohmann::json recovery, equivalence;
   };
   Outcome cut(const Mask& mask);
+  /// What is saved of it: with the file's own outputs.
+  Graph shipped(const Outcome& outcome) const;
 
   nlohmann::json header(const std::string& command) const;
   /// The "result" part: sizes, and the metric of each stage on both parts.
@@ -91,6 +93,7 @@ class PruneSession {
 
  private:
   void load_data();
+  void choose_outputs();
   nlohmann::json recovered_by(const Mask& mask, Outcome& outcome);
 
   PruneArguments& arguments_;
@@ -98,6 +101,7 @@ class PruneSession {
   Stages stages_;
   std::vector<std::string> notes_;
   Model model_;
+  Graph graph_;  ///< the model's, with the outputs that it is judged by
   ChannelGroups groups_;
   std::unique_ptr<Dataset> data_;
   Judge judge_;

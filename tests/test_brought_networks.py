@@ -1,4 +1,5 @@
-"""Networks as people bring them (brought_networks.py): each agrees with ONNX Runtime as it is and after a cut."""
+"""Networks as people bring them (brought_networks.py, architectures.py): each agrees with ONNX Runtime as it is
+and after a cut."""
 
 import json
 
@@ -7,20 +8,22 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import brought_networks
-from brought_networks import NETWORKS, Net
+from architectures import ARCHITECTURES
+from brought_networks import NETWORKS
 from conformance_tools import run_tool, session, tool
+from onnx_net import Net, image
 from test_shared_models import agrees, example
 
+ALL = NETWORKS | ARCHITECTURES
 NOTHING_TO_CUT = {"slices_gathers_and_flips_of_channels"}
 NOT_IN_ONNX_RUNTIME = {"doubles"}  # has no such convolution
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", ALL)
 def test_cut_network_agrees_with_onnx_runtime(name, tmp_path):
     tool("slice_model")
     path, out = tmp_path / "net.onnx", tmp_path / "cut.onnx"
-    model = NETWORKS[name]()
+    model = ALL[name]()
     onnx.checker.check_model(model)
     onnx.save(model, path)
     runtime = name not in NOT_IN_ONNX_RUNTIME
@@ -64,6 +67,20 @@ def prune(quboprune, model, data, target, *words, objective="gate-fisher"):
 def same_in_onnx_runtime(a, b, feeds):
     for x, y in zip(session(a).run(None, feeds), session(b).run(None, feeds)):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * max(1e-3, np.abs(x).max()))
+
+
+@pytest.mark.parametrize("name, words", [
+    ("bytes_in_and_channels_last", []), ("image_and_vector_inputs", ["--input", "v=0.3"]), ("volumes", []),
+    ("sound_with_gated_dilations", []), ("halves_in_the_middle", []), ("tensorflow_layout", []), ("yolo", []),
+    ("siamese_with_a_shared_trunk", ["--input", "right=0.5"]), ("transformer_block", []), ("u_net", [])])
+def test_pruned_by_gradients_on_data_without_targets(quboprune, name, words, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(ALL[name](), path)
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz", 4), "filters=0.3", "--no-tune",
+                   "--solver-time", 0.3, *words)
+    assert report["result"]["filters"] == report["model"]["filters"] - round(0.3 * report["model"]["filters"])
+    onnx.checker.check_model(onnx.load(tmp_path / "out.onnx"), full_check=True)
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
 def ends_in_lstm():
@@ -110,7 +127,7 @@ def test_targets_of_outputs_that_we_cannot_run_are_refused(quboprune, tmp_path):
 
 def test_class_map_without_gradient_is_judged_by_its_scores(quboprune, tmp_path):
     n = Net()
-    h = n.conv(dead_filters(n, brought_networks.image(n, size=16), 3, 8, (0, 3, 5, 6)), 8, 4)
+    h = n.conv(dead_filters(n, image(n, size=16), 3, 8, (0, 3, 5, 6)), 8, 4)
     path = save(n.out(n.node("ArgMax", h, axis=1, keepdims=0), TensorProto.INT64), tmp_path / "net.onnx")
     report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.5")
     assert report["layers"][0]["kept_indices"] == [1, 2, 4, 7]
@@ -120,7 +137,7 @@ def test_class_map_without_gradient_is_judged_by_its_scores(quboprune, tmp_path)
 def test_every_output_counts(quboprune, tmp_path):
     """Two heads; the first is indifferent to what the second needs. Outputs of different sizes count alike."""
     n = Net()
-    x = brought_networks.image(n, size=16)
+    x = image(n, size=16)
     n.out(n.conv(dead_filters(n, x, 3, 8, (0, 1, 2, 3)), 8, 2))
     scores = n.node("ReduceMean", n.conv(dead_filters(n, x, 3, 8, (4, 5, 6, 7)), 8, 3), axes=[2, 3], keepdims=0)
     path = save(n.out(n.node("Mul", scores, n.constant(np.float32(1000)))), tmp_path / "net.onnx")
@@ -132,7 +149,7 @@ def test_every_output_counts(quboprune, tmp_path):
 
 def test_layers_of_the_same_name_are_told_apart(quboprune, tmp_path):
     n = Net()
-    h = dead_filters(n, brought_networks.image(n, size=16), 3, 8, (0, 1))
+    h = dead_filters(n, image(n, size=16), 3, 8, (0, 1))
     h = dead_filters(n, h, 8, 8, (5, 6))
     model = n.out(n.conv(h, 8, 3)).model()
     for node in model.graph.node:
@@ -154,7 +171,7 @@ def test_layers_of_the_same_name_are_told_apart(quboprune, tmp_path):
 def residual(bias=True):
     """Stem, two residual blocks with batch norm, head. Inner layers are called b0.inner and b1.inner."""
     n = Net()
-    h = n.relu(n.conv(brought_networks.image(n, size=16), 3, 6))
+    h = n.relu(n.conv(image(n, size=16), 3, 6))
     for k in range(2):
         a = n.relu(n.norm(n.conv(h, 6, 8, bias=False), 8))
         n.nodes[-3].name = f"b{k}.inner"

@@ -5,8 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
-import brought_networks
-from brought_networks import Net
+from onnx_net import Net, image
 from test_brought_networks import data_for
 from test_shared_models import agrees
 
@@ -21,7 +20,7 @@ def wide(make):
 @wide
 def residual():
     n = Net()
-    h = n.relu(n.conv(brought_networks.image(n, size=16), 3, 32))
+    h = n.relu(n.conv(image(n, size=16), 3, 32))
     for _ in range(2):
         h = n.relu(n.node("Add", h, n.conv(n.relu(n.conv(h, 32, 24)), 24, 32)))
     return n.out(n.conv(h, 32, 3))
@@ -30,7 +29,7 @@ def residual():
 @wide
 def inverted_with_squeeze():
     n = Net()
-    h = n.conv(brought_networks.image(n, size=16), 3, 16)
+    h = n.conv(image(n, size=16), 3, 16)
     for _ in range(2):
         e = n.relu(n.conv(n.relu(n.conv(h, 16, 40, 1)), 40, 40, group=40))
         s = n.conv(n.relu(n.conv(n.node("GlobalAveragePool", e), 40, 16, 1)), 16, 40, 1)
@@ -42,7 +41,7 @@ def inverted_with_squeeze():
 def grouped_and_shuffled():
     """Each group of the analysis is four channels."""
     n = Net()
-    h = n.relu(n.conv(brought_networks.image(n, size=16), 3, 64))
+    h = n.relu(n.conv(image(n, size=16), 3, 64))
     h = n.relu(n.conv(h, 64, 64, group=4))
     h = n.node("DepthToSpace", n.conv(h, 64, 64), blocksize=2)
     return n.out(n.conv(h, 16, 3))
@@ -52,7 +51,7 @@ def grouped_and_shuffled():
 def halves_that_part():
     """The halves of one convolution go different ways: neither may be emptied."""
     n = Net()
-    a, b = n.node("Split", n.relu(n.conv(brought_networks.image(n, size=16), 3, 32)), outputs=2, axis=1)
+    a, b = n.node("Split", n.relu(n.conv(image(n, size=16), 3, 32)), outputs=2, axis=1)
     a = n.conv(n.relu(n.conv(a, 16, 24)), 24, 8)
     b = n.conv(b, 16, 8)
     return n.out(n.conv(n.relu(n.node("Concat", a, b, axis=1)), 16, 3))

@@ -5,8 +5,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <set>
+#include <utility>
 
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
@@ -40,6 +42,7 @@ std::vector<int> nearest(const Graph& graph, const std::function<bool(int)>& goo
       found.push_back(v);
     } else if (producer >= 0) {
       const Node& node = graph.nodes[at_index(producer)];
+      if (node.op == "Shape" || node.op == "Size") continue;
       for (const auto* list : {&node.captured, &node.inputs})
         stack.insert(stack.end(), list->rbegin(), list->rend());
     }

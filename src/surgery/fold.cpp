@@ -56,10 +56,11 @@ class Fold {
   /// Of a value of the graph before; constants that slicing added are live.
   Fate fate(int v) const { return at(v) < fates_.size() ? fates_[at(v)] : Fate::live; }
 
-  at::Tensor zeros_like(int v) const {
+  /// What a layer reads of an emptied branch, in its weights' type.
+  at::Tensor zeros_for(const Node& layer, int v) const {
     std::vector<std::int64_t> shape;
     for (int axis = 0; axis < coupling_.rank(v); ++axis) shape.push_back(size_(v, axis));
-    return at::zeros(shape);
+    return at::zeros(shape, as_run(graph_.values[at(layer.input(1))].constant).scalar_type());
   }
 
   void compute(const Node& node) {
@@ -77,7 +78,7 @@ class Fold {
         inputs.push_back(as_run(rests_[at(v)]));
         type = rests_[at(v)].scalar_type();
       } else {
-        inputs.push_back(zeros_like(v));
+        inputs.push_back(zeros_for(node, v));
         layer = true;
       }
     }

@@ -37,7 +37,8 @@ std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis&
 }
 
 double largest(const at::Tensor& t) {
-  return t.numel() == 0 ? 0 : t.abs().max().item<double>();
+  if (t.numel() == 0) return 0;
+  return (t.is_floating_point() ? t : t.to(at::kDouble)).abs().max().item<double>();
 }
 
 double difference(const at::Tensor& a, const at::Tensor& b) {

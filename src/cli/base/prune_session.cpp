@@ -1,5 +1,7 @@
 #include "cli/base/prune_session.h"
 
+#include <fmt/core.h>
+
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -71,6 +73,9 @@ void PruneSession::choose_outputs() {
     if (joined.outputs == graph_.outputs) return;
     graph_ = std::move(joined);
     groups_ = analyse(graph_, arguments_.layers);
+    notes_.push_back(
+        fmt::format("judged by {} values of the network together, each divided by its root mean square",
+                    graph_.outputs.size() - 1));
   } else if (graph_.outputs.front() != model_.graph().outputs.front()) {
     const Executor needs_the_first_output(model_.graph());  // says which operator can't be run
   }

@@ -16,6 +16,8 @@ FOLDER = Path(os.environ.get("QUBOPRUNE_MODELS") or ROOT.parent / "shared" / "mo
 MODELS = sorted(FOLDER.glob("*.onnx"))
 QUANTISED = [m for m in MODELS if "int8" in m.stem]
 FLOAT = [m for m in MODELS if m not in QUANTISED]
+KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+         "tensor(uint8)": np.uint8, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
 
 def test_models_are_at_hand():
@@ -29,7 +31,8 @@ def example(model, seed=0):
     feeds = {}
     for x in session(model).get_inputs():
         shape = [d if isinstance(d, int) else (1 if a == 0 else 64) for a, d in enumerate(x.shape)]
-        feeds[x.name] = rng.random(shape).astype(np.float16 if x.type == "tensor(float16)" else np.float32)
+        kind = KINDS[x.type]
+        feeds[x.name] = (255 * rng.random(shape) if kind == np.uint8 else rng.random(shape)).astype(kind)
     return feeds
 
 

@@ -41,6 +41,9 @@ struct Frozen {
 struct AnalyseOptions {
   std::vector<std::string> scope{};   ///< empty: all; otherwise layers that match none stay whole
   std::vector<std::string> freeze{};  ///< layers that match any stay whole
+  /// Residual branches may lose all their channels: ChannelGroups::branches(), which covers() then leaves
+  /// out.
+  bool allow_empty = false;
 };
 
 /// Every prunable set of coupled channels of a network: kept or removed together.
@@ -59,6 +62,10 @@ class ChannelGroups {
   const std::vector<GatePoint>& gates() const { return gates_; }
   const std::vector<Frozen>& frozen() const { return frozen_; }
   const CostModel& cost() const { return cost_; }
+  /// Sets of groups that may go as a whole, with AnalyseOptions::allow_empty; otherwise none.
+  const std::vector<std::vector<int>>& branches() const { return branches_; }
+  /// Sets of groups of which at least one must stay: those that make up some axis, but for the branches.
+  std::vector<std::vector<int>> covers() const;
   /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves
   /// open are chosen by us.
   const std::string& analysed_size() const { return analysed_size_; }
@@ -77,12 +84,14 @@ class ChannelGroups {
   CostModel cost_;
   std::string analysed_size_;
   std::shared_ptr<const Analysis> analysis_;
+  std::vector<std::vector<int>> branches_;
 };
 
 /// Finds the groups by running the network on two small inputs and asking each operator how it couples its
 /// channels. Unknown operators freeze what reaches them. Throws InputError if the network can't be run at any
 /// size that we try (32 to 512 along open dimensions), with the last reason.
-/// A group that reaches a layer which must stay whole stays. A pattern that matches no layer is an InputError.
+/// A group that reaches a layer which must stay whole stays. A pattern that matches no layer is an
+/// InputError.
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options = {});
 
 /// Sizes of the network's inputs as analysed, for data of one's own: -1 where the file leaves them open.

@@ -29,7 +29,8 @@ struct RunOptions {
 /// Differentiable; convolutions run in channels_last, which is 1.1-3 times faster for 3x3 kernels.
 class Executor {
  public:
-  /// Throws InputError naming the first operator that we can't run.
+  /// Nodes that can't be run are passed over. Throws InputError naming the first of them if an output needs
+  /// it (quboprune/judged_outputs.h gives such a graph other outputs).
   explicit Executor(const Graph& graph);
 
   /// Outputs for the graph's inputs, in their orders. Throws InputError, naming the node, where shapes don't

@@ -9,8 +9,14 @@
 namespace quboprune {
 
 /// The smaller graph: constants cut, attributes and shape inputs adapted, declared shapes with them. Shares
-/// what it doesn't cut. Throws InputError if the mask would empty an axis.
+/// what it doesn't cut. A branch that the mask empties (ChannelGroups::branches()) is replaced by what it
+/// gives without input, its bias; its nodes stay behind, unread. Throws InputError if the mask would empty
+/// another axis.
 Graph slice(const ChannelGroups& groups, const Mask& mask);
+
+/// For saving: the sliced graph without the nodes of `file` that no output depends on any more, and without
+/// additions of zero where branches were.
+Graph without_dead_branches(const Graph& file, Graph sliced);
 
 /// Multiplies by the mask what each gate point reads: the network with its channels removed but not cut.
 InputHook mask_hook(const ChannelGroups& groups, const Mask& mask);

@@ -67,10 +67,7 @@ void run(Options& o, const Context& context) {
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  session.model().save(o.output, outcome.recovered ? *outcome.recovered : outcome.cut,
-                       {{"quboprune.version", QUBOPRUNE_VERSION},
-                        {"quboprune.original_sha256", session.model().sha256()},
-                        {"quboprune.recover", o.prune.recover}});
+  session.save(o.output, outcome, plan.value("objective", ""));
   if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
   fmt::print("{}", terminal_report(report));
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/base/latency.h"
 #include "cli/commands.h"
 #include "quboprune/channel_groups.h"
 #include "quboprune/file.h"
@@ -15,6 +16,7 @@ using nlohmann::json;
 
 struct Options {
   std::string model, json_path;
+  bool latency = true;
 };
 
 json describe(const Model& model, const ChannelGroups& groups) {
@@ -52,12 +54,28 @@ json describe(const Model& model, const ChannelGroups& groups) {
   return result;
 }
 
+/// How long one run takes in ONNX Runtime, where that is at hand and takes the file.
+void add_latency(json& description, int threads) {
+  const auto& model = description["model"];
+  const json measured = onnx_runtime_latency({model["path"].get<std::string>()},
+                                             model["analysed_size"].get<std::string>(), threads);
+  if (!measured.contains("milliseconds")) return;
+  description["latency"] = {{"runtime", measured["runtime"]},
+                            {"threads", measured["threads"]},
+                            {"input", measured["input"]},
+                            {"ms", measured["milliseconds"][0]}};
+}
+
 void print(const json& d) {
   const double macs = d["model"]["macs"].get<double>();
   fmt::print("{}\n", d["model"]["path"].get<std::string>());
   fmt::print("  {:.0f} parameters, {:.4g} MACs on {}, {} prunable channel groups\n\n",
              d["model"]["parameters"].get<double>(), macs, d["model"]["analysed_size"].get<std::string>(),
              d["model"]["filters"].get<int>());
+  if (d.contains("latency")) {
+    fmt::print("  {} on {} threads: {:.2f} ms\n\n", d["latency"]["runtime"].get<std::string>(),
+               d["latency"]["threads"].get<int>(), d["latency"]["ms"].get<double>());
+  }
   fmt::print("  {:<44} {:>9} {:>9} {:>8}\n", "layer", "channels", "prunable", "MACs");
   for (const auto& layer : d["layers"]) {
     fmt::print("  {:<44} {:>9} {:>9} {:>6.1f} %\n", layer["name"].get<std::string>(),
@@ -80,12 +98,14 @@ void add_inspect(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   command->add_option("model", options->model, "The ONNX file")->required();
   command->add_option("--json", options->json_path, "Write the same as JSON");
+  command->add_flag("!--no-latency", options->latency, "Don't time the network in ONNX Runtime");
   add_common_options(*command, context);
   command->callback([options, &context] {
-    context.action = [options] {
+    context.action = [options, &context] {
       if (!options->json_path.empty()) check_writable(options->json_path);
       const Model model = Model::load(options->model);
-      const json description = describe(model, analyse(model.graph()));
+      json description = describe(model, analyse(model.graph()));
+      if (options->latency) add_latency(description, context.threads);
       if (!options->json_path.empty()) write_file_atomically(options->json_path, description.dump(1) + "\n");
       print(description);
     };

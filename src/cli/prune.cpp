@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "cli/base/latency.h"
 #include "cli/base/mask_file.h"
@@ -34,11 +33,8 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
 
 /// Both networks in ONNX Runtime, where it is at hand.
 void add_latency(json& report, const Options& o, const PruneSession& session, const Context& context) {
-  const int threads = context.threads > 0
-                          ? context.threads
-                          : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const json measured =
-      onnx_runtime_latency({o.prune.model, o.output}, session.groups().analysed_size(), threads);
+      onnx_runtime_latency({o.prune.model, o.output}, session.groups().analysed_size(), context.threads);
   if (!measured.contains("milliseconds")) {
     if (measured.contains("error"))
       report["notes"].push_back("ONNX Runtime couldn't time both networks: " +
@@ -46,7 +42,7 @@ void add_latency(json& report, const Options& o, const PruneSession& session, co
     return;
   }
   report["latency"] = {{"runtime", measured["runtime"]},
-                       {"threads", threads},
+                       {"threads", measured["threads"]},
                        {"input", measured["input"]},
                        {"dense_ms", measured["milliseconds"][0]},
                        {"pruned_ms", measured["milliseconds"][1]}};

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "coupling/analysis.h"
+#include "coupling/branches.h"
 #include "coupling/size_flow.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
@@ -39,8 +40,9 @@ void couple_all(Analysis& a) {
     if (!node.captured.empty()) c.freeze_inputs(node, "holds a subgraph");
   }
   c.begin(-1);
-  for (int v : a.graph.outputs)
-    c.freeze_value(v, "the network's output '" + a.graph.values[at(v)].name + "'");
+  // The last first: with_joined_outputs() puts one in front that is made of the others.
+  for (auto v = a.graph.outputs.rbegin(); v != a.graph.outputs.rend(); ++v)
+    c.freeze_value(*v, "the network's output '" + a.graph.values[at(*v)].name + "'");
   for (std::size_t n = 0; n < a.graph.nodes.size(); ++n) {
     const Node& node = a.graph.nodes[n];
     const Operator* op = operators().find(node);
@@ -232,6 +234,12 @@ std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   return groups;
 }
 
+std::vector<std::vector<int>> ChannelGroups::covers() const {
+  auto sets = cost_.covers();
+  std::erase_if(sets, [&](const auto& set) { return std::ranges::find(branches_, set) != branches_.end(); });
+  return sets;
+}
+
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
   probe(*a);
@@ -275,6 +283,7 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   for (const auto& shape : a->input_shapes)
     result.analysed_size_ += (result.analysed_size_.empty() ? "" : ", ") + shape_text(shape);
   result.analysis_ = std::move(a);
+  if (options.allow_empty) result.branches_ = removable_branches(result);
   return result;
 }
 

@@ -12,6 +12,22 @@
 #include "quboprune/random.h"
 
 namespace quboprune {
+
+std::vector<bool> free_of_data(const Graph& graph) {
+  std::vector<bool> free;
+  for (const auto& value : graph.values) free.push_back(value.is_constant());
+  for (const auto& node : graph.nodes) {
+    const bool sizes = node.op == "Shape" || node.op == "Size";
+    const bool all = node.captured.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) {
+                       return v < 0 || free[static_cast<std::size_t>(v)];
+                     });
+    for (int v : node.outputs) {
+      if (v >= 0) free[static_cast<std::size_t>(v)] = sizes || all;
+    }
+  }
+  return free;
+}
+
 namespace {
 
 constexpr std::int64_t kSmall = 1 << 14;  // values above this many elements aren't remembered
@@ -19,7 +35,7 @@ constexpr std::int64_t kSmall = 1 << 14;  // values above this many elements are
 struct Trace {
   std::vector<std::vector<std::int64_t>> shapes;  // by value
   std::vector<bool> seen;
-  std::vector<at::Tensor> small;  // values of few elements; others are dropped once they are read
+  std::vector<at::Tensor> small;  // free of data and of few elements; others are dropped once they are read
   std::vector<std::vector<std::int64_t>> inputs;
   std::optional<std::string> failure;
 };
@@ -103,7 +119,10 @@ Tensors run_node(const Node& node, const Operator& op, const Tensors& in,
 class ProbeRun {
  public:
   ProbeRun(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed)
-      : graph_(graph), readers_(graph.values.size(), 0), values_(graph.values.size()) {
+      : graph_(graph),
+        free_(free_of_data(graph)),
+        readers_(graph.values.size(), 0),
+        values_(graph.values.size()) {
     trace_.shapes.resize(values_.size());
     trace_.seen.resize(values_.size());
     trace_.small.resize(values_.size());
@@ -137,7 +156,7 @@ class ProbeRun {
   void note(int v, at::Tensor tensor) {
     trace_.seen[index(v)] = true;
     trace_.shapes[index(v)] = tensor.sizes().vec();
-    if (tensor.numel() <= kSmall) trace_.small[index(v)] = tensor;
+    if (free_[index(v)] && tensor.numel() <= kSmall) trace_.small[index(v)] = tensor;
     if (readers_[index(v)] > 0) values_[index(v)] = std::move(tensor);
   }
 
@@ -160,6 +179,7 @@ class ProbeRun {
   }
 
   const Graph& graph_;
+  std::vector<bool> free_;    // by value: free of data
   std::vector<int> readers_;  // of each value, still to come
   std::vector<at::Tensor> values_;
   Trace trace_;
@@ -186,21 +206,6 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-std::vector<bool> free_of_data(const Graph& graph) {
-  std::vector<bool> free;
-  for (const auto& value : graph.values) free.push_back(value.is_constant());
-  for (const auto& node : graph.nodes) {
-    const bool sizes = node.op == "Shape" || node.op == "Size";
-    const bool all = node.captured.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) {
-                       return v < 0 || free[static_cast<std::size_t>(v)];
-                     });
-    for (int v : node.outputs) {
-      if (v >= 0) free[static_cast<std::size_t>(v)] = sizes || all;
-    }
-  }
-  return free;
-}
-
 void probe(Analysis& analysis) {
   const Graph& graph = analysis.graph;
   const Trace first = first_that_runs(graph, {128, 64, 224, 256, 512, 32}, 1, 1);
@@ -212,15 +217,13 @@ void probe(Analysis& analysis) {
   if (second.failure) throw InputError(*second.failure);
   Probe& result = analysis.probe;
   analysis.input_shapes = first.inputs;
-  const std::vector<bool> free = free_of_data(graph);
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     const bool seen = first.seen[v] && second.seen[v] && first.shapes[v].size() == second.shapes[v].size();
     result.seen.push_back(seen);
     result.shapes.push_back(seen ? first.shapes[v] : std::vector<std::int64_t>{});
     result.others.push_back(seen ? second.shapes[v] : std::vector<std::int64_t>{});
     at::Tensor known = graph.values[v].constant;
-    if (!known.defined() && seen && free[v] && same_value(first.small[v], second.small[v]))
-      known = first.small[v];
+    if (!known.defined() && seen && same_value(first.small[v], second.small[v])) known = first.small[v];
     result.known.push_back(known);
   }
 }

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -41,6 +42,8 @@ class SizeFlow {
     for (std::size_t n = 0; n < a_.graph.nodes.size(); ++n) {
       const Node& node = a_.graph.nodes[n];
       c_.begin(static_cast<int>(n));
+      if (c_.seen(node.output(0)) && has_computed_sizes(node) && !channels_follow(node))
+        c_.freeze(c_.peek(node.input(0), 1), "its sizes aren't constant");
       if (!c_.seen(node.output(0))) {
         freeze_all(node);
       } else if (node.op == "Shape" || node.op == "Size") {
@@ -82,6 +85,36 @@ class SizeFlow {
       }
     }
     return false;
+  }
+
+  /// A Resize to sizes that each run computes, a number of channels among them.
+  bool has_computed_sizes(const Node& node) const {
+    return node.op == "Resize" && node.domain.empty() && node.input(3) >= 0 && c_.rank(node.input(0)) > 1 &&
+           !node.has("axes") && !c_.known(node.input(3)).defined();
+  }
+
+  /// Is the number of channels among its sizes that of the channels which it resizes? Then it is right
+  /// whatever goes.
+  bool channels_follow(const Node& node) const {
+    const at::Tensor& sizes = ids(node.input(3));
+    if (!sizes.defined() || sizes.numel() < 2) return false;
+    const Axes& own = sets_[at(to_integers(sizes)[1])];
+    if (own.size() != 1) return false;
+    const Labels counted = c_.peek(own.begin()->first, own.begin()->second);
+    const Labels resized = c_.peek(node.input(0), 1);
+    return std::equal(counted.begin(), counted.end(), resized.begin(), resized.end(),
+                      [&](int a, int b) { return c_.find(a) == c_.find(b); });
+  }
+
+  /// The axes that a size input depends on and that nothing puts right when they are cut.
+  Axes sizes_of(const Node& node, std::size_t k) const {
+    if (k != 3 || !has_computed_sizes(node) || !channels_follow(node)) return all_of(node.inputs[k]);
+    Axes result;
+    const auto each = to_integers(ids(node.inputs[k]));
+    for (std::size_t e = 0; e < each.size(); ++e) {
+      if (e != 1) result.insert(sets_[at(each[e])].begin(), sets_[at(each[e])].end());
+    }
+    return result;
   }
 
   void freeze(const Axes& axes, const char* why) {
@@ -127,7 +160,7 @@ class SizeFlow {
       const int v = node.inputs[k];
       if (v < 0) continue;
       if (is_size_input(node, k)) {
-        const Axes here = all_of(v);
+        const Axes here = sizes_of(node, k);
         sizes.insert(here.begin(), here.end());
         // Reshape states its target anew whatever it came from.
         if (!here.empty() && !c_.known(v).defined() && node.op != "Reshape") unknown_size = true;

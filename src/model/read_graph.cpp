@@ -89,6 +89,14 @@ class GraphReader {
     }
   }
 
+  /// Reports and plans name nodes, so that each needs a name of its own here; the file keeps its.
+  std::string unique(const std::string& name) {
+    int& uses = names_[name];
+    if (++uses == 1) return name;
+    while (names_.contains(name + "#" + std::to_string(uses))) ++uses;
+    return unique(name + "#" + std::to_string(uses));
+  }
+
   Attribute attribute(const AttributeProto& a) {
     Attribute result;
     switch (a.type()) {
@@ -156,7 +164,7 @@ class GraphReader {
     Node node;
     node.op = proto.op_type();
     node.domain = domain;
-    node.name = proto.name().empty() ? proto.op_type() + "_" + std::to_string(n) : proto.name();
+    node.name = unique(proto.name().empty() ? proto.op_type() + "_" + std::to_string(n) : proto.name());
     node.source = n;
     const auto version = versions_.find(domain);
     node.version = version == versions_.end() ? 1 : version->second;
@@ -262,6 +270,7 @@ class GraphReader {
   std::unordered_map<std::string, int> ids_;
   std::unordered_map<std::string, int> versions_;
   std::unordered_set<std::string> defined_, initialised_;
+  std::unordered_map<std::string, int> names_;  // of nodes, and how often each came
 };
 
 }  // namespace

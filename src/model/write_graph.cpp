@@ -63,7 +63,7 @@ class Writer {
     for (std::size_t v = 0; v < after_.values.size(); ++v) {
       const Value& now = after_.values[v];
       if (v >= before_.values.size()) {
-        added_.push_back(static_cast<int>(v));
+        if (now.constant.defined()) added_.push_back(static_cast<int>(v));
       } else if (now.constant.defined() && !now.constant.is_same(before_.values[v].constant)) {
         changed_[now.name] = static_cast<int>(v);
       }

@@ -1,6 +1,6 @@
 // ReduceSum, ReduceMean and the other reductions. Over channels, those of sums of what each channel gives
 // (Sum, L1, L2, SumSquare) are contractions: a removed channel adds nothing. The others freeze the channels
-// that they reduce.
+// that they reduce, and all do in weights: a norm of weights must stay the norm of all of them.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -28,6 +28,14 @@ std::optional<Axes> checked(const Node& node, std::optional<Axes> axes, bool giv
   for (auto& a : *axes) a = positive_axis(a, rank, node);
   std::sort(axes->begin(), axes->end());
   return axes;
+}
+
+/// A constant, or made of constants.
+bool is_weight(const Graph& graph, int value) {
+  const Value& v = graph.values[static_cast<std::size_t>(value)];
+  if (v.is_constant() || v.producer < 0) return v.is_constant();
+  const auto& inputs = graph.nodes[static_cast<std::size_t>(v.producer)].inputs;
+  return std::all_of(inputs.begin(), inputs.end(), [&](int i) { return i < 0 || is_weight(graph, i); });
 }
 
 class Reduce final : public Operator {
@@ -64,7 +72,7 @@ class Reduce final : public Operator {
       }
       if (node.integer("keepdims", 1) != 0) ++out;
       if (here.empty()) continue;
-      if (sums_ && !contracted) {
+      if (sums_ && !contracted && !is_weight(c.graph(), x)) {
         c.contracts(0, a);
         contracted = true;
       } else {

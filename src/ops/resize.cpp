@@ -257,9 +257,7 @@ class Resize final : public Operator {
     for (int a = 0; a < c.rank(x); ++a) {
       const auto at = static_cast<std::size_t>(a);
       const Labels here = c.labels(x, a);
-      const bool size_is_known = node.input(3) < 0 || !c.known(node.input(3)).defined() ||
-                                 c.graph().values[static_cast<std::size_t>(node.input(3))].is_constant();
-      if (a > 1 || c.shape(x)[at] != c.shape(y)[at] || !size_is_known) {
+      if (a > 1 || c.shape(x)[at] != c.shape(y)[at]) {
         c.freeze(here, "resizes this axis");
       } else {
         c.set(y, a, here);
@@ -267,7 +265,8 @@ class Resize final : public Operator {
     }
   }
 
-  /// Constant sizes name the channels too.
+  /// Sizes that are known name the channels too. Those that aren't follow by themselves: the walk over sizes
+  /// (coupling/size_flow) has frozen the channels otherwise.
   void slice(const Node& node, Slicing& s) const override {
     if (node.input(3) < 0 || !s.cut(node.input(0), 1)) return;
     const at::Tensor known = s.coupling().known(node.input(3));

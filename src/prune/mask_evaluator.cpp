@@ -188,7 +188,7 @@ Score MaskEvaluator::score(const Graph& network) const {
 }
 
 bool MaskEvaluator::empties_a_layer(const Mask& mask) const {
-  const auto& covers = groups_.cost().covers();
+  const auto& covers = groups_.covers();
   return std::any_of(covers.begin(), covers.end(), [&](const auto& set) {
     return std::none_of(set.begin(), set.end(),
                         [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });

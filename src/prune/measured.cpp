@@ -18,7 +18,7 @@ double mean_distance(const std::vector<double>& a, const std::vector<double>& b)
 }
 
 bool empties_an_axis(const ChannelGroups& groups, const Mask& mask) {
-  const auto covers = groups.cost().covers();
+  const auto covers = groups.covers();
   return std::any_of(covers.begin(), covers.end(), [&](const std::vector<int>& set) {
     return std::none_of(set.begin(), set.end(),
                         [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });

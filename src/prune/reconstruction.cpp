@@ -46,7 +46,7 @@ std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int
 class LastOnes {
  public:
   explicit LastOnes(const ChannelGroups& groups)
-      : covers_(groups.cost().covers()), sets_of_(at(groups.size())) {
+      : covers_(groups.covers()), sets_of_(at(groups.size())) {
     for (std::size_t s = 0; s < covers_.size(); ++s) {
       left_.push_back(static_cast<int>(covers_[s].size()));
       for (int g : covers_[s]) sets_of_[at(g)].push_back(s);

@@ -15,7 +15,7 @@ std::size_t at(int i) {
   return static_cast<std::size_t>(i);
 }
 
-/// One layer's groups, the most wanted first, and the counts that it may keep.
+/// Groups that count together, the most wanted first, and how many of them may be kept.
 struct Ladder {
   std::vector<int> groups;
   std::vector<double> kept_value;  ///< by number kept: what that is worth
@@ -29,6 +29,53 @@ int frozen_in(const ChannelGroups& groups, int layer) {
   return static_cast<int>(std::count(list.begin(), list.end(), -1));
 }
 
+/// A layer's groups, parted where an axis elsewhere holds but some of them (halves that are split): each part
+/// keeps channels of its own, so that no axis is emptied.
+std::vector<std::vector<int>> parts_of(const std::vector<int>& layer,
+                                       const std::vector<std::vector<int>>& covers) {
+  std::map<std::vector<bool>, std::vector<int>> parts;
+  std::vector<const std::vector<int>*> some;
+  for (const auto& set : covers) {
+    const auto inside = std::count_if(layer.begin(), layer.end(),
+                                      [&](int g) { return std::binary_search(set.begin(), set.end(), g); });
+    if (inside > 0 && inside < static_cast<std::ptrdiff_t>(layer.size())) some.push_back(&set);
+  }
+  for (int g : layer) {
+    std::vector<bool> held;
+    for (const auto* set : some) held.push_back(std::binary_search(set->begin(), set->end(), g));
+    parts[held].push_back(g);
+  }
+  std::vector<std::vector<int>> result;
+  for (auto& [held, part] : parts) result.push_back(std::move(part));
+  return result;
+}
+
+/// How many of the layer's channels each group holds: several in grouped convolutions and before a pixel
+/// shuffle.
+int channels_each(const ChannelGroups& groups, int layer, int group) {
+  if (layer < 0) return 1;
+  const auto& list = groups.layers()[at(layer)].groups;
+  return std::max(1, static_cast<int>(std::count(list.begin(), list.end(), group)));
+}
+
+/// Do the groups hold all of some axis, which mustn't be emptied?
+bool makes_an_axis(const std::vector<int>& set, const std::vector<std::vector<int>>& covers) {
+  return std::any_of(covers.begin(), covers.end(), [&](const auto& cover) {
+    return std::all_of(cover.begin(), cover.end(),
+                       [&](int g) { return std::binary_search(set.begin(), set.end(), g); });
+  });
+}
+
+/// How many of `size` groups may stay: so that the channels are a multiple, or all of them.
+std::vector<int> counts_of(int size, int each, int frozen, bool keeps_one, int multiple) {
+  std::vector<int> counts;
+  for (int k = keeps_one ? 1 : 0; k <= size; ++k) {
+    if ((k * each + frozen) % multiple == 0) counts.push_back(k);
+  }
+  if (counts.empty() || counts.back() != size) counts.push_back(size);
+  return counts;
+}
+
 std::vector<Ladder> ladders(const Mask& mask, const Qubo& qubo, const ChannelGroups& groups, int multiple) {
   std::vector<double> couplings;
   std::vector<double> fields;
@@ -37,21 +84,26 @@ std::vector<Ladder> ladders(const Mask& mask, const Qubo& qubo, const ChannelGro
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) fields[i] += mask[j] != 0 ? couplings[i * n + j] : 0;
   }
-  std::map<int, Ladder> by_layer;
-  for (int g = 0; g < groups.size(); ++g) by_layer[groups.layer_of(g)].groups.push_back(g);
+  std::map<int, std::vector<int>> by_layer;
+  for (int g = 0; g < groups.size(); ++g) by_layer[groups.layer_of(g)].push_back(g);
+  const auto covers = groups.covers();
+  std::vector<std::pair<int, std::vector<int>>> sets;
+  for (const auto& [layer, all] : by_layer) {
+    for (auto& part : parts_of(all, covers)) sets.emplace_back(layer, std::move(part));
+  }
   std::vector<Ladder> result;
-  for (auto& [layer, ladder] : by_layer) {
+  for (std::size_t s = 0; s < sets.size(); ++s) {
+    const auto& [layer, set] = sets[s];
+    Ladder ladder;
+    ladder.groups = set;
     std::stable_sort(ladder.groups.begin(), ladder.groups.end(),
                      [&](int a, int b) { return fields[at(a)] < fields[at(b)]; });
     ladder.kept_value.push_back(0);
     for (int g : ladder.groups) ladder.kept_value.push_back(ladder.kept_value.back() - fields[at(g)]);
-    const int size = static_cast<int>(ladder.groups.size());
-    const int frozen = frozen_in(groups, layer);
-    for (int k = 0; k <= size; ++k) {
-      if ((k + frozen) % multiple == 0 && k + frozen > 0) ladder.counts.push_back(k);
-    }
-    if (ladder.counts.empty() || ladder.counts.back() != size)
-      ladder.counts.push_back(size);  // whole layers may stay as they are
+    // Channels that stay anyway count with the layer's first set.
+    const int frozen = s > 0 && sets[s - 1].first == layer ? 0 : frozen_in(groups, layer);
+    ladder.counts = counts_of(static_cast<int>(set.size()), channels_each(groups, layer, set.front()), frozen,
+                              makes_an_axis(set, covers), multiple);
     result.push_back(std::move(ladder));
   }
   return result;

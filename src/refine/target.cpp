@@ -100,7 +100,7 @@ double allowance(const ChannelGroups& groups, const Target& target) {
 
 std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::vector<double>& importance) {
   std::vector<std::int8_t> fixed(at(groups.size()), -1);
-  auto covers = groups.cost().covers();
+  auto covers = groups.covers();
   // Small sets first: what they must keep may serve the larger ones that hold them.
   std::stable_sort(covers.begin(), covers.end(),
                    [](const auto& a, const auto& b) { return a.size() < b.size(); });

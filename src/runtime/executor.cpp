@@ -8,6 +8,7 @@
 
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
+#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 
@@ -24,15 +25,30 @@ at::Tensor as_run(const at::Tensor& constant) {
   return result;
 }
 
+namespace {
+
+/// An output that can't be computed is the fault of the first node on the way to it that can't run.
+void require_outputs(const Graph& graph, const std::vector<char>& runs) {
+  for (int v : graph.outputs) {
+    const int producer = graph.values[static_cast<std::size_t>(v)].producer;
+    if (producer < 0 || runs[static_cast<std::size_t>(producer)] != 0) continue;
+    for (const auto& node : graph.nodes) {
+      if (operators().find(node)) continue;
+      throw InputError(node.title() + ": the operator " + (node.domain.empty() ? "" : node.domain + ".") +
+                       node.op +
+                       " can't be run here; inspect shows what the network holds, "
+                       "docs/adding-an-operator.md how to add one");
+    }
+    throw InputError(graph.nodes[static_cast<std::size_t>(producer)].title() +
+                     ": reads a tensor of a kind that can't be run here; export the model again");
+  }
+}
+
+}  // namespace
+
 Executor::Executor(const Graph& graph)
     : graph_(graph), constants_(graph.values.size()), last_uses_(graph.nodes.size()) {
-  for (const auto& node : graph_.nodes) {
-    if (operators().find(node)) continue;
-    throw InputError(node.title() + ": the operator " + (node.domain.empty() ? "" : node.domain + ".") +
-                     node.op +
-                     " can't be run here; inspect shows what the network holds, docs/adding-an-operator.md "
-                     "how to add one");
-  }
+  require_outputs(graph_, nodes_that_run(graph_));
   for (std::size_t v = 0; v < constants_.size(); ++v) {
     if (graph_.values[v].is_constant()) constants_[v] = as_run(graph_.values[v].constant);
   }
@@ -67,17 +83,19 @@ std::vector<at::Tensor> Executor::initial_values(const std::vector<at::Tensor>& 
 
 void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions& options) const {
   const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
+  const Operator* op = operators().find(node);
+  if (!op) return;
   Tensors inputs;
   inputs.reserve(node.inputs.size());
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     at::Tensor tensor = node.inputs[k] < 0 ? at::Tensor() : values[static_cast<std::size_t>(node.inputs[k])];
-    check(node.inputs[k] < 0 || tensor.defined(), "a node runs before what it reads: " + node.title());
+    if (node.inputs[k] >= 0 && !tensor.defined()) return;  // comes after one that can't be run
     if (options.on_input && tensor.defined()) tensor = options.on_input(n, static_cast<int>(k), tensor);
     inputs.push_back(std::move(tensor));
   }
   Tensors outputs;
   try {
-    outputs = operators().find(node)->run(node, inputs, {options.training});
+    outputs = op->run(node, inputs, {options.training});
   } catch (const c10::Error& e) {
     // LibTorch's own check of shapes and types; its first line says what doesn't fit.
     const std::string text = e.what_without_backtrace();

@@ -1,5 +1,6 @@
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <map>
 
 #include "coupling/analysis.h"
@@ -7,6 +8,7 @@
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/surgery.h"
+#include "surgery/fold.h"
 
 namespace quboprune {
 namespace {
@@ -69,9 +71,25 @@ void restore_sizes(const Node& node, Slicing& slicing) {
     const int v = node.inputs[k];
     if (v < 0 || !is_size_input(node, k) || !slicing.reads(k, v) || !slicing.resized(v)) continue;
     const at::Tensor known = slicing.coupling().known(v);
-    check(known.defined(), "a size that isn't known depends on channels");
-    slicing.replace_input(k, known);
+    if (known.defined()) slicing.replace_input(k, known);  // others follow by themselves: coupling/size_flow
   }
+}
+
+/// What becomes of each value without the branches that the mask empties; empty where it empties none. Keeps
+/// a group of each in the mask.
+std::vector<Fate> emptied_branches(const ChannelGroups& groups, Mask& mask) {
+  std::vector<char> gone(mask.size(), 0);
+  bool any = false;
+  for (const auto& set : groups.branches()) {
+    if (std::any_of(set.begin(), set.end(), [&](int g) { return mask[at(g)] != 0; })) continue;
+    for (int g : set) gone[at(g)] = 1;
+    mask[at(set.front())] = 1;
+    any = true;
+  }
+  if (!any) return {};
+  auto result = fates(groups, gone);
+  if (!result) throw InputError("the mask empties branches that aren't added to anything; keep one of them");
+  return *std::move(result);
 }
 
 }  // namespace
@@ -80,7 +98,9 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
   check(static_cast<int>(mask.size()) == groups.size(), "a mask of another network");
   const Analysis& analysis = groups.analysis();
   const Coupling& coupling = *analysis.coupling;
-  Kept kept(groups, mask);
+  Mask with_branches = mask;  // of each that is to go one group stays until what follows is known
+  const auto gone = emptied_branches(groups, with_branches);
+  Kept kept(groups, with_branches);
   Graph result = analysis.graph;
   for (std::size_t v = 0; v < analysis.graph.values.size(); ++v) {
     if (coupling.seen(static_cast<int>(v))) cut_value(result.values[v], static_cast<int>(v), coupling, kept);
@@ -95,6 +115,8 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
     op->slice(node, slicing);
     restore_sizes(node, slicing);
   }
+  if (!gone.empty())
+    fold_branches(groups, gone, result, [&](int v, int axis) { return slicing.size_after(v, axis); });
   return result;
 }
 

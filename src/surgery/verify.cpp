@@ -37,7 +37,8 @@ std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis&
 }
 
 double largest(const at::Tensor& t) {
-  return t.numel() == 0 ? 0 : t.abs().max().item<double>();
+  if (t.numel() == 0) return 0;
+  return (t.is_floating_point() ? t : t.to(at::kDouble)).abs().max().item<double>();
 }
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
@@ -67,6 +68,7 @@ std::string first_difference(const ChannelGroups& groups, const Mask& mask, cons
       for (std::size_t i = 0; i < on.size(); ++i) {
         if (on[i] < 0 || mask[at(on[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
       }
+      if (!on.empty() && kept.empty()) return;  // an emptied branch
       if (!on.empty()) dense = dense.index_select(axis, at::tensor(kept, at::kLong));
     }
     if (difference(dense, t) > relative * (1e-6 + largest(dense)))

@@ -4,8 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <thread>
 
 extern char** environ;
 
@@ -76,6 +78,7 @@ std::string output_of(const std::vector<std::string>& arguments) {
 
 nlohmann::json onnx_runtime_latency(const std::vector<std::string>& files, const std::string& input_size,
                                     int threads) {
+  if (threads < 1) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const char* python = std::getenv("QUBOPRUNE_PYTHON");
   std::vector<std::string> command{python ? python : "python3", "-c", kScript, input_size,
                                    std::to_string(threads)};

@@ -7,9 +7,9 @@
 namespace quboprune {
 
 /// Milliseconds for one run of each ONNX file in ONNX Runtime: the median of interleaved runs on the same
-/// random input, on the threads given. Asks the Python that the environment variable QUBOPRUNE_PYTHON names
-/// (python3 otherwise) for its onnxruntime; an empty object where that isn't there, and {"error"} where a
-/// file doesn't load.
+/// random input, on the threads given (0: all cores). Asks the Python that the environment variable
+/// QUBOPRUNE_PYTHON names (python3 otherwise) for its onnxruntime; an empty object where that isn't there,
+/// and {"error"} where a file doesn't load.
 ///
 /// Returns {"runtime", "threads", "input", "milliseconds": [one for each file]}.
 nlohmann::json onnx_runtime_latency(const std::vector<std::string>& files, const std::string& input_size,

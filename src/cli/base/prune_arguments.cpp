@@ -8,6 +8,10 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
   command.add_option("--scope", layers.scope,
                      "Only layers whose names match may lose channels (shell patterns)");
   command.add_option("--freeze", layers.freeze, "Layers whose names match stay whole (shell patterns)");
+  command.add_flag(
+      "--allow-empty", layers.allow_empty,
+      "Residual branches may lose all their channels: what such a branch adds is then its bias, "
+      "a constant, or nothing, and its nodes go. Otherwise every layer keeps a channel at least");
   command.add_option("--work", work, "Folder to keep stage results in and to take them up from");
 }
 

@@ -1,5 +1,7 @@
 #include "cli/base/prune_session.h"
 
+#include <fmt/core.h>
+
 #include <chrono>
 #include <cmath>
 #include <map>
@@ -10,6 +12,7 @@
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/finetune.h"
+#include "quboprune/judged_outputs.h"
 #include "quboprune/surgery.h"
 
 namespace quboprune {
@@ -39,7 +42,8 @@ void Stages::end() {
 PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     : arguments_(arguments), context_(context) {
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
-  groups_ = stages_.run("analyse", [&] { return analyse(model_.graph(), arguments.layers); });
+  graph_ = runnable(model_.graph());
+  groups_ = stages_.run("analyse", [&] { return analyse(graph_, arguments.layers); });
   if (groups_.size() == 0) {
     std::string why = groups_.frozen().empty() ? "it has no convolutions" : groups_.frozen().front().reason;
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
@@ -55,9 +59,28 @@ void PruneSession::load_data() {
   calibration_ = data_->samples(Part::calibration);
   heldout_ = data_->samples(Part::heldout);
   notes_ = data_->notes();
+  choose_outputs();
   EvaluatorOptions options;
   on_heldout_ = std::make_unique<MaskEvaluator>(groups_, heldout_, judge_, options, context_.control);
   on_calibration_ = std::make_unique<MaskEvaluator>(groups_, calibration_, judge_, options, context_.control);
+}
+
+/// Distances to the original count all outputs; targets belong to the first.
+void PruneSession::choose_outputs() {
+  const bool distance =
+      judge_.loss == Loss::output && (judge_.metric == Metric::output || judge_.metric == Metric::loss);
+  if (distance && !calibration_.empty()) {
+    const auto inputs = network_inputs(graph_, calibration_.front().input.unsqueeze(0), judge_);
+    Graph joined = with_joined_outputs(graph_, inputs);
+    if (joined.outputs == graph_.outputs) return;
+    graph_ = std::move(joined);
+    groups_ = analyse(graph_, arguments_.layers);
+    notes_.push_back(
+        fmt::format("judged by {} values of the network together, each divided by its root mean square",
+                    graph_.outputs.size() - 1));
+  } else if (graph_.outputs.front() != model_.graph().outputs.front()) {
+    const Executor needs_the_first_output(model_.graph());  // says which operator can't be run
+  }
 }
 
 std::string PruneSession::fingerprint() const {
@@ -74,7 +97,8 @@ std::string PruneSession::fingerprint() const {
                     {"scale", arguments_.data.options.value_scale},
                     {"fills", judge_.fills},
                     {"scope", arguments_.layers.scope},
-                    {"freeze", arguments_.layers.freeze}};
+                    {"freeze", arguments_.layers.freeze},
+                    {"allow_empty", arguments_.layers.allow_empty}};
   return sha256_of_bytes(key.dump());
 }
 
@@ -136,7 +160,7 @@ json PruneSession::recovered_by(const Mask& mask, Outcome& outcome) {
     train.crop = arguments_.data.options.crop;
     train.loss = judge_.loss == Loss::output ? Loss::mse : judge_.loss;
     train.learning_rate = 3e-4;
-    train.teacher = &model_.graph();
+    train.teacher = &graph_;
     train.seed = context_.seed;
     train.judge = judge_;
     if (!arguments_.work.empty()) train.work = std::filesystem::path(arguments_.work) / "finetune";
@@ -189,12 +213,14 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
 }
 
 void PruneSession::save(const std::string& path, const Outcome& outcome, const std::string& objective) const {
-  model_.save(path, outcome.recovered ? *outcome.recovered : outcome.cut,
-              {{"quboprune.version", QUBOPRUNE_VERSION},
-               {"quboprune.original_sha256", model_.sha256()},
-               {"quboprune.target", arguments_.target},
-               {"quboprune.objective", objective},
-               {"quboprune.recover", arguments_.recover}});
+  const Graph shipped = without_dead_branches(
+      model_.graph(), with_outputs_of(model_.graph(), outcome.recovered ? *outcome.recovered : outcome.cut));
+  std::map<std::string, std::string> metadata = {{"quboprune.version", QUBOPRUNE_VERSION},
+                                                 {"quboprune.original_sha256", model_.sha256()},
+                                                 {"quboprune.recover", arguments_.recover}};
+  if (!arguments_.target.empty()) metadata["quboprune.target"] = arguments_.target;
+  if (!objective.empty()) metadata["quboprune.objective"] = objective;
+  model_.save(path, shipped, metadata);
 }
 
 json PruneSession::header(const std::string& command) const {
@@ -230,8 +256,7 @@ json PruneSession::result(const Mask& mask, const Outcome& outcome) {
   }
   if (!data_) return j;
   return stages_.run("evaluate", [&] {
-    if (!dense_)
-      dense_ = {on_calibration_->score(model_.graph()).mean, on_heldout_->score(model_.graph()).mean};
+    if (!dense_) dense_ = {on_calibration_->score(graph_).mean, on_heldout_->score(graph_).mean};
     json metric = {{"name", name_of(judge_.metric)}};
     metric["calibration"] = {{"dense", number(dense_->first)},
                              {"pruned", number(on_calibration_->score(outcome.cut).mean)}};

@@ -82,7 +82,7 @@ class PruneSession {
     nlohmann::json recovery, equivalence;
   };
   Outcome cut(const Mask& mask);
-  /// Writes the network as it ships, with metadata that say what was done.
+  /// Writes the network as it ships, with the file's own outputs and metadata that say what was done.
   void save(const std::string& path, const Outcome& outcome, const std::string& objective) const;
 
   nlohmann::json header(const std::string& command) const;
@@ -94,6 +94,7 @@ class PruneSession {
 
  private:
   void load_data();
+  void choose_outputs();
   nlohmann::json recovered_by(const Mask& mask, Outcome& outcome);
 
   PruneArguments& arguments_;
@@ -101,6 +102,7 @@ class PruneSession {
   Stages stages_;
   std::vector<std::string> notes_;
   Model model_;
+  Graph graph_;  ///< the model's, with the outputs that it is judged by
   ChannelGroups groups_;
   std::unique_ptr<Dataset> data_;
   Judge judge_;

@@ -1,0 +1,161 @@
+#include "surgery/fold.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "coupling/analysis.h"
+#include "ops/base/operator.h"
+#include "quboprune/error.h"
+#include "quboprune/executor.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// What a layer gives for zeros: its channels' axis stays, along the others nothing changes.
+at::Tensor one_position(at::Tensor t, const Node& layer) {
+  const bool convolution = layer.op == "Conv" || layer.op == "ConvTranspose";
+  for (std::int64_t axis = 0; axis < t.dim(); ++axis) {
+    if (axis == (convolution ? 1 : t.dim() - 1) || t.size(axis) == 1) continue;
+    const at::Tensor first = t.narrow(axis, 0, 1);
+    check(at::equal(first.expand_as(t), t), "a layer that reads zeros gives more than its bias");
+    t = first;
+  }
+  return t.contiguous();
+}
+
+class Fold {
+ public:
+  Fold(const ChannelGroups& groups, const std::vector<Fate>& fates, Graph& sliced,
+       const std::function<std::int64_t(int, int)>& size)
+      : coupling_(*groups.analysis().coupling),
+        fates_(fates),
+        graph_(sliced),
+        size_(size),
+        rests_(fates.size()) {}
+
+  void run() {
+    const at::NoGradGuard no_grad;
+    for (auto& node : graph_.nodes) {
+      if (node.output(0) >= 0 && fate(node.output(0)) == Fate::folded) {
+        compute(node);
+      } else if (node.output(0) >= 0 && fate(node.output(0)) == Fate::live) {
+        read_constants(node);
+      }
+    }
+  }
+
+ private:
+  /// Of a value of the graph before; constants that slicing added are live.
+  Fate fate(int v) const { return at(v) < fates_.size() ? fates_[at(v)] : Fate::live; }
+
+  /// What a layer reads of an emptied branch, in its weights' type.
+  at::Tensor zeros_for(const Node& layer, int v) const {
+    std::vector<std::int64_t> shape;
+    for (int axis = 0; axis < coupling_.rank(v); ++axis) shape.push_back(size_(v, axis));
+    return at::zeros(shape, as_run(graph_.values[at(layer.input(1))].constant).scalar_type());
+  }
+
+  void compute(const Node& node) {
+    Tensors inputs;
+    bool layer = false;
+    at::ScalarType type = at::kFloat;
+    for (int v : node.inputs) {
+      if (v < 0) {
+        inputs.emplace_back();
+      } else if (graph_.values[at(v)].is_constant()) {
+        inputs.push_back(as_run(graph_.values[at(v)].constant));
+        if (graph_.values[at(v)].constant.is_floating_point())
+          type = graph_.values[at(v)].constant.scalar_type();
+      } else if (fate(v) == Fate::folded) {
+        inputs.push_back(as_run(rests_[at(v)]));
+        type = rests_[at(v)].scalar_type();
+      } else {
+        inputs.push_back(zeros_for(node, v));
+        layer = true;
+      }
+    }
+    at::Tensor rest = operators().find(node)->run(node, inputs, {}).at(0);
+    if (layer) rest = one_position(rest, node);
+    rests_[at(node.output(0))] = rest.to(type);
+  }
+
+  void read_constants(Node& node) {
+    for (int& v : node.inputs) {
+      if (v < 0 || fate(v) != Fate::folded) continue;
+      v = graph_.add_constant(graph_.values[at(v)].name + "_rest", rests_[at(v)]);
+    }
+  }
+
+  const Coupling& coupling_;
+  const std::vector<Fate>& fates_;
+  Graph& graph_;
+  const std::function<std::int64_t(int, int)>& size_;
+  std::vector<at::Tensor> rests_;  // by value
+};
+
+/// By node: does an output depend on it?
+std::vector<char> needed(const Graph& graph) {
+  std::vector<char> wanted(graph.values.size(), 0);
+  for (int v : graph.outputs) wanted[at(v)] = 1;
+  std::vector<char> result(graph.nodes.size(), 0);
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    const Node& node = graph.nodes[n];
+    for (int v : node.outputs) result[n] = result[n] != 0 || (v >= 0 && wanted[at(v)] != 0) ? 1 : 0;
+    for (const auto* list : {&node.inputs, &node.captured}) {
+      for (int v : *list) {
+        if (v >= 0 && result[n] != 0) wanted[at(v)] = 1;
+      }
+    }
+  }
+  return result;
+}
+
+/// y = h + 0: what reads y may read h.
+void skip_additions_of_zero(Graph& graph, std::size_t first_added) {
+  for (const auto& node : graph.nodes) {
+    if (node.op != "Add" || node.inputs.size() != 2 || graph.values[at(node.output(0))].output) continue;
+    for (std::size_t k = 0; k < 2; ++k) {
+      const int rest = node.inputs[k];
+      if (at(rest) < first_added || !graph.values[at(rest)].is_constant() ||
+          graph.values[at(rest)].constant.any().item<bool>())
+        continue;
+      const int stays = node.inputs[1 - k];
+      const int y = node.output(0);
+      for (auto& reader : graph.nodes) std::replace(reader.inputs.begin(), reader.inputs.end(), y, stays);
+    }
+  }
+}
+
+}  // namespace
+
+void fold_branches(const ChannelGroups& groups, const std::vector<Fate>& fates, Graph& sliced,
+                   const std::function<std::int64_t(int, int)>& size) {
+  Fold(groups, fates, sliced, size).run();
+}
+
+Graph without_dead_branches(const Graph& file, Graph changed) {
+  skip_additions_of_zero(changed, file.values.size());
+  const auto before = needed(file);
+  std::unordered_set<int> mattered;  // dead ends of the file's own stay
+  for (std::size_t n = 0; n < file.nodes.size(); ++n) {
+    if (before[n] != 0) mattered.insert(file.nodes[n].source);
+  }
+  const auto now = needed(changed);
+  std::vector<Node> kept;
+  for (std::size_t n = 0; n < changed.nodes.size(); ++n) {
+    if (now[n] != 0 || !mattered.contains(changed.nodes[n].source))
+      kept.push_back(std::move(changed.nodes[n]));
+  }
+  changed.nodes = std::move(kept);
+  return changed;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,239 @@
+"""Networks as people bring them (brought_networks.py, architectures.py): each agrees with ONNX Runtime as it is
+and after a cut."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from architectures import ARCHITECTURES
+from brought_networks import NETWORKS
+from conformance_tools import run_tool, session, tool
+from onnx_net import Net, image
+from test_shared_models import agrees, example
+
+ALL = NETWORKS | ARCHITECTURES
+NOTHING_TO_CUT = {"slices_gathers_and_flips_of_channels"}
+NOT_IN_ONNX_RUNTIME = {"doubles"}  # has no such convolution
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_cut_network_agrees_with_onnx_runtime(name, tmp_path):
+    tool("slice_model")
+    path, out = tmp_path / "net.onnx", tmp_path / "cut.onnx"
+    model = ALL[name]()
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    runtime = name not in NOT_IN_ONNX_RUNTIME
+    if runtime:
+        agrees(path, tmp_path / "before")
+    result = run_tool("slice_model", path, out, 0.5, 2)
+    assert (result["removed"] > 0) == (name not in NOTHING_TO_CUT)
+    assert result["equivalence"]["holds"], result["equivalence"]
+    onnx.checker.check_model(onnx.load(out))
+    if runtime:
+        agrees(out, tmp_path / "after")
+
+
+def data_for(model, path, count=8):
+    """Samples for the first input, no targets."""
+    samples = [next(iter(example(model, seed).values()))[0] for seed in range(count)]
+    np.savez(path, inputs=np.stack(samples))
+    return path
+
+
+def save(net, path):
+    onnx.save(net.model(), path)
+    return path
+
+
+def dead_filters(net, x, inputs, outputs, dead):
+    """A convolution and Relu of which some filters are always 0: what any criterion should remove first."""
+    h = net.relu(net.conv(x, inputs, outputs))
+    for k in (-2, -1):
+        array = numpy_helper.to_array(net.weights[k]).copy()
+        array[list(dead)] = 0
+        net.weights[k].CopyFrom(numpy_helper.from_array(array, net.weights[k].name))
+    return h
+
+
+def prune(quboprune, model, data, target, *words, objective="gate-fisher"):
+    return quboprune.report("prune", model, "-o", "out.onnx", "--data", data, "--target", target, "--objective",
+                            objective, "--refine", "none", "--recover", "none", *words)
+
+
+def same_in_onnx_runtime(a, b, feeds):
+    for x, y in zip(session(a).run(None, feeds), session(b).run(None, feeds)):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * max(1e-3, np.abs(x).max()))
+
+
+@pytest.mark.parametrize("name, words", [
+    ("bytes_in_and_channels_last", []), ("image_and_vector_inputs", ["--input", "v=0.3"]), ("volumes", []),
+    ("sound_with_gated_dilations", []), ("halves_in_the_middle", []), ("tensorflow_layout", []), ("yolo", []),
+    ("siamese_with_a_shared_trunk", ["--input", "right=0.5"]), ("transformer_block", []), ("u_net", [])])
+def test_pruned_by_gradients_on_data_without_targets(quboprune, name, words, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(ALL[name](), path)
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz", 4), "filters=0.3", "--no-tune",
+                   "--solver-time", 0.3, *words)
+    assert report["result"]["filters"] == report["model"]["filters"] - round(0.3 * report["model"]["filters"])
+    onnx.checker.check_model(onnx.load(tmp_path / "out.onnx"), full_check=True)
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
+
+
+def ends_in_lstm():
+    """A convolutional recurrent network, as readers of text are."""
+    n = Net()
+    h = dead_filters(n, n.input("x", [1, 1, 8, 32]), 1, 8, (1, 4, 6))
+    h = n.conv(h, 8, 4)
+    h = n.node("Transpose", n.node("Reshape", h, n.ints(1, 32, 32)), perm=[2, 0, 1])
+    y, _, _ = n.node("LSTM", h, n.weight(1, 24, 32), n.weight(1, 24, 6), outputs=3, hidden_size=6)
+    return n.out(n.gemm(n.node("Reshape", y, n.ints(-1, 6)), 6, 5))
+
+
+def ends_in_if():
+    n = Net()
+    h = n.conv(dead_filters(n, n.input("x", [1, 3, 16, 16]), 3, 8, (1, 4, 6)), 8, 2)
+    value = helper.make_tensor_value_info
+    branches = {f"{way}_branch": helper.make_graph([helper.make_node(op, [h], [way])], way, [],
+                                                   [value(way, TensorProto.FLOAT, None)])
+                for way, op in (("then", "Relu"), ("else", "Neg"))}
+    mean = n.node("Greater", n.node("ReduceMean", h, keepdims=0), n.constant(np.float32(0)))
+    return n.out(n.node("If", mean, **branches))
+
+
+@pytest.mark.parametrize("make", [ends_in_lstm, ends_in_if])
+def test_network_that_ends_in_what_we_cannot_run(quboprune, make, tmp_path):
+    """It is judged, and checked, by what those operators read."""
+    path = tmp_path / "net.onnx"
+    onnx.save(make().model(), path)
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.375")
+    assert [len(layer["kept_indices"]) for layer in report["layers"]][0] == 5
+    same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
+
+
+def test_targets_of_outputs_that_we_cannot_run_are_refused(quboprune, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(ends_in_lstm().model(), path)
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 1, 8, 32), np.float32), targets=np.zeros((4, 32, 5), np.float32))
+    done = quboprune("prune", path, "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.3", "--metric", "loss",
+                     "--loss", "mse")
+    assert done.returncode == 2
+    assert "LSTM" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_class_map_without_gradient_is_judged_by_its_scores(quboprune, tmp_path):
+    n = Net()
+    h = n.conv(dead_filters(n, image(n, size=16), 3, 8, (0, 3, 5, 6)), 8, 4)
+    path = save(n.out(n.node("ArgMax", h, axis=1, keepdims=0), TensorProto.INT64), tmp_path / "net.onnx")
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.5")
+    assert report["layers"][0]["kept_indices"] == [1, 2, 4, 7]
+    same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
+
+
+def test_every_output_counts(quboprune, tmp_path):
+    """Two heads; the first is indifferent to what the second needs. Outputs of different sizes count alike."""
+    n = Net()
+    x = image(n, size=16)
+    n.out(n.conv(dead_filters(n, x, 3, 8, (0, 1, 2, 3)), 8, 2))
+    scores = n.node("ReduceMean", n.conv(dead_filters(n, x, 3, 8, (4, 5, 6, 7)), 8, 3), axes=[2, 3], keepdims=0)
+    path = save(n.out(n.node("Mul", scores, n.constant(np.float32(1000)))), tmp_path / "net.onnx")
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.5")
+    kept = {tuple(layer["kept_indices"]) for layer in report["layers"] if layer["channels"] == 8}
+    assert kept == {(4, 5, 6, 7), (0, 1, 2, 3)}
+    same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
+
+
+def test_layers_of_the_same_name_are_told_apart(quboprune, tmp_path):
+    n = Net()
+    h = dead_filters(n, image(n, size=16), 3, 8, (0, 1))
+    h = dead_filters(n, h, 8, 8, (5, 6))
+    model = n.out(n.conv(h, 8, 3)).model()
+    for node in model.graph.node:
+        node.name = "same"
+    path = tmp_path / "net.onnx"
+    onnx.save(model, path)
+    data = data_for(path, tmp_path / "x.npz")
+    prune(quboprune, path, data, "filters=0.25", "--plan", "plan.json")
+    quboprune.succeeds("apply", path, "-o", "again.onnx", "--plan", "plan.json")
+    for out in ("out.onnx", "again.onnx"):
+        assert [list(w.dims)[:2] for w in onnx.load(tmp_path / out).graph.initializer if len(w.dims) == 4] == [
+            [6, 3], [6, 6], [3, 6]]
+        assert {node.name for node in onnx.load(tmp_path / out).graph.node} == {"same"}
+
+
+# Branches that may go ------------------------------------------------------------------------------------
+
+
+def residual(bias=True):
+    """Stem, two residual blocks with batch norm, head. Inner layers are called b0.inner and b1.inner."""
+    n = Net()
+    h = n.relu(n.conv(image(n, size=16), 3, 6))
+    for k in range(2):
+        a = n.relu(n.norm(n.conv(h, 6, 8, bias=False), 8))
+        n.nodes[-3].name = f"b{k}.inner"
+        b = n.conv(a, 8, 6, bias=bias)
+        h = n.relu(n.node("Add", n.norm(b, 6), h) if bias else n.node("Add", h, b))
+    return n.out(n.conv(h, 6, 3))
+
+
+def without_branch(model, k):
+    """The same with the branch's last convolution multiplied by nothing: what emptying it means."""
+    masked = onnx.ModelProto()
+    masked.CopyFrom(model)
+    inner = next(node for node in masked.graph.node if node.name == f"b{k}.inner")
+    for w in masked.graph.initializer:
+        conv = next((node for node in masked.graph.node if w.name in node.input[1:2]), None)
+        if conv is not None and conv.op_type == "Conv" and list(w.dims) == [6, 8, 3, 3]:
+            order = [node.name for node in masked.graph.node].index
+            if 0 < order(conv.name) - order(inner.name) < 5:
+                w.CopyFrom(numpy_helper.from_array(np.zeros((6, 8, 3, 3), np.float32), w.name))
+    return masked
+
+
+def empty_plan(folder, layers):
+    removed = [f"{layer}:{c}" for layer in layers for c in range(8)]
+    (folder / "plan.json").write_text(json.dumps({"removed": removed}))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("emptied", [[0], [0, 1]])
+def test_residual_branch_becomes_nothing(quboprune, tmp_path, bias, emptied):
+    model = residual(bias).model()
+    path, masked = tmp_path / "net.onnx", tmp_path / "masked.onnx"
+    onnx.save(model, path)
+    empty_plan(tmp_path, [f"b{k}.inner" for k in emptied])
+    refused = quboprune("apply", path, "-o", "out.onnx", "--plan", "plan.json")
+    assert refused.returncode == 2
+    assert len(refused.stderr.strip().splitlines()) == 1
+    quboprune.succeeds("apply", path, "-o", "out.onnx", "--plan", "plan.json", "--allow-empty")
+    for k in emptied:
+        model = without_branch(model, k)
+    onnx.save(model, masked)
+    same_in_onnx_runtime(masked, tmp_path / "out.onnx", example(path))
+    out = onnx.load(tmp_path / "out.onnx")
+    assert sum(node.op_type == "Conv" for node in out.graph.node) == 6 - 2 * len(emptied)
+    assert sum(node.op_type == "Add" for node in out.graph.node) == (2 if bias else 2 - len(emptied))
+    used = {name for node in out.graph.node for name in node.input}
+    assert {w.name for w in out.graph.initializer} <= used
+
+
+def test_optimiser_empties_branches_only_when_allowed(quboprune, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(residual().model(), path)
+    data = data_for(path, tmp_path / "x.npz")
+    inner = lambda report: [len(l["kept_indices"]) for l in report["layers"] if l["name"].endswith(".inner")]
+    guarded = inner(prune(quboprune, path, data, "filters=0.8"))
+    assert min(guarded) >= 1
+    free = prune(quboprune, path, data, "filters=0.8", "--allow-empty", objective="l2")
+    assert free["result"]["filters"] == round(0.2 * 22)
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
+    refused = quboprune("prune", path, "-o", "most.onnx", "--data", data, "--target", "filters=0.9", "--refine",
+                        "none", "--recover", "none", "--objective", "l2")
+    assert refused.returncode == 2  # three layers, two channels left
+    report = prune(quboprune, path, data, "filters=0.9", "--allow-empty")
+    assert 0 in inner(report)
+    agrees(tmp_path / "out.onnx", tmp_path / "case2")

@@ -87,9 +87,7 @@ class ScorePass {
     if (options_.weight_gradients && !result_.label_free) watch_weights();
     const bool one_by_one = !run_batches(fixed_batch() ? 1 : options_.batch);
     if (one_by_one) {
-      result_.gradients.clear();
-      result_.probes.clear();
-      sums_ = std::make_unique<SimilaritySums>(groups_);
+      start_again();
       check(run_batches(1), "gates of a single sample can't be told apart");
     }
     finish();
@@ -112,6 +110,18 @@ class ScorePass {
       network_.set_constant(weight.value, leaf);
       watched_.push_back({&layer, weight});
     }
+  }
+
+  /// Weights are watched in the loss's passes alone: probes would add their gradients.
+  void watch(bool on) {
+    for (const auto& [layer, weight] : watched_) network_.constant(weight.value).requires_grad_(on);
+  }
+
+  void start_again() {
+    result_.gradients.clear();
+    result_.probes.clear();
+    sums_ = std::make_unique<SimilaritySums>(groups_);
+    for (const auto& [layer, weight] : watched_) network_.constant(weight.value).mutable_grad().reset();
   }
 
   bool run_batches(int largest) {
@@ -157,9 +167,11 @@ class ScorePass {
   bool loss_pass(const Batch& batch, const std::vector<at::Tensor>& inputs) {
     const auto n = static_cast<std::int64_t>(batch.samples.size());
     GateRun gates(groups_, n);
+    watch(true);
     const at::Tensor output = forward(gates, inputs, true);
     const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();
     if (loss.requires_grad()) loss.backward();
+    watch(false);
     if (!gates.separable()) return false;
     append(gates.take(), result_.gradients);
     return true;

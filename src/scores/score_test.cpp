@@ -160,6 +160,22 @@ double scaled_loss(Graph graph, int group, double factor, const std::vector<Samp
   return sum / static_cast<double>(samples.size());
 }
 
+TEST(WeightTaylor, IsTheSquaredDerivativeByTheFiltersScale) {
+  const Graph graph = mixed_structures(at::kDouble);
+  const ChannelGroups groups = analyse(graph);
+  const auto samples = double_samples(3);
+  for (const int probes : {0, 2}) {
+    const Scores s = score(groups, samples, by_loss(), {.probes = probes});
+    const double largest = *std::max_element(s.taylor_weight.begin(), s.taylor_weight.end());
+    for (int g = 0; g < 7; ++g) {
+      constexpr double step = 1e-5;
+      const double slow =
+          (scaled_loss(graph, g, 1 + step, samples) - scaled_loss(graph, g, 1 - step, samples)) / (2 * step);
+      EXPECT_NEAR(s.taylor_weight[index_of(g)], slow * slow, 2 * kSummed * largest) << probes << " " << g;
+    }
+  }
+}
+
 /// Means over positions, then a product that takes the batch for an axis of its own.
 Graph mixing_samples() {
   Net net;
@@ -169,6 +185,19 @@ Graph mixing_samples() {
   const int rows = net.add("Unsqueeze", {means, net.constant(at::tensor({0}, at::kLong))});
   const int product = net.add("MatMul", {rows, net.constant(numbers({6, 2}, 2))});
   return net.finish(net.add("Squeeze", {product, net.constant(at::tensor({0}, at::kLong))}));
+}
+
+TEST(GateGradients, WhereABatchCannotBeToldApartComeOneByOne) {
+  const ChannelGroups groups = analyse(mixing_samples());
+  ASSERT_EQ(groups.size(), 6);
+  Rng rng(4);
+  const auto samples = testing::random_samples(4, {3, 8, 8}, {2}, rng);
+  const Scores together = score(groups, samples, by_loss(), {.probes = 0, .batch = 4});
+  const Scores single = score(groups, samples, by_loss(), {.probes = 0, .batch = 1});
+  EXPECT_EQ(together.rows, 4);
+  EXPECT_EQ(together.gradients, single.gradients);
+  EXPECT_EQ(together.taylor_weight, single.taylor_weight);
+  EXPECT_EQ(together.energy, single.energy);
 }
 
 /// Two outputs a sample: their derivatives by the gates can be taken one at a time.

@@ -269,6 +269,31 @@ std::vector<Sample> brightening(int count) {
   return samples;
 }
 
+TEST(Similarity, IsTheCosineAndPearsonsCorrelationOfActivations) {
+  const Graph graph = one_layer();
+  const ChannelGroups groups = analyse(graph);
+  const auto samples = brightening(3);
+  const at::Tensor a = activations(graph, samples);
+  const at::Tensor centred = a - a.mean(1, true);
+  for (const int batch : {1, 4, 8}) {
+    const Scores s = score(groups, samples, by_loss(), {.batch = batch});
+    ASSERT_EQ(s.similarity.size(), 1U);
+    EXPECT_EQ(s.similarity[0].groups, (std::vector<int>{0, 1, 2, 3, 4, 5}));
+    for (int g = 0; g < 6; ++g) {
+      EXPECT_NEAR(s.energy[index_of(g)], a[g].square().mean().item<double>(), 1e-4 * s.energy[index_of(g)]);
+      for (int h = 0; h < 6; ++h) {
+        const auto of = [&](const at::Tensor& x) {
+          return ((x[g] * x[h]).sum() / (x[g].norm() * x[h].norm())).item<double>();
+        };
+        // Sums of 64 to 512 float32 products: 2^-24·sqrt(512) < 2e-6 of their size, for Pearson times the
+        // ratio of mean squares to variances, which is below ten.
+        EXPECT_NEAR(s.similarity[0].cosine[index_of(6 * g + h)], of(a), 1e-5) << batch;
+        EXPECT_NEAR(s.similarity[0].pearson[index_of(6 * g + h)], of(centred), 1e-4) << batch;
+      }
+    }
+  }
+}
+
 TEST(Similarity, OfADeadGroupIsZero) {
   Graph graph = one_layer();
   for (auto& value : graph.values) {

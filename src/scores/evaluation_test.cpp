@@ -96,6 +96,17 @@ TEST(MetricWeights, AreOneWhereTheMetricSaysNothing) {
   EXPECT_NE(metric_weights(j.samples, j.outputs, by(Metric::psnr))[0], 1);
 }
 
+TEST(MetricWeights, TakeOneSampleWithoutABatchAxis) {
+  for (const std::int64_t channels : {1, 3}) {
+    const Judged j = judged(1, {channels, 6, 6});
+    for (const Metric metric : {Metric::psnr, Metric::output}) {
+      const auto with = metric_weights(j.samples, j.outputs, by(metric));
+      EXPECT_NE(with[0], 1);
+      EXPECT_EQ(metric_weights(j.samples, j.outputs[0], by(metric)), with) << channels;
+    }
+  }
+}
+
 TEST(ScaledBySample, MultipliesByTheRootOfEachWeight) {
   const at::Tensor probes = numbers({2, 3, 4}, 1);
   const at::Tensor scaled = scaled_by_sample(probes, {4, 9});

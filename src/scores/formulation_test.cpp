@@ -220,6 +220,36 @@ TEST(Greedy, RandomFollowsItsSeed) {
   EXPECT_NE(of(1), of(2));
 }
 
+TEST(Measured, HasItsEffectsOnTheDiagonalAndGaussNewtonsCorrelations) {
+  Scores s = made_up();
+  for (int r = 0; r < s.probe_rows; ++r) s.probes[index_of(r * kGroups + 5)] = 0;  // no probe sees the last
+  const std::vector<double> effects{0.5, 0.1, 0.9, 0.0, 0.3, 0.7};
+  const auto entry = [&](int g, int h) {
+    double sum = 0;
+    for (int r = 0; r < s.probe_rows; ++r)
+      sum += static_cast<double>(s.probes[index_of(r * kGroups + g)]) * s.probes[index_of(r * kGroups + h)];
+    return sum;
+  };
+  for (const double cross : {0.0, 0.3}) {
+    const Formulation f = formulate_measured(effects, s, {.cross = cross});
+    expect_energies(f, [&](const Mask& x) {
+      double energy = 0;
+      for (int g = 0; g < kGroups; ++g) {
+        if (x[index_of(g)] != 0) continue;
+        energy += effects[index_of(g)];
+        for (int h = g + 1; h < kGroups; ++h) {
+          const double both = entry(g, g) * entry(h, h);
+          if (x[index_of(h)] == 0 && both > 0)
+            energy += cross * entry(g, h) / std::sqrt(both) * 2 *
+                      std::sqrt(effects[index_of(g)] * effects[index_of(h)]);
+        }
+      }
+      return energy;
+    });
+    for (std::size_t g = 0; g < kGroups; ++g) EXPECT_NEAR(f.importance[g], effects[g], 1e-6);
+  }
+}
+
 TEST(Objectives, AreAllMadeOrSayWhyNot) {
   const ChannelGroups groups = two_layers();
   for (const auto& name : objective_names()) {

@@ -121,5 +121,21 @@ TEST(Verify, NoticesTheWrongChannels) {
   EXPECT_FALSE(verify(groups, {1, 0, 1, 1, 0, 1, 1}, slice(groups, {1, 1, 0, 1, 0, 1, 1})).holds());
 }
 
+TEST(Verify, JudgesASmallOutputBesideALargeOne) {
+  Net net;
+  const int x = net.input({-1, 3, -1, -1});
+  const int h = net.add("Relu", {net.add("Conv", {x, net.constant(numbers({6, 3, 1, 1}, 1))})});
+  const int large = net.add("Conv", {h, net.constant(numbers({2, 6, 1, 1}, 2, 1e4))});
+  net.finish(large);
+  const ChannelGroups groups =
+      analyse(net.finish(net.add("Conv", {h, net.constant(numbers({2, 6, 1, 1}, 3))})));
+  const Mask mask{1, 0, 1, 1, 0, 1};
+  const Graph sliced = slice(groups, mask);
+  EXPECT_TRUE(verify(groups, mask, sliced).holds());
+  const Equivalence e = verify(groups, mask, broken(sliced, 2));
+  EXPECT_FALSE(e.holds());
+  EXPECT_EQ(e.where, sliced.nodes.back().title());
+}
+
 }  // namespace
 }  // namespace quboprune

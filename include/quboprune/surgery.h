@@ -9,7 +9,7 @@
 namespace quboprune {
 
 /// The smaller graph: constants cut, attributes and shape inputs adapted, declared shapes with them. Shares
-/// what it doesn't cut. Throws InputError if the mask would empty an axis.
+/// what it doesn't cut. mask: one entry a group. Throws InputError if the mask would empty an axis.
 Graph slice(const ChannelGroups& groups, const Mask& mask);
 
 /// Multiplies by the mask what each gate point reads: the network with its channels removed but not cut.
@@ -17,8 +17,10 @@ InputHook mask_hook(const ChannelGroups& groups, const Mask& mask);
 
 /// What came out of comparing two networks that should compute the same.
 struct Equivalence {
-  double max_abs_difference = 0;    ///< over all outputs, shapes and elements
-  double tolerance = 0;             ///< what arithmetic in another order may differ by
+  /// Of the output and size that uses up most of its tolerance, over its elements; infinite where sizes
+  /// differ.
+  double max_abs_difference = 0;
+  double tolerance = 0;             ///< what arithmetic in another order may change that output by
   std::vector<std::string> shapes;  ///< of the inputs tried
   std::string where;                ///< the first node whose values differ by more; empty if none does
   bool holds() const { return max_abs_difference <= tolerance; }

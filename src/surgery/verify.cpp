@@ -62,12 +62,8 @@ std::string first_difference(const ChannelGroups& groups, const Mask& mask, cons
     if (!where.empty() || at(v) >= masked.size() || !t.is_floating_point()) return;
     at::Tensor dense = masked[at(v)];
     for (int axis = 0; axis < static_cast<int>(dense.dim()); ++axis) {
-      const auto on = groups.on_axis(v, axis);
-      std::vector<std::int64_t> kept;
-      for (std::size_t i = 0; i < on.size(); ++i) {
-        if (on[i] < 0 || mask[at(on[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
-      }
-      if (!on.empty()) dense = dense.index_select(axis, at::tensor(kept, at::kLong));
+      if (const auto kept = groups.kept(v, axis, mask))
+        dense = dense.index_select(axis, at::tensor(*kept, at::kLong));
     }
     if (difference(dense, t) > relative * (1e-6 + largest(dense)))
       where = a.graph.nodes[at(a.graph.values[at(v)].producer)].title();

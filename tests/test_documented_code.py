@@ -30,6 +30,14 @@ def test_the_page_has_an_operator_and_its_test():
 
 
 @pytest.mark.parametrize("name, code", BLOCKS, ids=[name for name, _ in BLOCKS])
+def test_the_tree_holds_the_same_code(name, code):
+    """From the first include on: the comments above may differ."""
+    start = "#include"
+    text = (ROOT / name).read_text("utf-8")
+    assert code[code.index(start) :] == text[text.index(start) :]
+
+
+@pytest.mark.parametrize("name, code", BLOCKS, ids=[name for name, _ in BLOCKS])
 def test_compiles(name, code, tmp_path):
     words, folder = compiler_words()
     path = tmp_path / Path(name).name

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct Layer {
   std::string name;         ///< the node's
   int node = -1;            ///< number in Graph::nodes
   std::vector<int> groups;  ///< for each output channel its group, -1 for one that must stay
-  double macs = 0;          ///< on the analysed input size
+  double macs = 0;          ///< multiply-accumulates of one run on the analysed input size
 };
 
 /// A place that a group's channels reach the rest of the network through: input `input` of node `node`, along
@@ -37,7 +38,7 @@ struct Frozen {
   double macs = 0;   ///< spent on them
 };
 
-/// Which layers may lose channels, by shell patterns (*, ?, [..]) over their names.
+/// Which layers may lose channels, by shell patterns (*, ?, [..]) over their nodes' names.
 struct AnalyseOptions {
   std::vector<std::string> scope{};   ///< empty: all; otherwise layers that match none stay whole
   std::vector<std::string> freeze{};  ///< layers that match any stay whole
@@ -69,8 +70,12 @@ class ChannelGroups {
   /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves
   /// open are chosen by us.
   const std::string& analysed_size() const { return analysed_size_; }
-  /// For an axis of a value, each index's group; empty where all must stay.
+  /// For an axis (below 0: from the end) of a value (a number in Graph::values), each index's group, -1 for
+  /// one that must stay; empty where all must.
   std::vector<int> on_axis(int value, int axis) const;
+  /// Indices of an axis that stay under a mask, ascending; nothing where all of them do. An empty list: the
+  /// mask removes the whole axis.
+  std::optional<std::vector<std::int64_t>> kept(int value, int axis, const Mask& mask) const;
   const Analysis& analysis() const { return *analysis_; }
 
  private:

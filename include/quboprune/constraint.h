@@ -6,11 +6,13 @@
 namespace quboprune {
 
 /// What a solution must obey. The solvers never leave it: no penalty terms.
+///
+/// exactly: the sum of costs[i] over the kept i is the capacity; at_most: it is not above it.
 struct Constraint {
   enum class Kind { none, exactly, at_most };
   Kind kind = Kind::none;
   double capacity = 0;               ///< K, or C when costs are given
-  std::vector<double> costs{};       ///< empty: every variable costs 1 (a cardinality)
+  std::vector<double> costs{};       ///< n, each >= 0; empty: every variable costs 1 (a cardinality)
   std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
   /// Of `variables`, `least` to `most` are 1. Groups don't overlap, and stand beside `kind`; not with costs.
   struct Group {

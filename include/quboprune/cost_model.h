@@ -19,7 +19,9 @@ std::string name_of(Cost cost);
 
 /// Parameters and multiply-accumulates of the rebuilt network as functions of the mask: sums of products of
 /// axes' sizes, each size a sum over kept groups. A convolution's is k² · (kept in) · (kept out), so both are
-/// quadratic in the mask. Exact: it equals a count on the rebuilt network.
+/// quadratic in the mask. Exact: it equals a count on the rebuilt network. Parameters are the elements of all
+/// floating-point constants that a run reads (a batch norm's statistics too), each constant once;
+/// multiply-accumulates are those of one run on the analysed input size.
 class CostModel {
  public:
   /// Size of one axis: `fixed` indices that stay, and for each group how many indices of the axis it holds.
@@ -43,10 +45,9 @@ class CostModel {
   const std::vector<Factor>& factors() const { return factors_; }
   const std::vector<Term>& terms(Cost cost) const { return cost == Cost::params ? parameters_ : macs_; }
 
-  /// Filters: the number of kept groups.
+  /// mask: one entry a group. Filters: the number of kept groups.
   double value(Cost cost, const Mask& mask) const;
-  /// What removing each kept group alone, or adding back each removed one, changes: value(with) -
-  /// value(without).
+  /// For each group alone, the others as they are: value(kept) - value(removed). Never negative.
   std::vector<double> marginals(Cost cost, const Mask& mask) const;
   /// Groups that together are all of some axis: at least one of each set must stay.
   std::vector<std::vector<int>> covers() const;

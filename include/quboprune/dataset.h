@@ -90,15 +90,13 @@ class Dataset {
 
 /// Opens a source whose form is recognised from what is there:
 ///
-/// | form                    | recognised by                                                              |
-/// |-------------------------|----------------------------------------------------------------------------|
-/// | paired folders          | `noisy/` and `clean/` with the same file names (PNG, JPEG, TIFF, 8/16 bit)   |
-/// | SIDD scene folders      | `*NOISY_SRGB*` and `*GT_SRGB*` in sub-folders (Small and Medium) | | SIDD
-/// validation blocks  | `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat` (v5, v7.3)   | |
-/// .npz, .npy              | arrays `inputs` and perhaps `targets`; the first axis counts the samples     |
-/// | class folders           | a folder a class, of images; labels are the sorted folders' numbers          |
-/// | clean images            | a folder of images, with `options.noise`                                   |
-/// | inputs without targets  | a folder of images, without it                                             |
+/// - paired folders: `noisy/` and `clean/` with the same file names (PNG, JPEG, TIFF, 8 or 16 bit)
+/// - SIDD scene folders: `*NOISY_SRGB*` and `*GT_SRGB*` in sub-folders (Small and Medium)
+/// - SIDD validation blocks: `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat` (v5, v7.3)
+/// - .npz, .npy: arrays `inputs` and perhaps `targets`; the first axis counts the samples
+/// - class folders: a folder a class, of images; labels are the sorted folders' numbers
+/// - clean images: a folder of images, with `options.noise`
+/// - inputs without targets: a folder of images, without it
 ///
 /// Throws InputError (one line: what, where, what to do) if the source isn't there, is none of these, a
 /// pair doesn't match, the split leaves a part empty, or an option is out of range.

@@ -28,17 +28,18 @@ struct Batch {
   at::Tensor target;         ///< [n, ...] or undefined
 };
 
-/// Stacks neighbouring samples of the same shape, at most `largest` of them and about `elements` input
-/// elements.
+/// Stacks neighbouring samples of the same shape: as many as hold at most `elements` input elements together,
+/// but at least 1 and at most `largest`.
 std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
                            std::int64_t elements = 1 << 21);
 
-/// The network's inputs for a batch: the batch itself, then the fills. Throws InputError where an input has
-/// none.
+/// The network's inputs for a batch [n, ...]: the batch itself, then the fills (open sizes as the batch's).
+/// Throws InputError where the batch doesn't fit the first input's declared shape, or an input has no fill.
 std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge);
 
 /// First outputs for each sample, without a batch axis, detached. Networks of a fixed batch of one are run
-/// so.
+/// so. Throws InputError if an output has no batch axis though samples were run together; Stopped if it is
+/// stopped.
 std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
                                    const Judge& judge, const Control& control = {});
 
@@ -54,16 +55,20 @@ Score evaluate_network(const Executor& network, std::span<const Sample> samples,
 /// error on a sample that is nearly clean counts for more than on a noisy one. For psnr and ssim
 /// peak² / max(mean squared error, peak²·1e-5) (above 50 dB errors aren't told apart), for output
 /// 1 / mean(output²), for top1 and loss 1. Only ratios have a meaning.
-/// outputs: the original's, [n, ...] for the n samples, or one sample's without a batch axis.
-/// Source: ours.
+/// outputs: the original's, [n, ...] for the n samples, or one sample's without a batch axis. A sample
+/// without a target of the output's shape (for psnr and ssim), or with an output of zeros (for output),
+/// weighs 1. Source: ours.
 std::vector<double> metric_weights(std::span<const Sample> samples, const at::Tensor& outputs,
                                    const Judge& judge);
 
 /// Multiplies what belongs to sample k of a batch by the root of weight k: random probes of outputs scaled so
-/// give derivatives in the metric's unit. [n, ...], or one sample's without a batch axis.
+/// give derivatives in the metric's unit. probes: [n, ...] for n weights, or one sample's without a batch
+/// axis; others are returned as they are.
 at::Tensor scaled_by_sample(const at::Tensor& probes, const std::vector<double>& weights);
 
-/// The targets that a judge compares with: the samples' own, or the references.
+/// The target that a judge compares sample `index` with: its own, or references[index] (the original's
+/// output) where the metric or loss is the distance to that, or it has none. Throws InputError if neither is
+/// there.
 at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
                      std::span<const at::Tensor> references);
 

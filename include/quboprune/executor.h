@@ -14,9 +14,9 @@ namespace quboprune {
 /// Sets the threads of LibTorch's kernels (its own default may be 1); 0: all cores. Once a process, early.
 void set_threads(int threads);
 
-/// Looks at or replaces what a node reads: gates, masks, recordings.
+/// Looks at or replaces what a node reads: gates, masks, recordings. `input`: place among the node's inputs.
 using InputHook = std::function<at::Tensor(int node, int input, const at::Tensor& tensor)>;
-/// Told of each value as it is computed.
+/// Told of each value (a number in Graph::values) that a node gives, as it is computed.
 using ValueHook = std::function<void(int value, const at::Tensor& tensor)>;
 
 struct RunOptions {

@@ -13,16 +13,17 @@ namespace quboprune {
 
 /// How a network is trained further, or from scratch.
 struct FinetuneOptions {
-  std::int64_t steps = 2000;
+  std::int64_t steps = 2000;  ///< at least 1, of all runs that share a work folder
   double time_limit =
-      0;  ///< seconds; the schedule then follows whichever of steps and time is further on. 0: none
-  int batch = 8;
-  int crop = 96;                ///< random crops of this size; 0: whole samples
+      0;          ///< seconds; the schedule then follows whichever of steps and time is further on. 0: none
+  int batch = 8;  ///< at least 1
+  int crop = 96;  ///< random crops of this size; 0: whole samples
   bool augment = true;          ///< flips and quarter turns
-  double learning_rate = 1e-3;  ///< Adam's at its highest: warmed up over 2 %, then a cosine to 1 % of it
-  double weight_decay = 0;
-  double clip = 1.0;   ///< largest norm of the whole gradient; keeps rare hard crops from undoing a day
-  double ema = 0.999;  ///< of the exponential average of the weights, which is what is returned; 0: none
+  double learning_rate = 1e-3;  ///< above 0; Adam's at its highest: warmed up over 2 %, then a cosine to 1 %
+  double weight_decay = 0;      ///< Adam's: this times the weight is added to its gradient
+  double clip =
+      1.0;  ///< largest norm of the whole gradient; keeps rare hard crops from undoing a day. 0: none
+  double ema = 0.999;  ///< in [0, 1), of the exponential average of the weights, which is returned; 0: none
   Loss loss = Loss::l1;
   /// Batch norm learns new statistics (true, for training from scratch) or keeps those it has, which is
   /// safer on few crops: re-estimating them hurt in our pilot.
@@ -37,18 +38,21 @@ struct FinetuneOptions {
 
 struct FinetuneResult {
   Graph graph;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0;  ///< with those of earlier runs of the same work folder, as are the seconds
   double seconds = 0;
   struct Point {
     std::int64_t step = 0;
     double loss = 0;  ///< mean since the point before
   };
-  std::vector<Point> history;
-  std::string reason;  ///< "steps", "time limit" or "stopped"
+  std::vector<Point> history;  ///< of this run: each 100 steps and the end
+  std::string reason;          ///< "steps", "time limit" or "stopped"
 };
 
 /// Trains all weights (of convolutions, matrix products, normalisations, PRelu and added biases) with Adam on
-/// random crops of the data's calibration part. Throws InputError if there are neither targets nor a teacher.
+/// random crops of the data's calibration part. Stopped runs return what they have; with a work folder the
+/// same call goes on from there as if it hadn't been stopped.
+/// Throws InputError if there are neither targets nor a teacher, an option is out of range, the loss is no
+/// longer finite, or the work folder holds another network's state.
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control = {});
 

@@ -10,8 +10,8 @@
 
 namespace quboprune {
 
-/// How an objective is made from scores. Each default is documented with its measurement in
-/// docs/experiments.md.
+/// How an objective is made from scores. docs/experiments.md says which settings commands try instead of
+/// these defaults, and what came of them.
 struct FormulationOptions {
   double taylor = 1;        ///< hybrid's α, on Taylor scores scaled to mean 1 over all groups
   double fisher = 0;        ///< hybrid's β, on Fisher scores scaled likewise
@@ -19,9 +19,9 @@ struct FormulationOptions {
   bool centred = false;     ///< similarity is Pearson's correlation instead of the cosine
   double cross =
       0.1;  ///< gate-fisher, gauss-newton, measured: what is left of cross terms (1: full, 0: the diagonal)
-  double penalty = 1;  ///< l1-qubo's λ, in units of the mean norm
-  bool per_layer =
-      false;  ///< importances divided by their mean over the layer: wrecked a global choice in our pilot
+  double penalty = 1;      ///< l1-qubo's λ, in units of the mean l1 norm
+  bool per_layer = false;  ///< greedy ones alone: importances divided by their layer's mean. Off, as it
+                           ///< wrecked a global choice in our pilot
   std::uint64_t seed = 1;  ///< of "random"
 };
 
@@ -44,14 +44,16 @@ std::vector<std::string> objective_names();
 /// hybrid (the paper's idea, our scaling): -Σ I_g x_g + γ Σ_{g<h} |S_gh| x_g x_h, I = α·t̂ + β·f̂.
 /// gate-fisher, gauss-newton (ours): ½ u'(G'G/n)u with u = 1 - x, off-diagonal part times `cross`; low rank,
 /// never formed. l1-qubo: -Σ ‖w_g‖₁ x_g + λ(Σ x_g - K)², the baseline with a penalty; `count` is its K.
-/// taylor, taylor-weight, fisher, l1, l2, random: linear, greedy. See METHOD in docs/method.md for sources.
-/// Throws InputError for another name, or one whose scores are missing.
+/// taylor, taylor-weight, fisher, l1, l2, random: -Σ I_g x_g, greedy. Without labels gate-fisher is
+/// gauss-newton and taylor-weight is taylor. Sources: docs/method.md.
+/// Throws InputError for another name, one whose scores are missing, or one that needs a Formulator.
 Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& scores,
                       const FormulationOptions& options, int count);
 
-/// `measured` (ours): the true effects of single removals (measured_effects()) as the diagonal, and between
-/// groups Gauss-Newton's correlations: ½ u'(E'E/n)u with u = 1 - x, E the probes' gradients with each column
-/// scaled so that the diagonal is the effects; off-diagonal part times `cross`.
+/// `measured` (ours; E = Σ e_g u_g where no cross terms are left): the true effects of single removals
+/// (measured_effects()) as the diagonal, and between groups Gauss-Newton's correlations: ½ u'(E'E/n)u with u
+/// = 1 - x, E the probes' gradients with each column scaled so that the diagonal is the effects; off-diagonal
+/// part times `cross`.
 Formulation formulate_measured(const std::vector<double>& effects, const Scores& scores,
                                const FormulationOptions& options);
 

@@ -11,14 +11,12 @@ namespace quboprune {
 
 /// Draws noise on clean images. Values are 0..1, encoded as in the file (sRGB), not linear light.
 ///
-/// | specification           | meaning                                                                  |
-/// |-------------------------|--------------------------------------------------------------------------|
-/// | `gaussian:25`           | white, sigma 25 of 255, as in the denoising literature: neither clipped nor
-/// rounded | | `gaussian:5-50`         | the same, sigma uniform in the range for every image | |
-/// `poisson-gaussian:a,b`  | variance a·x + b² at value x (of 0..1): shot and read noise, white        | |
-/// `camera`                | `camera:17-42`                                                           | |
-/// `camera:LO-HI`          | a wide mix of what cameras and phones leave in a finished image; the noise of an
-/// image would give mid-grey a PSNR drawn between LO and HI dB |
+/// - `gaussian:25`: white, sigma 25 of 255, as in the denoising literature: neither clipped nor rounded
+/// - `gaussian:5-50`: the same, sigma uniform in the range for every image
+/// - `poisson-gaussian:a,b`: variance a·x + b² at value x (of 0..1): shot and read noise, white
+/// - `camera:LO-HI`: a wide mix of what cameras and phones leave in a finished image; the noise of an image
+///   would give mid-grey a PSNR drawn between LO and HI dB
+/// - `camera`: `camera:17-42`
 ///
 /// `camera` (ours; ranges fitted in docs/noise.md): shot and read noise in approximately linear light, a
 /// tone curve, correlation between neighbours and channels as demosaicking leaves it, blotches of colour,

@@ -13,7 +13,8 @@ namespace quboprune {
 using ProgressCallback = std::function<void(std::string_view stage, double done, double total, double best)>;
 
 /// How a caller follows and stops long work. Both parts are optional; a default Control does nothing.
-/// Stopped work returns its best result so far and says that it was stopped; it doesn't throw.
+/// Stopped work returns its best result so far and says that it was stopped; work that has none to return yet
+/// (scoring, running a network) throws Stopped instead.
 struct Control {
   ProgressCallback progress;
   const std::atomic<bool>* stop = nullptr;

@@ -33,6 +33,8 @@ class Qubo {
     std::vector<float> factor;
   };
 
+  /// Throws InputError for fewer than 1. So do the functions below for a variable outside 0..n-1, a number
+  /// that isn't finite, and sizes that don't fit each other.
   explicit Qubo(int variables);
 
   int size() const { return static_cast<int>(linear_.size()); }
@@ -51,7 +53,7 @@ class Qubo {
   std::span<const DenseBlock> dense_blocks() const { return dense_blocks_; }
   std::span<const LowRank> low_rank() const { return low_rank_; }
 
-  /// E(x), from scratch: O(size of the description).
+  /// E(x) of n entries, from scratch: O(size of the description).
   double energy(const Mask& x) const;
   /// The whole coupling matrix, n x n row-major, symmetric, zero diagonal, with the low-rank terms
   /// multiplied out; their diagonal is in `diagonal` (n), together with linear().

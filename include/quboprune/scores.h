@@ -10,39 +10,43 @@
 
 namespace quboprune {
 
-/// Similarity of groups that the same layer produces, over calibration samples and positions.
+/// Similarity of groups that the same layer produces (the first, where several do), over calibration samples
+/// and positions. A group that several gate points read, or that holds several channels of one, is compared
+/// place by place: numerators and squared norms are summed over all of them.
 struct SimilarityBlock {
   std::vector<int> groups;
   std::vector<double> cosine;   ///< m x m, row-major, 1 on the diagonal (0 for a group that is never active)
-  std::vector<double> pearson;  ///< the same with means removed
+  std::vector<double> pearson;  ///< the same with each channel's mean over all samples removed
 };
 
-/// What one pass over the calibration data says of every group.
+/// What one pass over the calibration data says of every group. Lists by group unless they say otherwise.
 struct Scores {
   int groups = 0;
   std::vector<double> l1,
-      l2;  ///< norms of the filters, summed over a group's members (l2: root of the sum of squares)
+      l2;  ///< norms of the filters (weights, not biases) of all of a group's members together
   std::vector<double> taylor;         ///< mean over samples of |G[n,g]|, in units of the loss
-  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over the group's weights)², L the mean loss; empty
-                                      ///< unless asked for
-  std::vector<double> fisher;         ///< sum over samples of G[n,g]² / (2n)
-  std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples
-  int rows = 0;                  ///< of gradients: samples
+  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over its filters)², L the mean loss; empty without
+                                      ///< labels or unless asked for
+  std::vector<double> fisher;    ///< sum over samples of G[n,g]² / (2n)
+  std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples.
+                                 ///< All 0 if ScoreOptions::similarity is off
+  int rows = 0;                  ///< of gradients: samples; 0 without labels
   std::vector<float> gradients;  ///< G [rows, groups], row-major
   int probe_rows = 0;            ///< samples x probes
   std::vector<float> probes;     ///< v'df_n/dm_g sqrt(w_n / outputs) [probe_rows, groups], w_n the sample's
                               ///< metric_weights() over their mean: E[G'G]/rows is Gauss-Newton's J'J of the
                               ///< mean squared output, samples counting as the metric sees them
   std::vector<SimilarityBlock> similarity;
-  bool label_free = false;  ///< gradients and what is made of them come from the probes
+  bool label_free = false;  ///< taylor and fisher come from the probes; there are no gradients
 };
 
 struct ScoreOptions {
-  int probes = 2;  ///< random output vectors for each sample; 0: none
-  bool similarity = true;
-  bool weight_gradients = false;  ///< for taylor_weight; half as much again as a pass without them
-  int batch = 8;
-  std::uint64_t seed = 1;
+  int probes = 2;                 ///< random output vectors for each sample; 0: none (one, without labels)
+  bool similarity = true;         ///< also SimilarityBlocks and energy
+  bool weight_gradients = false;  ///< also taylor_weight; half as much again as a pass without them
+  int batch = 8;                  ///< samples a pass at most; scores don't depend on it, but for rounding and
+                                  ///< the order in which probes are drawn
+  std::uint64_t seed = 1;         ///< of the probes
 };
 
 /// Scores all groups in one pass over the samples.
@@ -52,7 +56,8 @@ struct ScoreOptions {
 /// gradients, so all gates cost one backward pass. L is summed over samples, not averaged.
 /// Without targets (Loss::output, or samples that have none) the loss's gradient vanishes at the original;
 /// the probes then stand in for it, see label_free.
-/// Throws InputError if a sample doesn't fit the network's input, or an operator can't be run.
+/// Throws InputError if there are no samples, one doesn't fit the network's input, or an operator can't be
+/// run; Stopped if it is stopped.
 /// Source: Taylor, Molchanov et al. 1611.06440 (activation) and 1906.10771 (weight); Fisher, Theis et al.
 /// 1801.05787 and Liu et al. 2021 (members inside the square); L1, Li et al. 2017; gates of all samples in
 /// one pass and the probes: ours.

@@ -10,8 +10,8 @@ namespace quboprune {
 
 /// The smaller graph: constants cut, attributes and shape inputs adapted, declared shapes with them. Shares
 /// what it doesn't cut. A branch that the mask empties (ChannelGroups::branches()) is replaced by what it
-/// gives without input, its bias; its nodes stay behind, unread. Throws InputError if the mask would empty
-/// another axis.
+/// gives without input, its bias; its nodes stay behind, unread. mask: one entry a group. Throws InputError
+/// if the mask would empty another axis.
 Graph slice(const ChannelGroups& groups, const Mask& mask);
 
 /// For saving: the sliced graph without the nodes of `file` that no output depends on any more, and without
@@ -23,8 +23,10 @@ InputHook mask_hook(const ChannelGroups& groups, const Mask& mask);
 
 /// What came out of comparing two networks that should compute the same.
 struct Equivalence {
-  double max_abs_difference = 0;    ///< over all outputs, shapes and elements
-  double tolerance = 0;             ///< what arithmetic in another order may differ by
+  /// Of the output and size that uses up most of its tolerance, over its elements; infinite where sizes
+  /// differ.
+  double max_abs_difference = 0;
+  double tolerance = 0;             ///< what arithmetic in another order may change that output by
   std::vector<std::string> shapes;  ///< of the inputs tried
   std::string where;                ///< the first node whose values differ by more; empty if none does
   bool holds() const { return max_abs_difference <= tolerance; }

@@ -9,7 +9,7 @@
 
 namespace quboprune {
 
-/// How much is to go.
+/// How much is to go, of the whole network as analysed (what must stay counts too).
 struct Target {
   Cost kind = Cost::filters;
   double removed = 0;  ///< the fraction removed, in (0, 1)
@@ -38,14 +38,22 @@ std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::ve
 /// Filters: exactly. Parameters and MACs are products of kept counts: the solver works on their linearisation
 /// around the mask so far, and moves that the true count allows finish it; the result is at most the
 /// allowance, and nothing that would still fit is left out.
-/// Greedy formulations are sorted and cut, as their authors do.
-/// Throws InputError if the target can't be met with at least one channel in each layer.
+/// Greedy formulations are sorted and cut, as their authors do: for parameters and MACs what would still fit
+/// then stays out. Formulations with a penalty of their own are solved without a constraint, and a number of
+/// filters that they miss is repaired; for parameters and MACs they are sorted and cut.
+///
+/// Throws InputError if the target can't be met with at least one channel in each layer, or nothing can be
+/// pruned.
 SolverResult solve_at_target(const Formulation& formulation, const ChannelGroups& groups,
                              const Target& target, const SolverOptions& options,
                              CapacityMode mode = CapacityMode::direct, const Control& control = {});
 
 /// The faithful search on any QUBO: bisects the multiplier m of E(x) - m·sum x until the count brackets K,
 /// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
+///
+/// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
+/// the options' time. Throws InputError if the fixed variables leave no such count. Source: the trade-off of
+/// QUBO feature selection, arXiv 2203.13261; the repair is ours.
 struct BisectResult {
   Mask x;
   double energy = 0;

@@ -240,6 +240,16 @@ std::vector<std::vector<int>> ChannelGroups::covers() const {
   return sets;
 }
 
+std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis, const Mask& mask) const {
+  const auto groups = on_axis(value, axis);
+  std::vector<std::int64_t> indices;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] < 0 || mask[at(groups[i])] != 0) indices.push_back(static_cast<std::int64_t>(i));
+  }
+  if (indices.size() == groups.size()) return std::nullopt;
+  return indices;
+}
+
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
   probe(*a);

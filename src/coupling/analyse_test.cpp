@@ -196,6 +196,29 @@ TEST(Analyse, WholeHeadsOfAttentionAreGroups) {
   EXPECT_EQ(groups.size(), 5 + 2);
 }
 
+TEST(Kept, NamesTheIndicesThatStay) {
+  Sketch s;
+  s.conv("x", "a", 3, 3)
+      .conv("x", "b", 3, 2)
+      .node("Concat", {"a", "b"}, "both", {{"axis", Attribute::of(1)}});
+  s.conv("both", "y", 5, 2);
+  const auto groups = s.ends("y");
+  ASSERT_EQ(groups.size(), 5);  // a's three, then b's two
+  const auto kept = [&](const std::string& value, int axis, const Mask& mask) {
+    return groups.kept(s.id(value), axis, mask);
+  };
+  using Indices = std::vector<std::int64_t>;
+  EXPECT_EQ(kept("both", 1, {1, 0, 1, 0, 1}), (Indices{0, 2, 4}));
+  EXPECT_EQ(kept("y.w", 1, {1, 0, 1, 0, 1}), (Indices{0, 2, 4}));
+  EXPECT_EQ(kept("both", -3, {1, 0, 1, 0, 1}), (Indices{0, 2, 4}));
+  EXPECT_EQ(kept("b", 1, {1, 1, 1, 0, 1}), Indices{1});
+  EXPECT_EQ(kept("b", 1, {1, 1, 1, 0, 0}), Indices{});
+  // All stay: of an axis that loses nothing, or that nothing can be taken from.
+  EXPECT_EQ(kept("a", 1, {1, 1, 1, 0, 0}), std::nullopt);
+  EXPECT_EQ(kept("y", 1, {0, 0, 1, 0, 1}), std::nullopt);
+  EXPECT_EQ(kept("both", 2, {0, 0, 1, 0, 1}), std::nullopt);
+}
+
 TEST(Analyse, QuantisedNetworkIsRefusedInOneLine) {
   Sketch s;
   s.constant("w", at::ones({4, 3, 1, 1}, at::kChar)).node("Cast", {"x"}, "xi", {{"to", Attribute::of(2)}});

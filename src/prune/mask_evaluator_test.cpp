@@ -9,6 +9,8 @@
 #include <numeric>
 
 #include "coupling/analysis.h"
+#include "data/test_samples.h"
+#include "model/test_net.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
 #include "quboprune/error.h"
@@ -18,72 +20,38 @@
 namespace quboprune {
 namespace {
 
-at::Tensor numbers(const std::vector<std::int64_t>& shape, Rng& rng) {
-  at::Tensor result = at::empty(shape, at::kFloat);
-  auto* values = static_cast<float*>(result.data_ptr());
-  for (std::int64_t i = 0; i < result.numel(); ++i) values[i] = static_cast<float>(2 * rng.uniform() - 1);
-  return result;
-}
+using testing::list;
+using testing::Net;
+using testing::uniform;
 
-int add_node(Graph& graph, const std::string& op, const std::vector<int>& inputs,
-             const std::map<std::string, Attribute>& attributes = {}) {
-  Value value;
-  value.name = "v" + std::to_string(graph.values.size());
-  value.producer = static_cast<int>(graph.nodes.size());
-  graph.values.push_back(value);
-  Node node;
-  node.name = op + std::to_string(graph.nodes.size());
-  node.op = op;
-  node.version = 13;
-  node.inputs = inputs;
-  node.outputs = {static_cast<int>(graph.values.size()) - 1};
-  node.attributes = attributes;
-  graph.nodes.push_back(node);
-  return node.outputs[0];
-}
-
-int add_conv(Graph& graph, int from, std::int64_t inputs, std::int64_t outputs, Rng& rng) {
-  const int weight = graph.add_constant("w", numbers({outputs, inputs, 3, 3}, rng));
-  const int bias = graph.add_constant("b", numbers({outputs}, rng));
-  const int y = add_node(graph, "Conv", {from, weight, bias},
-                         {{"pads", Attribute::of(std::vector<std::int64_t>{1, 1, 1, 1})}});
-  return add_node(graph, "Relu", {y});
+int add_conv(Net& net, int from, std::int64_t inputs, std::int64_t outputs, Rng& rng) {
+  const int weight = net.constant(uniform({outputs, inputs, 3, 3}, rng));
+  const int bias = net.constant(uniform({outputs}, rng));
+  return net.add("Relu", {net.add("Conv", {from, weight, bias}, {{"pads", list({1, 1, 1, 1})}})});
 }
 
 /// 2 -> stages of random widths, each plain, residual (an Add that ties channels) or of two joined branches
 /// -> 2.
 Graph random_network(Rng& rng) {
-  Graph graph;
-  Value x;
-  x.name = "x";
-  x.input = x.declared = true;
-  x.element = 1;
-  x.shape = {-1, 2, -1, -1};
-  graph.values.push_back(x);
-  graph.inputs = {0};
+  Net net;
+  const int x = net.input({-1, 2, -1, -1});
   std::int64_t width = 3 + rng.below(4);
-  int h = add_conv(graph, 0, 2, width, rng);
+  int h = add_conv(net, x, 2, width, rng);
   for (int stage = 0; stage < 3; ++stage) {
     const std::uint32_t kind = rng.below(3);
     const std::int64_t next = kind == 1 ? width : 3 + rng.below(4);
-    const int a = add_conv(graph, h, width, next, rng);
+    const int a = add_conv(net, h, width, next, rng);
     if (kind == 0) h = a;
-    if (kind == 1) h = add_node(graph, "Add", {h, a});
-    if (kind == 2)
-      h = add_node(graph, "Concat", {a, add_conv(graph, h, width, 3, rng)}, {{"axis", Attribute::of(1)}});
+    if (kind == 1) h = net.add("Add", {h, a});
+    if (kind == 2) h = net.add("Concat", {a, add_conv(net, h, width, 3, rng)}, {{"axis", Attribute::of(1)}});
     width = kind == 2 ? next + 3 : next;
   }
-  h = add_conv(graph, h, width, 2, rng);
-  graph.values[static_cast<std::size_t>(h)].output = true;
-  graph.outputs = {h};
-  return graph;
+  h = add_conv(net, h, width, 2, rng);
+  return net.finish(h);
 }
 
 std::vector<Sample> random_samples(int count, Rng& rng) {
-  std::vector<Sample> samples;
-  for (int i = 0; i < count; ++i)
-    samples.push_back({numbers({2, 8, 8}, rng), numbers({2, 8, 8}, rng), std::to_string(i), "scene"});
-  return samples;
+  return testing::random_samples(count, {2, 8, 8}, {2, 8, 8}, rng);
 }
 
 /// Masks with a tenth of the groups away from one another: many share their beginnings.
@@ -157,21 +125,13 @@ std::vector<KeyedNetwork> networks_of(const ChannelGroups& groups, const std::ve
 /// A chain of three convolutions of 4 channels each: groups 0-3, 4-7, 8-11.
 Graph chain() {
   Rng rng(5);
-  Graph graph;
-  Value x;
-  x.name = "x";
-  x.input = x.declared = true;
-  x.element = 1;
-  x.shape = {-1, 2, -1, -1};
-  graph.values.push_back(x);
-  graph.inputs = {0};
-  int h = add_conv(graph, 0, 2, 4, rng);
-  h = add_conv(graph, h, 4, 4, rng);
-  h = add_conv(graph, h, 4, 4, rng);
-  h = add_conv(graph, h, 4, 2, rng);
-  graph.values[static_cast<std::size_t>(h)].output = true;
-  graph.outputs = {h};
-  return graph;
+  Net net;
+  const int x = net.input({-1, 2, -1, -1});
+  int h = add_conv(net, x, 2, 4, rng);
+  h = add_conv(net, h, 4, 4, rng);
+  h = add_conv(net, h, 4, 4, rng);
+  h = add_conv(net, h, 4, 2, rng);
+  return net.finish(h);
 }
 
 class Sharing : public ::testing::Test {
@@ -290,7 +250,7 @@ TEST(Race, NeverMakesALoserLookBetterThanTheLeader) {
     const Mask whole(static_cast<std::size_t>(groups.size()), 1);
     // Targets near the original's outputs: whatever is cut is clearly worse.
     for (auto& s : samples)
-      s.target = Executor(groups.analysis().graph)(s.input.unsqueeze(0))[0] + 0.01 * numbers({2, 8, 8}, rng);
+      s.target = Executor(groups.analysis().graph)(s.input.unsqueeze(0))[0] + 0.01 * uniform({2, 8, 8}, rng);
     const MaskEvaluator evaluator(groups, samples, Judge{});
     const MaskObjective objective = evaluator.objective();
     const double best = objective({&whole, 1}).front();

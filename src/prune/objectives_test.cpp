@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/test_samples.h"
+#include "model/test_net.h"
 #include "prune/candidates.h"
 #include "quboprune/error.h"
 #include "quboprune/measured.h"
@@ -13,7 +15,6 @@
 #include "quboprune/reconstruction.h"
 #include "quboprune/surgery.h"
 #include "quboprune/trust.h"
-#include "recover/refit_test_nets.h"
 
 namespace quboprune {
 namespace {

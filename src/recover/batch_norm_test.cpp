@@ -2,10 +2,11 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include "data/test_samples.h"
+#include "model/test_net.h"
 #include "quboprune/recover.h"
 #include "quboprune/surgery.h"
 #include "recover/refit_bench.h"
-#include "recover/refit_test_nets.h"
 
 namespace quboprune {
 namespace {

@@ -200,12 +200,11 @@ WeightChange GramCache::State::change_of(std::size_t k, const Columns& columns, 
 
 at::Tensor GramCache::State::kept_outputs(const LinearLayer& layer, const Mask& mask) const {
   const int y = groups.analysis().graph.nodes[at_index(layer.node())].output(0);
-  const auto on_axis = groups.on_axis(y, layer.channel_axis());
-  std::vector<std::int64_t> kept;
-  for (std::size_t i = 0; i < on_axis.size() / static_cast<std::size_t>(layer.groups()); ++i) {
-    if (on_axis[i] < 0 || mask[at_index(on_axis[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
-  }
-  return on_axis.empty() ? at::Tensor() : indices_of(kept);
+  auto kept = groups.kept(y, layer.channel_axis(), mask);
+  if (!kept) return {};
+  // A grouped convolution's groups lose the same channels: the first speaks for all.
+  kept->resize(kept->size() / static_cast<std::size_t>(layer.groups()));
+  return indices_of(*kept);
 }
 
 GramCache::GramCache(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,

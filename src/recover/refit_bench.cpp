@@ -192,14 +192,8 @@ void Bench::find_affected() {
 }
 
 at::Tensor Bench::kept(int value, int axis) const {
-  const Coupling& coupling = *groups_.analysis().coupling;
-  if (!coupling.seen(value)) return {};
-  const auto on_axis = groups_.on_axis(value, axis);
-  std::vector<std::int64_t> indices;
-  for (std::size_t i = 0; i < on_axis.size(); ++i) {
-    if (on_axis[i] < 0 || mask_[at_index(on_axis[i])] != 0) indices.push_back(static_cast<std::int64_t>(i));
-  }
-  return indices.size() == on_axis.size() ? at::Tensor() : at::tensor(indices, at::kLong);
+  const auto indices = groups_.kept(value, axis, mask_);
+  return indices ? at::tensor(*indices, at::kLong) : at::Tensor();
 }
 
 void check_options(const RefitOptions& o) {

@@ -4,13 +4,14 @@
 
 #include <functional>
 
+#include "data/test_samples.h"
+#include "model/test_net.h"
 #include "quboprune/error.h"
 #include "quboprune/recover.h"
 #include "quboprune/surgery.h"
 #include "recover/refit_bench.h"
 #include "recover/refit_linear.h"
 #include "recover/refit_moments.h"
-#include "recover/refit_test_nets.h"
 
 namespace quboprune {
 namespace {

@@ -122,7 +122,10 @@ std::vector<double> metric_weights(std::span<const Sample> samples, const at::Te
   std::vector<double> weights(samples.size(), 1.0);
   if (!image && judge.metric != Metric::output) return weights;
   const at::NoGradGuard no_grad;
-  const bool batched = outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(samples.size());
+  const bool whole = samples.size() == 1 && samples[0].target.defined() &&
+                     outputs.sizes() == samples[0].target.sizes();  // without a batch axis
+  const bool batched =
+      !whole && outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(samples.size());
   for (std::size_t k = 0; k < samples.size() && (batched || samples.size() == 1); ++k) {
     const at::Tensor output = batched ? outputs[static_cast<std::int64_t>(k)] : outputs;
     if (judge.metric == Metric::output) {

@@ -195,6 +195,7 @@ Formulation formulate_measured(const std::vector<double>& effects, const Scores&
   Formulation f;
   if (s.probe_rows == 0 || options.cross == 0) {
     f = linear(effects);
+    for (double effect : effects) f.qubo.add_offset(effect);
   } else {
     std::vector<float> scaled_probes = s.probes;
     for (std::size_t i = 0; i < scaled_probes.size(); ++i) {

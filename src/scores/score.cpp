@@ -86,11 +86,7 @@ class ScorePass {
     if (options_.weight_gradients && !result_.label_free) watch_weights();
     const bool one_by_one = !run_batches(fixed_batch() ? 1 : options_.batch);
     if (one_by_one) {
-      result_.gradients.clear();
-      result_.probes.clear();
-      probe_weight_ = 0;
-      for (auto& watched : watched_) watched.gradient.zero_();
-      sums_ = std::make_unique<SimilaritySums>(groups_);
+      start_again();
       check(run_batches(1), "gates of a single sample can't be told apart");
     }
     finish();
@@ -123,6 +119,14 @@ class ScorePass {
       if (gradient.defined() && of_loss) watched.gradient.add_(gradient);
       gradient.reset();
     }
+  }
+
+  void start_again() {
+    result_.gradients.clear();
+    result_.probes.clear();
+    probe_weight_ = 0;
+    for (auto& watched : watched_) watched.gradient.zero_();
+    sums_ = std::make_unique<SimilaritySums>(groups_);
   }
 
   bool run_batches(int largest) {

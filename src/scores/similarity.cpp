@@ -25,7 +25,6 @@ SimilaritySums::SimilaritySums(const ChannelGroups& groups)
   for (const auto& list : layer_groups_) {
     const auto m = static_cast<std::int64_t>(list.size());
     products_.push_back(at::zeros({m, m}, at::kDouble));
-    means_.push_back(at::zeros({m, m}, at::kDouble));
   }
 }
 
@@ -51,10 +50,19 @@ std::vector<SimilaritySums::Part> SimilaritySums::parts_of(const GatePoint& gate
       part.places.push_back(std::lower_bound(list.begin(), list.end(), g) - list.begin());
       for (std::size_t k = 0; k < most; ++k) members[k].push_back(places[k]);
     }
-    for (const auto& m : members) part.members.push_back(at::tensor(m, at::kLong));
+    for (const auto& m : members) {
+      part.members.push_back(at::tensor(m, at::kLong));
+      part.sums.push_back(at::zeros({static_cast<std::int64_t>(m.size())}, at::kDouble));
+    }
     parts.push_back(std::move(part));
   }
   return parts;
+}
+
+void SimilaritySums::add_to(at::Tensor& matrix, const Part& part, const at::Tensor& products) const {
+  const at::Tensor places = at::tensor(part.places, at::kLong);
+  const at::Tensor flat = (places.unsqueeze(1) * matrix.size(0) + places.unsqueeze(0)).reshape(-1);
+  matrix.view(-1).index_add_(0, flat, products.reshape(-1));
 }
 
 void SimilaritySums::add(const GatePoint& gate, const at::Tensor& activation) {
@@ -62,23 +70,31 @@ void SimilaritySums::add(const GatePoint& gate, const at::Tensor& activation) {
   if (fresh) found->second = parts_of(gate);
   const at::Tensor rows = rows_of(activation.detach(), gate.axis);
   const auto count = static_cast<double>(rows.size(0));
-  for (const auto& part : found->second) {
-    const at::Tensor places = at::tensor(part.places, at::kLong);
+  for (auto& part : found->second) {
+    part.rows += count;
     const bool whole = part.members.size() == 1 && part.members[0].numel() == rows.size(1);
-    for (const auto& member : part.members) {
-      const at::Tensor x = whole ? rows : rows.index_select(1, member);
-      const at::Tensor mean = x.mean(0).to(at::kDouble);
-      const at::Tensor product = at::mm(x.t(), x).to(at::kDouble);
-      const at::Tensor flat =
-          (places.unsqueeze(1) * products_[at_index(part.layer)].size(0) + places.unsqueeze(0)).reshape(-1);
-      products_[at_index(part.layer)].view(-1).index_add_(0, flat, product.reshape(-1));
-      means_[at_index(part.layer)].view(-1).index_add_(0, flat, (at::outer(mean, mean) * count).reshape(-1));
+    for (std::size_t k = 0; k < part.members.size(); ++k) {
+      const at::Tensor x = whole ? rows : rows.index_select(1, part.members[k]);
+      part.sums[k] += x.mean(0).to(at::kDouble) * count;
+      add_to(products_[at_index(part.layer)], part, at::mm(x.t(), x).to(at::kDouble));
     }
     for (auto p : part.places) {
       counts_[at_index(layer_groups_[at_index(part.layer)][static_cast<std::size_t>(p)])] +=
           count * static_cast<double>(part.members.size());
     }
   }
+}
+
+std::vector<at::Tensor> SimilaritySums::products_of_means() const {
+  std::vector<at::Tensor> result;
+  for (const auto& products : products_) result.push_back(at::zeros_like(products));
+  for (const auto& [gate, parts] : parts_) {
+    for (const auto& part : parts) {
+      for (const auto& sum : part.sums)
+        add_to(result[at_index(part.layer)], part, at::outer(sum, sum) / part.rows);
+    }
+  }
+  return result;
 }
 
 std::vector<SimilarityBlock> SimilaritySums::blocks() const {
@@ -89,10 +105,11 @@ std::vector<SimilarityBlock> SimilaritySums::blocks() const {
     const auto* data = static_cast<const double*>(result.data_ptr());
     return std::vector<double>(data, data + result.numel());
   };
+  const auto means = products_of_means();
   std::vector<SimilarityBlock> result;
   for (std::size_t l = 0; l < layer_groups_.size(); ++l) {
     if (layer_groups_[l].size() < 2) continue;
-    result.push_back({layer_groups_[l], normalised(products_[l]), normalised(products_[l] - means_[l])});
+    result.push_back({layer_groups_[l], normalised(products_[l]), normalised(products_[l] - means[l])});
   }
   return result;
 }

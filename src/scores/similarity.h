@@ -28,12 +28,17 @@ class SimilaritySums {
     int layer = 0;
     std::vector<std::int64_t> places;  ///< in the layer's list of groups
     std::vector<at::Tensor> members;   ///< k-th index of each place's group on the axis
+    std::vector<at::Tensor> sums{};    ///< double, of the activations of each of members
+    double rows = 0;                   ///< behind each sum
   };
   std::vector<Part> parts_of(const GatePoint& gate) const;
+  void add_to(at::Tensor& matrix, const Part& part, const at::Tensor& products) const;
+  /// What the means of each layer's channels, over all runs, bring to its products.
+  std::vector<at::Tensor> products_of_means() const;
 
   const ChannelGroups& groups_;
   std::vector<std::vector<int>> layer_groups_;  // groups by their first layer; the last list: those without
-  std::vector<at::Tensor> products_, means_;    // double, by layer
+  std::vector<at::Tensor> products_;            // double, by layer
   std::vector<double> counts_;                  // values behind each group's sum
   std::map<const GatePoint*, std::vector<Part>> parts_;
 };

@@ -17,7 +17,7 @@ std::size_t at(int i) {
   return static_cast<std::size_t>(i);
 }
 
-/// Kept indices of each axis, found when first asked for.
+/// Kept indices of each axis, found when first asked for; empty where all stay.
 class Kept {
  public:
   Kept(const ChannelGroups& groups, const Mask& mask) : groups_(groups), mask_(mask) {}
@@ -33,17 +33,13 @@ class Kept {
 
  private:
   std::vector<std::int64_t> find(int value, int axis) const {
-    const auto groups = groups_.on_axis(value, axis);
-    std::vector<std::int64_t> kept;
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      if (groups[i] < 0 || mask_[at(groups[i])] != 0) kept.push_back(static_cast<std::int64_t>(i));
-    }
-    if (!groups.empty() && kept.empty()) {
+    auto kept = groups_.kept(value, axis, mask_);
+    if (!kept) return {};
+    if (kept->empty()) {
       throw InputError("the mask removes all channels of '" +
                        groups_.analysis().graph.values[at(value)].name + "'; keep at least one");
     }
-    if (kept.size() == groups.size()) kept.clear();
-    return kept;
+    return *std::move(kept);
   }
 
   const ChannelGroups& groups_;

@@ -49,8 +49,9 @@ class MaskEvaluator {
   ///
   /// The test: a sample's difference from the best is, in that order, a draw without replacement from all
   /// samples' differences. One-sided Student's t with the correction for a finite number of samples, its
-  /// level (EvaluatorOptions::race) shared out over the looks; so a mask that is better is given up with at
-  /// most that probability as far as means of differences are normal. For top1, whose differences are not:
+  /// variance the mean of its own and that of the masks of the call before, its level
+  /// (EvaluatorOptions::race) shared out over the looks; so a mask that is better is given up with at most
+  /// that probability as far as means of differences are normal. For top1, whose differences are not:
   /// Serfling's inequality (Annals of Statistics 2(1), 1974), which holds without assumptions.
   ///
   /// A mask given up gets the best's value plus its mean difference so far: always worse than the best's, and

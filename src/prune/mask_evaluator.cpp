@@ -75,8 +75,23 @@ double above(double leader, const std::vector<double>& differences) {
 
 /// The best mask of the calls so far, which the next ones race against.
 struct MaskEvaluator::Leader {
+  /// Mean of the last call's masks' variances; nothing to go by: 0.
+  void learn_variance(const std::vector<Runner>& runners) {
+    double sum = 0;
+    int count = 0;
+    for (const Runner& runner : runners) {
+      if (runner.differences.size() < 2) continue;
+      const double of_this = variance_of(runner.differences);
+      if (!std::isfinite(of_this)) continue;
+      sum += of_this;
+      ++count;
+    }
+    if (count > 0) variance = sum / count;
+  }
+
   double value = kInfinity;
   std::vector<double> samples{};
+  double variance = 0;  ///< of the differences from the leader
 };
 
 struct MaskEvaluator::Work {
@@ -144,7 +159,8 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
   const RaceRule rule{.samples = static_cast<int>(order.size()),
                       .looks = std::max(1, static_cast<int>(batches.size()) - 1),
                       .error = evaluator.options_.race,
-                      .range = evaluator.judge_.metric == Metric::top1 ? 2.0 : 0.0};
+                      .range = evaluator.judge_.metric == Metric::top1 ? 2.0 : 0.0,
+                      .prior_variance = leader != nullptr ? leader->variance : 0};
   const double sign = larger_is_better(evaluator.judge_.metric) ? -1 : 1;
   std::vector<Runner*> running;
   for (Runner& runner : runners) running.push_back(&runner);
@@ -235,9 +251,11 @@ std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader*
       double& value = values[runner.place];
       value = runner.given_up ? above(leader->value, runner.differences) : mean_of(runner.values);
       if (runner.given_up || !(value < next.value)) continue;
-      next = {value, runner.values};
+      next.value = value;
+      next.samples = runner.values;
       best = &runner;
     }
+    if (racing) next.learn_variance(runners);
     if (leader != nullptr && best != nullptr) work_->runs.follow(best->network);
   }
   if (leader != nullptr) *leader = std::move(next);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 namespace quboprune {
 
@@ -19,12 +20,19 @@ double upper_tail(double t, int degrees) {
   return (1 - between) / 2;
 }
 
+double variance_of(std::span<const double> differences) {
+  const auto n = static_cast<double>(differences.size());
+  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
+  double square = 0;
+  for (double d : differences) square += (d - mean) * (d - mean);
+  return square / (n - 1);
+}
+
 bool RaceRule::hopeless(std::span<const double> differences, int look) const {
   const auto n = static_cast<double>(differences.size());
   const double all = samples;
   if (n < least_samples || n >= all) return false;
-  double mean = 0;
-  for (double d : differences) mean += d / n;
+  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
   if (!(mean > 0) || std::isinf(mean)) return false;
   double shares = 0;
   for (int k = 1; k <= looks; ++k) shares += 1.0 / k;
@@ -33,10 +41,14 @@ bool RaceRule::hopeless(std::span<const double> differences, int look) const {
     // Serfling 1974: P(mean - true mean >= e) <= exp(-2 n e² / ((1 - (n - 1)/N) range²)).
     return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level;
   }
-  double square = 0;
-  for (double d : differences) square += (d - mean) * (d - mean);
-  const double deviation = std::sqrt(square / (n - 1) / n * (1 - n / all));
-  return deviation > 0 && upper_tail(mean / deviation, static_cast<int>(n) - 1) < level;
+  int degrees = static_cast<int>(n) - 1;
+  double square = degrees * variance_of(differences);
+  if (prior_variance > 0) {
+    square += kPriorDegrees * prior_variance;
+    degrees += kPriorDegrees;
+  }
+  const double deviation = std::sqrt(square / degrees / n * (1 - n / all));
+  return deviation > 0 && upper_tail(mean / deviation, degrees) < level;
 }
 
 }  // namespace quboprune

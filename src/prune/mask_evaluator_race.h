@@ -8,13 +8,26 @@ namespace quboprune {
 /// Source: the finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
 double upper_tail(double t, int degrees);
 
+/// Of at least two differences, as an estimate from a sample.
+double variance_of(std::span<const double> differences);
+
 /// How a race decides.
+///
+/// With few samples a mask's own variance is known badly, and Student's t pays for that. But the masks of a
+/// search are much alike: the variance is taken as the weighted mean of its own and an earlier one (moderated
+/// t, Smyth 2004, Statistical Applications in Genetics and Molecular Biology 3(1); its number of prior
+/// degrees is estimated there, and small and fixed here). The test stays exact where variances scatter as the
+/// prior's degrees say, and errs to the safe side where they scatter less or the earlier ones are larger.
 struct RaceRule {
   int samples = 0;        ///< in all
   int looks = 1;          ///< at most, in a race
   double error = 0.01;    ///< of giving up a mask that isn't worse, over all looks
   double range = 0;       ///< largest minus smallest possible difference; 0: no bound is known
   int least_samples = 4;  ///< before which nothing is given up
+  /// Variance of a mask's differences as earlier masks had it, which counts like kPriorDegrees more degrees
+  /// of freedom; 0: not known.
+  double prior_variance = 0;
+  static constexpr int kPriorDegrees = 4;
 
   /// Is the mean difference over all samples positive, as far as the first ones (drawn without replacement)
   /// tell? look: how many times the race has been looked at, this one counted, 1..looks. The error is shared

@@ -226,6 +226,8 @@ TEST(Race, GivesUpEqualsNoMoreOftenThanItMay) {
   };
   // Standard error of the share at 0.05 and 4000 races: 0.0034.
   EXPECT_LT(share_given_up({.samples = 32, .looks = 7, .error = 0.05}, normal), 0.05 + 3 * 0.0034);
+  EXPECT_LT(share_given_up({.samples = 32, .looks = 7, .error = 0.05, .prior_variance = 1}, normal),
+            0.05 + 3 * 0.0034);
   const auto sign = [](Rng& rng) { return static_cast<double>(rng.below(3)) - 1; };
   EXPECT_LT(share_given_up({.samples = 32, .looks = 7, .error = 0.05, .range = 2}, sign), 0.05 + 3 * 0.0034);
 }

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
+#include "quboprune/memory.h"
 
 namespace quboprune {
 
@@ -47,6 +48,7 @@ int run(int argc, char** argv) {
     return failed(2, std::string(e.what()) + "; see quboprune --help");
   }
   set_threads(context.threads);
+  keep_freed_memory();
   if (context.device == "cuda")
     throw InputError("--device cuda: this LibTorch has no CUDA; use --device cpu");
   context.action();

@@ -165,7 +165,7 @@ TEST(WeightTaylor, IsTheSquaredDerivativeByTheFiltersScale) {
   const ChannelGroups groups = analyse(graph);
   const auto samples = double_samples(3);
   for (const int probes : {0, 2}) {
-    const Scores s = score(groups, samples, by_loss(), {.probes = probes});
+    const Scores s = score(groups, samples, by_loss(), {.probes = probes, .weight_gradients = true});
     const double largest = *std::max_element(s.taylor_weight.begin(), s.taylor_weight.end());
     for (int g = 0; g < 7; ++g) {
       constexpr double step = 1e-5;
@@ -192,8 +192,8 @@ TEST(GateGradients, WhereABatchCannotBeToldApartComeOneByOne) {
   ASSERT_EQ(groups.size(), 6);
   Rng rng(4);
   const auto samples = testing::random_samples(4, {3, 8, 8}, {2}, rng);
-  const Scores together = score(groups, samples, by_loss(), {.probes = 0, .batch = 4});
-  const Scores single = score(groups, samples, by_loss(), {.probes = 0, .batch = 1});
+  const Scores together = score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 4});
+  const Scores single = score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 1});
   EXPECT_EQ(together.rows, 4);
   EXPECT_EQ(together.gradients, single.gradients);
   EXPECT_EQ(together.taylor_weight, single.taylor_weight);

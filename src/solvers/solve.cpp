@@ -4,6 +4,7 @@
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
 #include "solvers/count_classes.h"
+#include "solvers/double_descent.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
 
@@ -97,6 +98,19 @@ int free_variables(const Qubo& qubo, const Constraint& constraint) {
   return qubo.size() - fixed;
 }
 
+bool by_counts_alone(const Constraint& constraint) {
+  return constraint.costs.empty() && constraint.groups.empty() && constraint.kind != Constraint::Kind::none;
+}
+
+/// Backward greedy, and a descent from the best found, in double precision: what the search's grid can't see.
+void add_in_double(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline,
+                   std::vector<Solution>& found) {
+  Mask best = descended(qubo, constraint, found.front().x, deadline);
+  Mask greedy = backward_greedy(qubo, constraint, deadline);
+  found.push_back({std::move(best), 0});
+  if (!greedy.empty()) found.push_back({std::move(greedy), 0});
+}
+
 /// The heuristic search; a part of the time and of the patience is left to the proof if one follows.
 SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions options, bool proof_follows,
                   const Control& control) {
@@ -113,6 +127,8 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
     throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
                      " could be found in the time given: change the capacity or free fixed variables");
   SolverResult result;
+  if (by_counts_alone(constraint) && has_real_numbers(qubo))
+    add_in_double(qubo, constraint, deadline_for(options, control), searched.evolution.best);
   result.pool = checked_pool(qubo, searched.evolution.best, options);
   result.moves = searched.evolution.moves;
   result.method = std::move(searched.method);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 
@@ -202,6 +203,27 @@ TEST(Solve, AStartIsNeverMadeWorse) {
   const SolverResult again =
       solve(qubo, constraint, {.seconds = 20, .max_moves = 2, .seed = 2, .start = best});
   EXPECT_LE(again.pool[0].energy, qubo.energy(best) + 1e-9);
+}
+
+/// One variable is worth 1e12 times the others': their differences are below the searches' grid.
+TEST(Solve, SeesDifferencesBelowItsGrid) {
+  Rng rng(3);
+  Qubo qubo(150);
+  for (int i = 0; i < 150; ++i) qubo.add_linear(i, i == 0 ? -1e12 : -rng.uniform());
+  std::vector<double> worth(qubo.linear().begin(), qubo.linear().end());
+  std::sort(worth.begin(), worth.end());
+  double best = 0;
+  for (std::size_t i = 0; i < 40; ++i) best += worth[i];
+  const SolverResult result =
+      solve(qubo, {Constraint::Kind::exactly, 40, {}, {}}, {.seconds = 10, .max_moves = 20000});
+  // The sum's rounding is 1e12 * 2^-52 a term.
+  EXPECT_NEAR(result.pool[0].energy, best, 40 * 1e12 * 0x1p-52);
+  double rest = 0;
+  for (std::size_t i = 1; i < 150; ++i)
+    if (result.pool[0].x[i] != 0) rest += qubo.linear()[i];
+  double best_rest = 0;
+  for (std::size_t i = 1; i < 40; ++i) best_rest += worth[i];
+  EXPECT_NEAR(rest, best_rest, 1e-2);
 }
 
 TEST(Solve, RefusesNumbersWhoseSumsOverflow) {

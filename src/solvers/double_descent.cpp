@@ -1,0 +1,106 @@
+#include "solvers/double_descent.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "solvers/sparse_model.h"
+
+namespace quboprune {
+namespace {
+
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+class Descent {
+ public:
+  Descent(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline)
+      : problem_(qubo), model_(problem_), constraint_(constraint), deadline_(deadline) {
+    const bool counted = constraint.kind != Constraint::Kind::none;
+    most_ = counted ? static_cast<int>(std::min<double>(qubo.size(), constraint.capacity)) : qubo.size();
+    exactly_ = constraint.kind == Constraint::Kind::exactly;
+  }
+
+  void start_from(const Mask& x) {
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (x[i] != 0) flip(i);
+  }
+
+  void drop_the_cheapest() {
+    for (std::size_t i = best(1); i != kNone && !deadline_.expired(); i = best(1)) {
+      if (kept_ <= most_ && (exactly_ || model_.gain(i) >= 0)) return;
+      flip(i);
+    }
+  }
+
+  void swap_while_it_pays() {
+    while (!deadline_.expired()) {
+      const double before = model_.energy();
+      const std::size_t out = best(1);
+      if (out != kNone) flip(out);
+      const std::size_t in = best(0);
+      if (in != kNone) flip(in);
+      // Above the rounding of the energy's sum; gains are recomputed from fields that drift no faster.
+      if (model_.energy() < before - 1e-13 * std::abs(before)) continue;
+      if (in != kNone) flip(in);
+      if (out != kNone) flip(out);
+      return;
+    }
+  }
+
+  bool feasible() const { return exactly_ ? kept_ == most_ : kept_ <= most_; }
+  const Mask& x() const { return model_.x(); }
+
+ private:
+  void flip(std::size_t i) {
+    kept_ += model_.x()[i] != 0 ? -1 : 1;
+    model_.flip(i);
+  }
+  /// The free variable of that value whose flip costs least.
+  std::size_t best(std::uint8_t value) const {
+    std::size_t found = kNone;
+    double least = 0;
+    for (std::size_t i = 0; i < model_.size(); ++i) {
+      if (model_.x()[i] != value || (!constraint_.fixed.empty() && constraint_.fixed[i] >= 0)) continue;
+      const double gain = model_.gain(i);
+      if (found == kNone || gain < least) found = i, least = gain;
+    }
+    return found;
+  }
+
+  StructuredProblem problem_;
+  StructuredModel model_;
+  const Constraint& constraint_;
+  const Deadline& deadline_;
+  int most_ = 0, kept_ = 0;
+  bool exactly_ = false;
+};
+
+}  // namespace
+
+bool has_real_numbers(const Qubo& qubo) {
+  auto real = [](double value) { return value != std::floor(value); };
+  return !qubo.low_rank().empty() || !qubo.dense_blocks().empty() ||
+         std::any_of(qubo.linear().begin(), qubo.linear().end(), real) ||
+         std::any_of(qubo.pairs().begin(), qubo.pairs().end(),
+                     [&](const Qubo::Pair& pair) { return real(pair.value); });
+}
+
+Mask backward_greedy(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline) {
+  Descent descent(qubo, constraint, deadline);
+  Mask all(static_cast<std::size_t>(qubo.size()), 1);
+  for (std::size_t i = 0; i < constraint.fixed.size(); ++i)
+    if (constraint.fixed[i] == 0) all[i] = 0;
+  descent.start_from(all);
+  descent.drop_the_cheapest();
+  if (!descent.feasible()) return {};
+  descent.swap_while_it_pays();
+  return descent.x();
+}
+
+Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline) {
+  Descent descent(qubo, constraint, deadline);
+  descent.start_from(x);
+  descent.swap_while_it_pays();
+  return descent.x();
+}
+
+}  // namespace quboprune

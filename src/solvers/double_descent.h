@@ -1,0 +1,22 @@
+#pragma once
+
+#include "quboprune/qubo.h"
+#include "quboprune/solver.h"
+#include "solvers/improver.h"
+
+namespace quboprune {
+
+/// True if a search on a grid of whole numbers may be blind to what decides: some coefficient isn't whole.
+bool has_real_numbers(const Qubo& qubo);
+
+/// Backward greedy in double precision: from all kept, the cheapest is dropped until the count is met (and,
+/// with at most K, while that lowers the energy); then the best removal with the best addition after it,
+/// while they pay. On heavy-tailed importances the differences that decide are below the searches' grid,
+/// 2^-27 of the largest field. `constraint` counts, without costs or groups, or is none. Empty if time runs
+/// out before the count is met.
+Mask backward_greedy(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline);
+
+/// The second half alone, from a feasible `x`.
+Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline);
+
+}  // namespace quboprune

@@ -226,6 +226,19 @@ TEST(Solve, SeesDifferencesBelowItsGrid) {
   EXPECT_NEAR(rest, best_rest, 1e-2);
 }
 
+TEST(Solve, KeepsExactlyKWhereFixedVariablesFillIt) {
+  Rng rng(5);
+  Qubo qubo(12);
+  for (int i = 0; i < 12; ++i) qubo.add_linear(i, -0.5 - rng.uniform());  // each would be worth adding
+  std::vector<std::int8_t> fixed(12, -1);
+  fixed[2] = fixed[7] = fixed[9] = 1;
+  for (const int count : {3, 4, 12}) {
+    const auto solved = solve(qubo, {Constraint::Kind::exactly, static_cast<double>(count), {}, fixed},
+                              {.seconds = 1, .max_moves = 200, .pool_size = 4});
+    for (const auto& solution : solved.pool) EXPECT_EQ(kept_count(solution.x), count);
+  }
+}
+
 TEST(Solve, RefusesNumbersWhoseSumsOverflow) {
   Qubo qubo(3);
   qubo.add_pair(0, 1, 1e308);

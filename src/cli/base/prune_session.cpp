@@ -84,7 +84,10 @@ void PruneSession::choose_outputs() {
 }
 
 std::string PruneSession::fingerprint() const {
-  const json key = {{"model", model_.sha256()},
+  constexpr int kDefinition =
+      2;  // of the scores: raised when they change, so that older ones aren't taken up
+  const json key = {{"scores", kDefinition},
+                    {"model", model_.sha256()},
                     {"data", describe(*data_)},
                     {"crop", arguments_.data.options.crop},
                     {"noise", arguments_.data.options.noise},

@@ -35,13 +35,14 @@ class Descent {
     while (!deadline_.expired()) {
       const double before = model_.energy();
       const std::size_t out = best(1);
-      if (out != kNone) flip(out);
-      const std::size_t in = best(0);
-      if (in != kNone) flip(in);
+      if (out == kNone) return;
+      flip(out);
+      const std::size_t in = best(0);  // `out` itself, if nothing is better
+      flip(in);
       // Above the rounding of the energy's sum; gains are recomputed from fields that drift no faster.
       if (model_.energy() < before - 1e-13 * std::abs(before)) continue;
-      if (in != kNone) flip(in);
-      if (out != kNone) flip(out);
+      flip(in);
+      flip(out);
       return;
     }
   }

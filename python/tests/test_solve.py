@@ -148,7 +148,7 @@ def test_constrained_models_go_to_dimod_and_back():
     cqm = dimod.ConstrainedQuadraticModel()
     cqm.set_objective(2 * a - 3 * b * c + 0.5)
     cqm.add_constraint(a + b + c == 2, label="two")
-    cqm.add_constraint(a + 1 >= b, label="after")
+    cqm.add_constraint(a - b + 1 >= 0, label="after")
     back = to_cqm(from_cqm(cqm))
     for x in itertools.product((0, 1), repeat=3):
         named, numbered = dict(zip(cqm.variables, x)), dict(enumerate(x))

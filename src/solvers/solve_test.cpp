@@ -239,6 +239,17 @@ TEST(Solve, KeepsExactlyKWhereFixedVariablesFillIt) {
   }
 }
 
+TEST(Solve, KeepsTheExtremeCountsOfRealProblems) {
+  const Qubo qubo = random_qubo(9, 2);
+  for (const Constraint::Kind kind : {Constraint::Kind::exactly, Constraint::Kind::at_most})
+    for (const int count : {0, 1, 8, 9}) {
+      const Constraint constraint{kind, static_cast<double>(count), {}, {}, {}};
+      const SolverResult result = solve(qubo, constraint, {.seconds = 5, .max_moves = 2000});
+      EXPECT_NEAR(result.pool[0].energy, brute_force(qubo, constraint), 1e-9) << count;
+      EXPECT_LE(kept_count(result.pool[0].x), count);
+    }
+}
+
 TEST(Solve, RefusesNumbersWhoseSumsOverflow) {
   Qubo qubo(3);
   qubo.add_pair(0, 1, 1e308);

@@ -137,15 +137,16 @@ class Writer {
     for (int v : node.inputs) proto.add_input(v < 0 ? "" : after_.values[static_cast<std::size_t>(v)].name);
   }
 
-  /// Initialisers that surgery has replaced for their last reader would stay behind as ballast.
+  /// Initialisers that surgery has replaced for their last reader, or made for one that went too, would stay
+  /// behind as ballast.
   void drop_unread() {
     std::unordered_set<std::string> dead;
     const auto before = before_.consumers();
     const auto after = after_.consumers();
-    for (std::size_t v = 0; v < before_.values.size(); ++v) {
+    for (std::size_t v = 0; v < after_.values.size(); ++v) {
       const Value& value = after_.values[v];
-      if (value.is_constant() && !value.output && !before[v].empty() && after[v].empty())
-        dead.insert(value.name);
+      const bool was_read = v >= before_.values.size() || !before[v].empty();
+      if (value.is_constant() && !value.output && was_read && after[v].empty()) dead.insert(value.name);
     }
     if (dead.empty()) return;
     for (int i = graph_.initializer_size() - 1; i >= 0; --i) {

@@ -77,7 +77,6 @@ void prepare(Options& o, const Context& context) {
   if (!o.prune.target.empty()) choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
-  if (!o.prune.work.empty()) choose.search.state = std::filesystem::path(o.prune.work) / "refinement.json";
 }
 
 /// The mask that --mask gives, which must meet the target where one is given too.
@@ -112,11 +111,21 @@ void add_search(json& report, const Options& o, PruneSession& session, const Cho
   report["removed"] = session.removed(choice);
 }
 
+/// Where the masks that refinement measures are kept: a file for each question, so that another target or
+/// other data in the same folder neither take it up nor overwrite it.
+void keep_refinement(Options& o, const PruneSession& session) {
+  auto& search = o.prune.choose.search;
+  search.problem = fmt::format("{} {} {} {} {}", session.fingerprint(), o.prune.target, o.prune.recover,
+                               o.prune.refit_aware, o.prune.refine_samples);
+  if (o.prune.work.empty()) return;
+  search.state = std::filesystem::path(o.prune.work) /
+                 ("refinement-" + sha256_of_bytes(search.problem).substr(0, 12) + ".json");
+}
+
 void run(Options& o, const Context& context) {
   prepare(o, context);
   PruneSession session(o.prune, context);
-  o.prune.choose.search.problem = fmt::format("{} {} {} {}", session.fingerprint(), o.prune.target,
-                                              o.prune.recover, o.prune.refine_samples);
+  keep_refinement(o, session);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   advise_blocks(session, choice.mask, o.prune.choose.round_to);

@@ -35,11 +35,12 @@ class CostModel {
   struct Term {
     double coefficient = 0;
     std::vector<int> factors;
+    bool shares = false;  ///< a group counts in several factors; set by add()
   };
 
   explicit CostModel(int groups = 0) : groups_(groups) {}
-  int add_factor(Factor factor);  ///< equal factors get the same number
-  void add(Cost cost, Term term);
+  int add_factor(Factor factor);   ///< equal factors get the same number
+  void add(Cost cost, Term term);  ///< its factors have been added
 
   int groups() const { return groups_; }
   const std::vector<Factor>& factors() const { return factors_; }
@@ -54,6 +55,9 @@ class CostModel {
 
  private:
   std::vector<double> sizes(const Mask& mask) const;
+  bool shares_a_group(const Term& term) const;
+  void add_shared_marginals(const Term& term, const std::vector<double>& size, const Mask& mask,
+                            std::vector<double>& result) const;
 
   int groups_;
   std::vector<Factor> factors_;

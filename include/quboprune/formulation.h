@@ -22,6 +22,7 @@ struct FormulationOptions {
   double penalty = 1;      ///< l1-qubo's λ, in units of the mean l1 norm
   bool per_layer = false;  ///< greedy ones alone: importances divided by their layer's mean. Off, as it
                            ///< wrecked a global choice in our pilot
+  int rounds = 1;  ///< of scoring, solving and cutting on the way to the target; a Formulator ignores it
   std::uint64_t seed = 1;  ///< of "random"
 };
 

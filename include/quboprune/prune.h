@@ -17,15 +17,26 @@
 
 namespace quboprune {
 
+/// What rounds need besides (FormulationOptions::rounds says how many): later ones score the network that the
+/// earlier left.
+struct RoundsOptions {
+  std::vector<Sample> samples{};  ///< that they score; empty: the evaluator's
+  AnalyseOptions layers{};        ///< as the groups were analysed
+  ScoreOptions score{};           ///< as the first scores were made
+  int of_auto = 6;                ///< rounds of the candidate that auto tries besides; 1: none
+};
+
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one whose
-  /// mask measures best on calibration data after the stage that follows, first by the evaluator, then those
-  /// within a standard error of the best by `check`; between those still within one the trust meter decides.
+  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton (also in rounds) and
+  /// reconstruction the one whose mask measures best on calibration data after the stage that follows, first
+  /// by the evaluator, then those within a standard error of the best by `check`; between those still within
+  /// one the trust meter decides.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;
+  RoundsOptions rounds;
   int trust_masks = 50;   ///< that auto's trust meter measures; 0: none
   int trust_samples = 8;  ///< of the evaluator's, that it measures them on
   /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
@@ -48,6 +59,7 @@ struct ChooseOptions {
 struct Choice {
   Mask mask;
   std::string objective;  ///< that was taken in the end
+  int rounds = 1;         ///< in which its mask was found
   Formulation formulation;
   SolverResult solved;
   std::vector<std::pair<std::string, double>> tried;  ///< settings and their metric on calibration data

@@ -86,6 +86,7 @@ void run(Options& o, const Context& context) {
     const Choice choice = session.choose(each);
     const auto outcome = session.cut(choice.mask);
     json entry = {{"name", method.name},
+                  {"rounds", choice.rounds},
                   {"result", session.result(choice.mask, outcome)},
                   {"solver", solver_json(choice.solved)},
                   {"layers", session.layers(choice.mask)}};

@@ -134,6 +134,7 @@ void run(Options& o, const Context& context) {
     report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
                         {"removed_fraction", o.prune.choose.target.removed}};
   report["objective"] = choice.objective;
+  report["rounds"] = choice.rounds;
   report["result"] = session.result(choice.mask, outcome);
   report["layers"] = session.layers(choice.mask);
   report["equivalence"] = outcome.equivalence;

@@ -17,7 +17,8 @@ std::string shown(const char* name, double value) {
 std::vector<Setting> settings_of(const std::string& objective, const ChooseOptions& o) {
   std::vector<Setting> result;
   const auto add = [&](const FormulationOptions& f, const std::string& text) {
-    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text), false});
+    const std::string rounds = f.rounds > 1 ? fmt::format(", {} rounds", f.rounds) : "";
+    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text) + rounds, false});
   };
   if (!o.tune) {
     add(o.formulation, "");
@@ -73,6 +74,12 @@ std::vector<Setting> settings_for(const ChooseOptions& o) {
   for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction"}) {
     const auto some = settings_of(name, o);
     result.insert(result.end(), some.begin(), some.end());
+  }
+  if (o.rounds.of_auto > 1 && o.formulation.rounds == 1) {
+    FormulationOptions f = o.formulation;
+    f.cross = 0.05;
+    f.rounds = o.rounds.of_auto;
+    result.push_back({"gauss-newton", f, fmt::format("gauss-newton, {} rounds", f.rounds), false});
   }
   return result;
 }

@@ -10,6 +10,7 @@
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/rounding.h"
+#include "prune/rounds.h"
 #include "quboprune/error.h"
 #include "quboprune/prune.h"
 #include "quboprune/surgery.h"
@@ -29,10 +30,10 @@ bool is_linear(const Qubo& qubo) {
   return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
 }
 
-SolverResult given(const Formulation& f) {
+SolverResult given(const Formulation& f, const std::string& method) {
   SolverResult result;
   result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
-  result.method = "elimination";
+  result.method = method;
   result.reason = "done";
   return result;
 }
@@ -42,6 +43,7 @@ class Chooser {
   Chooser(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
           const ChooseOptions& options, const Control& control)
       : groups_(groups),
+        scores_(scores),
         evaluator_(evaluator),
         options_(options),
         control_(control),
@@ -53,7 +55,7 @@ class Chooser {
     std::vector<Candidate> found;  // the best of each objective
     for (std::size_t first = 0; first < settings.size();) {
       std::size_t end = first + 1;
-      while (end < settings.size() && settings[end].objective == settings[first].objective) ++end;
+      while (end < settings.size() && of_one_kind(settings[end], settings[first])) ++end;
       if (control_.stopped() && first > 0) break;
       found.push_back(best_of({settings.begin() + static_cast<std::ptrdiff_t>(first),
                                settings.begin() + static_cast<std::ptrdiff_t>(end)},
@@ -163,7 +165,8 @@ class Chooser {
         equal.begin(), equal.end(), [&](auto a, auto b) { return correlation(a) < correlation(b); });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
-    choice.reason = fmt::format("{} measured {:.4f} on calibration data", choice.objective,
+    choice.reason = fmt::format("{}{} measured {:.4f} on calibration data", choice.objective,
+                                choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
                                 evaluator_.metric(mean(values[taken])));
     if (equal.size() > 1)
       choice.reason += fmt::format(
@@ -198,15 +201,17 @@ class Chooser {
   Choice solve_one(const Setting& setting, std::size_t settings) const {
     Choice choice;
     choice.objective = setting.objective;
-    choice.formulation = formulator_(setting.objective, setting.options);
+    choice.formulation = formulated(formulator_, setting, options_.target);
     SolverOptions solver = options_.solver;
     if (settings > 1) solver.seconds /= 4;  // a setting among several: what it costs is shared
-    if (setting.greedy || (options_.target.kind == Cost::filters && is_linear(choice.formulation.qubo)))
-      choice.formulation.greedy = true;
-    choice.solved = choice.formulation.mask.empty()
-                        ? solve_at_target(choice.formulation, groups_, options_.target, solver,
-                                          options_.capacity, control_)
-                        : given(choice.formulation);
+    if (setting.options.rounds > 1) {
+      if (Mask found = in_rounds(setting, solver); !found.empty()) {
+        choice.formulation.mask = std::move(found);
+        choice.rounds = setting.options.rounds;
+      }
+    }
+    choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
+                                      : solved(choice.formulation, groups_, options_.target, solver);
     if (options_.round_to > 1) {
       for (auto& solution : choice.solved.pool) {
         solution.x =
@@ -216,6 +221,34 @@ class Chooser {
     }
     choice.mask = choice.solved.pool.front().x;
     return choice;
+  }
+
+  Formulation formulated(const Formulator& formulator, const Setting& setting, const Target& target) const {
+    Formulation f = formulator(setting.objective, setting.options);
+    if (setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo))) f.greedy = true;
+    return f;
+  }
+
+  SolverResult solved(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                      const SolverOptions& solver) const {
+    return f.mask.empty() ? solve_at_target(f, groups, target, solver, options_.capacity, control_)
+                          : given(f, "elimination");
+  }
+
+  Mask in_rounds(const Setting& setting, const SolverOptions& solver) const {
+    SolverOptions each = solver;
+    each.seconds /= setting.options.rounds;
+    RoundsOptions rounds = options_.rounds;
+    if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
+    rounds.score.similarity = setting.objective == "hybrid";
+    rounds.score.weight_gradients = setting.objective == "taylor-weight";
+    const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+                            const Target& target) {
+      const Formulator formulator(groups, scores, evaluator, target, options_.formulator, control_);
+      return solved(formulated(formulator, setting, target), groups, target, each).pool.front().x;
+    };
+    return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds,
+                          choose, control_);
   }
 
   MaskConstraint constraint(const Choice& choice, const std::vector<std::int8_t>& fixed) const {
@@ -277,6 +310,7 @@ class Chooser {
   }
 
   const ChannelGroups& groups_;
+  const Scores& scores_;
   const MaskEvaluator& evaluator_;
   const ChooseOptions& options_;
   const Control& control_;

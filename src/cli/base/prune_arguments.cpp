@@ -27,6 +27,13 @@ void PruneArguments::add_choice(CLI::App& command) {
                   "How an exact count is held: direct (swaps) or bisect (a multiplier, then repair)")
       ->check(CLI::IsMember({"direct", "bisect"}))
       ->capture_default_str();
+  command
+      .add_option(
+          "--rounds", f.rounds,
+          "Rounds of scoring, solving and cutting on the way to the target; auto tries 6 too where no "
+          "refit follows")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -139,6 +139,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
                                 context_.control);
   ChooseOptions checked = options;
   checked.formulator.samples = calibration_;
+  constexpr int kRoundSamples = 32;  // gradients near the network as it then is: more tell little
+  checked.rounds.samples = thinned(calibration_, kRoundSamples);
+  checked.rounds.layers = arguments_.layers;
+  checked.rounds.score = arguments_.score;
+  // Repair makes up for more than better gradients gain, and rounds of it fit the calibration data.
+  if (repaired) checked.rounds.of_auto = 1;
   std::unique_ptr<MaskEvaluator> others;
   if (measures && !parts.check.empty()) {
     others =

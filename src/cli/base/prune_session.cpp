@@ -128,7 +128,8 @@ const Scores& PruneSession::scores(const std::string& objective) {
 
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
-  const bool measures = options.refine != "none" || settings_for(options).size() > 1;
+  const bool measures =
+      options.refine != "none" || settings_for(options).size() > 1 || options.formulation.rounds > 1;
   const bool repaired = arguments_.recover == "refit";
   const CalibrationParts parts = calibration_parts(calibration_, repaired && arguments_.refit_aware);
   EvaluatorOptions with;

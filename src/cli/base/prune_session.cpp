@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -49,13 +50,13 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
                      "); quboprune inspect says more");
   }
-  if (!arguments.work.empty()) std::filesystem::create_directories(arguments.work);
+  if (!arguments.work.empty()) make_folder(arguments.work, "--work");
   if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
 }
 
 void PruneSession::load_data() {
   data_ = arguments_.data.open(model_.graph(), context_.seed);
-  judge_ = arguments_.data.judge(*data_);
+  judge_ = arguments_.data.judge(*data_, model_.graph());
   calibration_ = data_->samples(Part::calibration);
   heldout_ = data_->samples(Part::heldout);
   notes_ = data_->notes();
@@ -102,7 +103,7 @@ std::string PruneSession::fingerprint() const {
                     {"scope", arguments_.layers.scope},
                     {"freeze", arguments_.layers.freeze},
                     {"allow_empty", arguments_.layers.allow_empty}};
-  return sha256_of_bytes(key.dump());
+  return sha256_of_bytes(key.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 const Scores& PruneSession::scores(const std::string& objective) {

@@ -119,6 +119,11 @@ const Scores& PruneSession::scores(const std::string& objective) {
   arguments_.score.weight_gradients = weights;
   scores_ = stages_.run(
       "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
+  for (std::size_t g = 0; g < scores_->l1.size(); ++g) {
+    if (!std::isfinite(scores_->l1[g]))
+      throw InputError(arguments_.model + ": the weights of '" + groups_.name(static_cast<int>(g)) +
+                       "' hold NaN or infinity: train or export the network again");
+  }
   if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
   const auto dead = std::count(scores_->energy.begin(), scores_->energy.end(), 0.0);
   if (dead > 0)

@@ -194,3 +194,18 @@ def test_without_a_reference_a_network_is_compared_with_itself(quboprune, denois
     np.savez(quboprune.folder / "inputs.npz", inputs=noisy)
     assert quboprune.report("eval", "net.onnx", "--data", "inputs.npz")["result"]["metric"]["all"]["dense"] == 0
     assert "--reference" in quboprune.succeeds("eval", "net.onnx", "--data", "inputs.npz", "--metric", "output").stdout
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_damaged_scores_in_the_work_folder_are_made_anew(quboprune, denoiser, pairs, damage):
+    words = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
+             "hybrid", "--work", "work", *QUICK]
+    quboprune.succeeds(*words)
+    first = (quboprune.folder / "out.onnx").read_bytes()
+    scores = quboprune.folder / "work" / "scores.cbor"
+    whole = scores.read_bytes()
+    middle = len(whole) // 2
+    scores.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 8 + whole[middle + 8:])
+    quboprune.succeeds(*words)
+    assert (quboprune.folder / "out.onnx").read_bytes() == first
+    assert scores.read_bytes() == whole

@@ -1,11 +1,14 @@
 """The user's mistakes: each gives one clear line and exit code 2, and leaves no file."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from onnx import numpy_helper
 from PIL import Image
 
 import networks
+from conftest import COMMAND
 
 
 def expect_one_line(program, words, *mentions):
@@ -222,3 +225,12 @@ def test_problem_files(quboprune, text):
 def test_plan_files(quboprune, denoiser, text):
     (quboprune.folder / "plan.json").write_text(text, encoding="utf-8")
     expect_one_line(quboprune, ["apply", "net.onnx", "-o", "out.onnx", "--plan", "plan.json"], "plan.json")
+
+
+def test_results_that_can_not_be_printed(quboprune):
+    (quboprune.folder / "problem").write_text("0 0 1\n0 1 -2\n", encoding="utf-8")
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([COMMAND, "solve", "problem", "--time", "0.1"], cwd=quboprune.folder, stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "standard output" in done.stderr

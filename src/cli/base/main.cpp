@@ -57,6 +57,9 @@ int run(int argc, char** argv) {
     throw InputError("--device cuda: this LibTorch has no CUDA; use --device cpu");
   context.action();
   finish_progress();
+  // What a full disk took is seen only now.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return failed(1, "the results couldn't be written to standard output: check where that leads");
   return 0;
 }
 

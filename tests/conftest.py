@@ -22,7 +22,7 @@ class Program:
 
     def __call__(self, *words, timeout=300):
         return subprocess.run([COMMAND, *map(str, words)], cwd=self.folder, capture_output=True, text=True,
-                              timeout=timeout, check=False)
+                              errors="replace", timeout=timeout, check=False)
 
     def succeeds(self, *words):
         done = self(*words)

@@ -1,10 +1,14 @@
 """The user's mistakes: each gives one clear line and exit code 2, and leaves no file."""
 
+import subprocess
+
 import numpy as np
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
 import networks
+from conftest import COMMAND
 
 
 def expect_one_line(program, words, *mentions):
@@ -66,6 +70,39 @@ def test_output_folder_that_is_not_there(quboprune, denoiser, pairs, flag):
     expect_one_line(quboprune, words, "nowhere")
 
 
+@pytest.mark.parametrize("words", [
+    ["prune", "net.onnx", "-o", "net.onnx", "--data", "data.npz", "--target", "filters=0.25"],
+    ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--report", "./data.npz"],
+    ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--html", "./out.onnx"],
+    ["apply", "net.onnx", "-o", "plan.json", "--plan", "plan.json"],
+    ["finetune", "net.onnx", "-o", "./net.onnx", "--data", "data.npz", "--steps", "1"],
+    ["compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--report", "net.onnx"],
+    ["formulate", "net.onnx", "--data", "data.npz", "-o", "data.npz"],
+    ["eval", "net.onnx", "--data", "data.npz", "--save-samples", "data.npz"],
+    ["inspect", "net.onnx", "--json", "net.onnx"]])
+def test_no_file_is_both_read_and_written(quboprune, denoiser, pairs, words):
+    (quboprune.folder / "plan.json").write_text("{\"removed\": []}", encoding="utf-8")
+    before = denoiser.read_bytes()
+    expect_one_line(quboprune, words, "another file" if "--html" not in words else "two outputs")
+    assert denoiser.read_bytes() == before
+
+
+@pytest.mark.parametrize("words", [["--report", "problem"], ["--write", "problem"],
+                                   ["--write", "a", "--report", "./a"]])
+def test_solve_does_not_overwrite_its_problem(quboprune, words):
+    (quboprune.folder / "problem").write_text("0 0 1\n0 1 -2\n", encoding="utf-8")
+    expect_one_line(quboprune, ["solve", "problem", "--time", "0.1"] + words, "file")
+
+
+@pytest.mark.parametrize("folder", ["data.npz", "data.npz/below"])
+def test_work_folders_that_cannot_be(quboprune, denoiser, pairs, folder):
+    expect_one_line(quboprune, prune_words() + ["--work", folder], "--work", folder)
+    expect_one_line(quboprune, ["compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25",
+                                "--methods", "l1", "--networks", folder], "--networks", folder)
+    expect_one_line(quboprune, ["finetune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--work", folder],
+                    "--work", folder)
+
+
 def test_data_that_are_not_there(quboprune, denoiser):
     expect_one_line(quboprune, prune_words(data="no-such-data"), "no-such-data")
 
@@ -100,6 +137,53 @@ def test_images_that_do_not_fit_a_network_of_fixed_size(quboprune):
     expect_one_line(quboprune, prune_words())
 
 
+@pytest.mark.parametrize("array", ["inputs", "targets"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_data_that_are_no_numbers(quboprune, denoiser, array, value):
+    arrays = {name: np.zeros((8, 3, 32, 32), np.float32) for name in ["inputs", "targets"]}
+    arrays[array][5, 1, 2, 3] = value
+    save_arrays(quboprune.folder, **arrays)
+    expect_one_line(quboprune, prune_words(), "data.npz", array, "sample 5")
+
+
+def test_weights_that_are_no_numbers(quboprune, pairs):
+    model = networks.denoiser()
+    weight = next(w for w in model.graph.initializer if w.name == "middle.weight")
+    values = numpy_helper.to_array(weight).copy()
+    values[0, 0, 0, 0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    networks.save(model, quboprune.folder / "net.onnx")
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data.npz"], "net.onnx", "NaN")
+    expect_one_line(quboprune, ["finetune", "net.onnx", "-o", "out.onnx", "--data", "data.npz"], "net.onnx", "NaN")
+    expect_one_line(quboprune, prune_words(), "net.onnx", "middle", "NaN")
+
+
+@pytest.mark.parametrize("labels", [np.arange(6), -np.arange(6)])
+def test_labels_that_the_network_does_not_have(quboprune, labels):
+    networks.save(networks.classifier(), quboprune.folder / "net.onnx")
+    np.savez(quboprune.folder / "data.npz", inputs=np.zeros((6, 3, 16, 16), np.float32), targets=labels)
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data.npz", "--metric", "top1"], "label", "4 classes")
+
+
+@pytest.mark.parametrize("fill", ["sigma=3", "x=3", "sigma", "sigma=nan"])
+def test_inputs_that_the_network_does_not_have(quboprune, denoiser, pairs, fill):
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data.npz", "--input", fill], "--input")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_damaged_images(quboprune, denoiser, kind):
+    """The decoders' own lines on stderr would be more than one."""
+    for part in ["noisy", "clean"]:
+        (quboprune.folder / "data" / part).mkdir(parents=True)
+        Image.effect_noise((48, 48), 60).save(quboprune.folder / "data" / part / "a.png", format=kind)
+    path = quboprune.folder / "data" / "noisy" / "a.png"
+    whole = path.read_bytes()
+    start = {"PNG": len(whole) // 3, "JPEG": 2, "TIFF": len(whole) // 2}[kind]
+    rest = b"" if kind == "TIFF" else bytes(len(whole) // 3) + whole[start + len(whole) // 3:]
+    path.write_bytes(whole[:start] + rest)
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data", "--split", "all"], "a.png")
+
+
 def test_truncated_data(quboprune, denoiser, pairs):
     pairs.write_bytes(pairs.read_bytes()[:-2000])
     expect_one_line(quboprune, prune_words(), "data.npz")
@@ -110,6 +194,18 @@ def test_truncated_data(quboprune, denoiser, pairs):
                                    ["--no-such-flag"], ["--scope", "nothing_is_called_so"]])
 def test_options(quboprune, denoiser, pairs, words):
     expect_one_line(quboprune, prune_words() + words)
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--cross", "--value-scale", "--solver-time", "--time-limit"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999", "0x", "1 2"])
+def test_numbers_that_are_none(quboprune, denoiser, pairs, option, value):
+    expect_one_line(quboprune, prune_words() + [option, value], option, value)
+
+
+@pytest.mark.parametrize("option", ["--seed", "--evaluations", "--finetune-steps", "--crop", "--threads", "--round-to"])
+@pytest.mark.parametrize("value", ["-1", "99999999999999999999", "1.5", "1e3"])
+def test_whole_numbers_that_are_none(quboprune, denoiser, pairs, option, value):
+    expect_one_line(quboprune, prune_words() + [option, value], option, value)
 
 
 @pytest.mark.parametrize("words", [[], ["enlarge"], ["prune"], ["inspect"], ["prune", "net.onnx"]])
@@ -123,7 +219,18 @@ def test_problem_files(quboprune, text):
     expect_one_line(quboprune, ["solve", "problem", "--time", "1"], "problem")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "{\"groups\": 7}"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "{\"groups\": 7}", "{\"removed\": [3]}",
+                                  "{\"removed\": [], \"objective\": 3}", "{\"removed\": [], \"target\": \"x\"}",
+                                  "{\"removed\": [], \"target\": {\"kind\": 3}}"])
 def test_plan_files(quboprune, denoiser, text):
     (quboprune.folder / "plan.json").write_text(text, encoding="utf-8")
     expect_one_line(quboprune, ["apply", "net.onnx", "-o", "out.onnx", "--plan", "plan.json"], "plan.json")
+
+
+def test_results_that_can_not_be_printed(quboprune):
+    (quboprune.folder / "problem").write_text("0 0 1\n0 1 -2\n", encoding="utf-8")
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([COMMAND, "solve", "problem", "--time", "0.1"], cwd=quboprune.folder, stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "standard output" in done.stderr

@@ -178,3 +178,34 @@ def test_refit_does_no_harm(quboprune, denoiser, pairs):
     _, report = prune(quboprune, "--refine", "none", "--recover", "refit", "--metric", "psnr", "--split", "all")
     metric = report["result"]["metric"]["heldout"]
     assert metric["recovered"] >= metric["pruned"] - 1e-6
+
+
+def test_names_that_are_no_utf8(quboprune, denoiser, pairs):
+    (quboprune.folder / "odd.onnx").write_bytes(denoiser.read_bytes().replace(b"first", b"fir\xffs"))
+    report = quboprune.report("prune", "odd.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25",
+                              "--objective", "l1", "--refine", "none", "--recover", "none", "--plan", "plan.json",
+                              "--work", "work")
+    assert report["result"]["groups_kept"] == 12
+    assert any("\ufffd" in layer["name"] for layer in report["layers"])
+
+
+def test_without_a_reference_a_network_is_compared_with_itself(quboprune, denoiser):
+    clean, noisy = networks.smooth_images(4, 32)
+    np.savez(quboprune.folder / "inputs.npz", inputs=noisy)
+    assert quboprune.report("eval", "net.onnx", "--data", "inputs.npz")["result"]["metric"]["all"]["dense"] == 0
+    assert "--reference" in quboprune.succeeds("eval", "net.onnx", "--data", "inputs.npz", "--metric", "output").stdout
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_damaged_scores_in_the_work_folder_are_made_anew(quboprune, denoiser, pairs, damage):
+    words = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
+             "hybrid", "--work", "work", *QUICK]
+    quboprune.succeeds(*words)
+    first = (quboprune.folder / "out.onnx").read_bytes()
+    scores = quboprune.folder / "work" / "scores.cbor"
+    whole = scores.read_bytes()
+    middle = len(whole) // 2
+    scores.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 8 + whole[middle + 8:])
+    quboprune.succeeds(*words)
+    assert (quboprune.folder / "out.onnx").read_bytes() == first
+    assert scores.read_bytes() == whole

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
+#include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
@@ -27,11 +28,11 @@ Mask mask_of(const json& plan, const std::string& path, const ChannelGroups& gro
     by_name[groups.name(g)] = g;
     for (const auto& member : groups.members(g)) by_name[member] = g;
   }
-  if (!plan.contains("removed") || !plan["removed"].is_array())
-    throw InputError(path + ": a plan has a list \"removed\" of groups; write one with prune --plan");
   Mask mask(static_cast<std::size_t>(groups.size()), 1);
   for (const auto& name : plan["removed"]) {
-    if (!name.is_string()) throw InputError(path + ": \"removed\" holds something that isn't a name");
+    if (!name.is_string())
+      throw InputError(path +
+                       ": \"removed\" holds something that isn't a name; write a plan with prune --plan");
     const auto found = by_name.find(name.get<std::string>());
     if (found == by_name.end())
       throw InputError(path + ": this network has no prunable group '" + name.get<std::string>() +
@@ -41,26 +42,40 @@ Mask mask_of(const json& plan, const std::string& path, const ChannelGroups& gro
   return mask;
 }
 
+/// What prune writes: null where it had no --target.
+bool is_target(const json& target) {
+  return target.is_null() || (target.is_object() && target.contains("kind") && target["kind"].is_string() &&
+                              target.contains("removed_fraction") && target["removed_fraction"].is_number());
+}
+
 json read_plan(const std::string& path) {
   const std::string text = read_file(path);
+  json plan;
   try {
-    return json::parse(text);
+    plan = json::parse(text);
   } catch (const json::parse_error& e) {
     throw InputError(path + ": not JSON (" + std::string(e.what()) + ")");
   }
+  if (!plan.contains("removed") || !plan["removed"].is_array())
+    throw InputError(path + ": a plan has a list \"removed\" of groups; write one with prune --plan");
+  if (plan.contains("objective") && !plan["objective"].is_string())
+    throw InputError(path + ": \"objective\" isn't a name; leave it out, or write a plan with prune --plan");
+  if (!is_target(plan.value("target", json())))
+    throw InputError(path +
+                     ": \"target\" isn't {\"kind\": name, \"removed_fraction\": number}; leave it out, or " +
+                     "write a plan with prune --plan");
+  return plan;
 }
 
 void run(Options& o, const Context& context) {
-  for (const auto* path : {&o.output, &o.report}) {
-    if (!path->empty()) check_writable(*path);
-  }
+  check_outputs({o.output, o.report}, {o.prune.model, o.prune.data.source, o.plan});
   const json plan = read_plan(o.plan);
   o.prune.refit.seed = context.seed;
   PruneSession session(o.prune, context);
   const Mask mask = mask_of(plan, o.plan, session.groups());
   const auto outcome = session.cut(mask);
   json report = session.header("apply");
-  if (plan.contains("target")) report["target"] = plan["target"];
+  if (plan.contains("target") && !plan["target"].is_null()) report["target"] = plan["target"];
   report["result"] = session.result(mask, outcome);
   report["layers"] = session.layers(mask);
   report["equivalence"] = outcome.equivalence;
@@ -68,7 +83,7 @@ void run(Options& o, const Context& context) {
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   session.save(o.output, outcome, plan.value("objective", ""));
-  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  write_json(o.report, report);
   fmt::print("{}", terminal_report(report));
 }
 

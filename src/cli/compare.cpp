@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
@@ -65,11 +66,9 @@ void print(const json& report, bool recovered) {
 }
 
 void run(Options& o, const Context& context) {
-  for (const auto* path : {&o.report, &o.html}) {
-    if (!path->empty()) check_writable(*path);
-  }
+  check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source});
   const auto methods = methods_of(o.methods);
-  if (!o.networks.empty()) std::filesystem::create_directories(o.networks);
+  if (!o.networks.empty()) make_folder(o.networks, "--networks");
   auto& choose = o.prune.choose;
   choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
@@ -107,7 +106,7 @@ void run(Options& o, const Context& context) {
   report["result"] = report["methods"].back()["result"];
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  write_json(o.report, report);
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   print(report, o.prune.recover != "none");
 }

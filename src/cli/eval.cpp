@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/base/data_arguments.h"
+#include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "data/npy.h"
 #include "quboprune/error.h"
-#include "quboprune/file.h"
 #include "quboprune/model.h"
 
 namespace quboprune {
@@ -49,24 +49,29 @@ void save_samples(const std::string& path, std::span<const Sample> samples) {
 }
 
 void run(Options& o, const Context& context) {
-  for (const auto* path : {&o.report, &o.samples}) {
-    if (!path->empty()) check_writable(*path);
-  }
+  check_outputs({o.report, o.samples}, {o.model, o.reference, o.data.source});
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
-  const Judge judge = o.data.judge(*data);
+  const Judge judge = o.data.judge(*data, model.graph());
   const auto samples = data->samples(o.part == "all"       ? Part::all
                                      : o.part == "heldout" ? Part::heldout
                                                            : Part::calibration);
   if (!o.samples.empty()) save_samples(o.samples, samples);
+  const bool distance =
+      judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
   std::vector<at::Tensor> references;
   if (!o.reference.empty())
     references = outputs_of(Executor(Model::load(o.reference).graph()), samples, judge, context.control);
+  else if (distance)
+    references = outputs_of(Executor(model.graph()), samples, judge, context.control);
   const Score score = evaluate_network(Executor(model.graph()), samples, judge, references, context.control);
+  check_score(score, samples, o.model);
   const Score start =
       judge.metric == Metric::psnr || judge.metric == Metric::ssim ? of_inputs(samples, judge) : Score{};
   const std::string metric = name_of(judge.metric);
   fmt::print("{} on {} samples ({}): {:.4f}\n", metric, samples.size(), o.part, score.mean);
+  if (distance && o.reference.empty())
+    fmt::print("measured against this network itself: name the original with --reference\n");
   double worst = INFINITY;
   if (!start.samples.empty()) {
     for (std::size_t s = 0; s < samples.size(); ++s)
@@ -82,14 +87,12 @@ void run(Options& o, const Context& context) {
   }
   json result = {{"metric", {{"name", metric}, {o.part, {{"dense", score.mean}}}}}, {"samples", list}};
   if (!start.samples.empty()) result["metric"][o.part]["input"] = start.mean;
-  write_file_atomically(o.report, json{{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
-                                       {"command", "eval"},
-                                       {"seed", context.seed},
-                                       {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
-                                       {"data", describe(*data)},
-                                       {"result", result}}
-                                          .dump(1) +
-                                      "\n");
+  write_json(o.report, {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
+                        {"command", "eval"},
+                        {"seed", context.seed},
+                        {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
+                        {"data", describe(*data)},
+                        {"result", result}});
 }
 
 }  // namespace
@@ -104,8 +107,9 @@ void add_eval(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--save-samples", options->samples,
                       "Write these samples as an .npz (inputs, targets), for other tools or for --data");
-  command->add_option("--reference", options->reference,
-                      "Another network whose outputs are the target of --metric output");
+  command->add_option(
+      "--reference", options->reference,
+      "Network whose outputs --metric output compares with (the original); by default the same network");
   command->add_option("--report", options->report, "Write the result as JSON");
   add_common_options(*command, context);
   command->callback(

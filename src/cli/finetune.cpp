@@ -6,9 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/base/data_arguments.h"
+#include "cli/base/numbers.h"
+#include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
-#include "quboprune/file.h"
 #include "quboprune/model.h"
 
 namespace quboprune {
@@ -28,19 +29,15 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("--teacher-weight", o.train.teacher_weight, "Its share of the loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command.add_option("--steps", o.train.steps, "Of the optimiser")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command.add_option("--steps", o.train.steps, "Of the optimiser")->check(positive())->capture_default_str();
   command.add_option("--time-limit", o.train.time_limit, "Seconds; the schedule ends then at the latest")
-      ->check(CLI::NonNegativeNumber);
-  command.add_option("--batch", o.train.batch, "Crops a step")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+      ->check(not_negative());
+  command.add_option("--batch", o.train.batch, "Crops a step")->check(positive())->capture_default_str();
   command.add_option("--lr", o.train.learning_rate, "Highest learning rate")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--weight-decay", o.train.weight_decay, "Of Adam")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_option("--ema", o.train.ema, "Decay of the average of weights that is returned; 0: none")
       ->check(CLI::Range(0.0, 0.999999))
@@ -49,17 +46,18 @@ void add_options(CLI::App& command, Options& o) {
       .add_option("--batch-norm", o.batch_norm, "train its statistics (from scratch), or keep them frozen")
       ->check(CLI::IsMember({"train", "frozen"}))
       ->capture_default_str();
-  command.add_flag("!--no-augment", o.train.augment, "No flips and quarter turns");
+  command.add_flag_callback(
+      "--no-augment", [&o] { o.train.augment = false; }, "No flips and quarter turns");
   command.add_option("--work", o.train.work, "Folder to keep the state in and to take it up from");
   command.add_option("--report", o.report, "Write what was done as JSON");
 }
 
 void run(Options& o, const Context& context) {
-  check_writable(o.output);
-  if (!o.report.empty()) check_writable(o.report);
+  check_outputs({o.output, o.report}, {o.model, o.teacher, o.data.source});
+  if (!o.train.work.empty()) make_folder(o.train.work, "--work");
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
-  o.train.judge = o.data.judge(*data);
+  o.train.judge = o.data.judge(*data, model.graph());
   o.train.loss = o.train.judge.loss == Loss::output ? Loss::mse : o.train.judge.loss;
   o.train.crop = o.data.options.crop;
   o.train.seed = context.seed;
@@ -72,6 +70,7 @@ void run(Options& o, const Context& context) {
   const auto heldout = data->samples(Part::heldout);
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
   const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);
+  check_score(before, heldout, o.model);
   const FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
   const Score after = evaluate_network(Executor(result.graph), heldout, o.train.judge, references);
   model.save(o.output, result.graph,
@@ -95,7 +94,7 @@ void run(Options& o, const Context& context) {
         {"reason", result.reason},
         {"metric", {{"name", metric}, {"heldout", {{"dense", before.mean}, {"recovered", after.mean}}}}}}},
       {"history", history}};
-  write_file_atomically(o.report, report.dump(1) + "\n");
+  write_json(o.report, report);
 }
 
 }  // namespace

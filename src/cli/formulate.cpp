@@ -2,10 +2,10 @@
 
 #include <memory>
 
+#include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
-#include "quboprune/file.h"
 #include "quboprune/formulator.h"
 #include "quboprune/problem_io.h"
 
@@ -18,7 +18,7 @@ struct Options {
 };
 
 void run(Options& o, const Context& context) {
-  check_writable(o.output);
+  check_outputs({o.output}, {o.prune.model, o.prune.data.source});
   Target target{Cost::filters, 0.5};
   if (!o.prune.target.empty()) target = target_from_text(o.prune.target);
   if (target.kind != Cost::filters)

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/base/latency.h"
+#include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "quboprune/channel_groups.h"
-#include "quboprune/file.h"
 #include "quboprune/model.h"
 
 namespace quboprune {
@@ -98,15 +98,16 @@ void add_inspect(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   command->add_option("model", options->model, "The ONNX file")->required();
   command->add_option("--json", options->json_path, "Write the same as JSON");
-  command->add_flag("!--no-latency", options->latency, "Don't time the network in ONNX Runtime");
+  command->add_flag_callback(
+      "--no-latency", [options] { options->latency = false; }, "Don't time the network in ONNX Runtime");
   add_common_options(*command, context);
   command->callback([options, &context] {
     context.action = [options, &context] {
-      if (!options->json_path.empty()) check_writable(options->json_path);
+      check_outputs({options->json_path}, {options->model});
       const Model model = Model::load(options->model);
       json description = describe(model, analyse(model.graph()));
       if (options->latency) add_latency(description, context.threads);
-      if (!options->json_path.empty()) write_file_atomically(options->json_path, description.dump(1) + "\n");
+      write_json(options->json_path, description);
       print(description);
     };
   });

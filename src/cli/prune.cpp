@@ -5,6 +5,7 @@
 
 #include "cli/base/latency.h"
 #include "cli/base/mask_file.h"
+#include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
@@ -68,9 +69,7 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
 }
 
 void prepare(Options& o, const Context& context) {
-  for (const auto* path : {&o.output, &o.report, &o.html, &o.plan}) {
-    if (!path->empty()) check_writable(*path);
-  }
+  check_outputs({o.output, o.report, o.html, o.plan}, {o.prune.model, o.prune.data.source, o.mask});
   if (o.prune.target.empty() && o.mask.empty())
     throw InputError("--target is required: say what to remove, such as filters=0.36 (or give --mask)");
   auto& choose = o.prune.choose;
@@ -146,10 +145,8 @@ void run(Options& o, const Context& context) {
   report["stages"] = session.stages().json();
   session.save(o.output, outcome, choice.objective);
   add_latency(report, o, session, context);
-  if (!o.plan.empty())
-    write_file_atomically(o.plan,
-                          plan_of(session, choice, report, report.value("target", json())).dump(1) + "\n");
-  if (!o.report.empty()) write_file_atomically(o.report, report.dump(1) + "\n");
+  write_json(o.plan, plan_of(session, choice, report, report.value("target", json())));
+  write_json(o.report, report);
   if (!o.html.empty()) {
     json page = report;
     page["images"] = session.images(outcome);

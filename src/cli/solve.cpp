@@ -5,8 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "cli/base/numbers.h"
+#include "cli/base/outputs.h"
 #include "cli/commands.h"
-#include "quboprune/file.h"
 #include "solvers/solve_report.h"
 
 namespace quboprune {
@@ -47,16 +48,14 @@ void add_solve(CLI::App& app, Context& context) {
       ->required();
   auto* capacity = command->add_option("--capacity", options->capacity,
                                        "Exactly K ones, or the capacity in place of the file's own");
-  command->add_option("--time", options->seconds, "Seconds of search (default 10)")
-      ->check(CLI::NonNegativeNumber);
+  command->add_option("--time", options->seconds, "Seconds of search (default 10)")->check(not_negative());
   command->add_flag("--processor-time", options->processor_time,
                     "Count --time in processor time a thread, for fair runs on a busy machine");
   command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
   command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
-  command->add_option("--pool", options->pool, "How many distinct solutions to report")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--pool", options->pool, "How many distinct solutions to report")->check(positive());
   command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")
-      ->check(CLI::PositiveNumber);
+      ->check(positive());
   command->add_option("--write", options->write,
                       "Also write the problem: .lp, .cqm.json, .json (dimod BQM), else COO");
   command->add_option("--report", options->report, "Write the result as JSON");
@@ -64,7 +63,7 @@ void add_solve(CLI::App& app, Context& context) {
   command->callback([options, capacity, &context] {
     const bool given = capacity->count() > 0;
     context.action = [options, given, &context] {
-      if (!options->report.empty()) check_writable(options->report);
+      check_outputs({options->report, options->write}, {options->problem});
       const SolveFileOptions solve_with = solve_options(*options, context, given);
       if (!options->write.empty()) {
         Problem problem = read_problem(options->problem, options->format);
@@ -74,7 +73,7 @@ void add_solve(CLI::App& app, Context& context) {
       nlohmann::json report = solve_file(options->problem, solve_with, context.control);
       report["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
       report["command"] = "solve";
-      if (!options->report.empty()) write_file_atomically(options->report, report.dump() + "\n");
+      write_json(options->report, report, -1);
       fmt::print("{}", solve_summary(report));
     };
   });

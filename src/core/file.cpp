@@ -104,7 +104,7 @@ void read_in_pieces(const fs::path& path, Take take) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    throw InputError(fmt::format("{}: can't be opened: {}: check the name", path.string(), reason(errno)));
+    throw InputError(fmt::format("{}: can't be opened: {}: check the name and its permissions", path.string(), reason(errno)));
   }
   std::array<char, 1 << 16> piece{};
   while (in) {
@@ -147,6 +147,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 void check_writable(const fs::path& path) {
+  if (is_device_or_pipe(path)) return;
   FileBeside file(path);
 }
 

@@ -73,7 +73,7 @@ std::string stem(const std::string& name) {
 
 Split split_by_list(const std::vector<SplitItem>& items, const std::string& file) {
   std::ifstream lines(file);
-  if (!lines) throw InputError(file + ": can't be opened");
+  if (!lines) throw InputError(file + ": can't be opened: check the name and its permissions");
   std::vector<bool> heldout(items.size(), false);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {

@@ -138,14 +138,25 @@ TargetKind kind_of(const Arrays& arrays) {
   return images ? TargetKind::image : TargetKind::tensor;
 }
 
+void check_finite(const at::Tensor& array, const std::string& what, const std::string& source) {
+  if (!array.is_floating_point()) return;
+  for (std::int64_t i = 0; i < array.size(0); ++i) {
+    if (!at::isfinite(array[i]).all().item<bool>())
+      throw InputError(source + ": the " + what + " of sample " + std::to_string(i) +
+                       " hold NaN or infinity: correct the sample or leave it out");
+  }
+}
+
 void check_arrays(const Arrays& arrays, const std::string& source) {
   if (arrays.inputs.dim() < 2 || arrays.inputs.size(0) == 0)
     throw InputError(source + ": inputs of shape " + at::str(arrays.inputs.sizes()) +
                      "; the first axis has to count the samples, and there has to be one");
+  check_finite(arrays.inputs, "inputs", source);
   if (!arrays.targets.defined()) return;
   if (arrays.targets.dim() == 0 || arrays.targets.size(0) != arrays.inputs.size(0))
     throw InputError(source + ": inputs " + at::str(arrays.inputs.sizes()) + " and targets " +
                      at::str(arrays.targets.sizes()) + " differ in their number of samples");
+  check_finite(arrays.targets, "targets", source);
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ Bytes unpack(const Reader& zip, const Entry& entry) {
 
 std::map<std::string, Bytes> read_zip(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened");
+  if (!file) throw InputError(path.string() + ": can't be opened: check the name and its permissions");
   const Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const Reader zip(bytes, path.string());
   Directory directory = find_directory(zip);

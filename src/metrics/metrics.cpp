@@ -38,6 +38,13 @@ std::string to_name(const Table& table, Value value) {
   throw InternalError("internal error: a metric or loss without a name");
 }
 
+void check_label(std::int64_t label, std::int64_t classes) {
+  if (label < 0 || label >= classes)
+    throw InputError("the label " + std::to_string(label) + " lies outside the network's " +
+                     std::to_string(classes) + " classes: give labels from 0 to " +
+                     std::to_string(classes - 1));
+}
+
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels) {
   if (outputs.dim() < 2 || labels.dim() != 1 || outputs.size(0) != labels.size(0) ||
       labels.scalar_type() != at::kLong)
@@ -45,9 +52,10 @@ at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels) 
                      at::str(outputs.sizes()) + " and " + at::str(labels.sizes()));
   const at::Tensor scores = outputs.flatten(1);
   const auto classes = scores.size(1);
-  if (labels.numel() > 0 &&
-      (labels.min().item<std::int64_t>() < 0 || labels.max().item<std::int64_t>() >= classes))
-    throw InputError("a label lies outside the network's " + std::to_string(classes) + " classes");
+  if (labels.numel() > 0) {
+    check_label(labels.min().item<std::int64_t>(), classes);
+    check_label(labels.max().item<std::int64_t>(), classes);
+  }
   return -at::log_softmax(scores, 1).gather(1, labels.unsqueeze(1)).squeeze(1);
 }
 
@@ -75,7 +83,9 @@ bool larger_is_better(const std::string& name) {
 
 double top1(const at::Tensor& output, const at::Tensor& target) {
   if (target.numel() != 1) throw InputError("top1 needs one label a sample, not " + at::str(target.sizes()));
-  return output.flatten().argmax().item<std::int64_t>() == target.item<std::int64_t>() ? 1 : 0;
+  const auto label = target.item<std::int64_t>();
+  check_label(label, output.numel());
+  return output.flatten().argmax().item<std::int64_t>() == label ? 1 : 0;
 }
 
 double relative_mse(const at::Tensor& output, const at::Tensor& reference) {

@@ -132,7 +132,7 @@ class ScorePass {
   bool run_batches(int largest) {
     std::size_t done = 0;
     for (const auto& batch : batches(samples_, largest)) {
-      if (control_.stopped()) throw Stopped("stopped while scoring: nothing was written");
+      stop_if_asked();
       const auto inputs = network_inputs(network_.graph(), batch.input, judge_);
       if (!backward_passes(batch, inputs)) return false;
       done += batch.samples.size();
@@ -178,6 +178,10 @@ class ScorePass {
     return probe_passes(batch, output, probes, gates);
   }
 
+  void stop_if_asked() const {
+    if (control_.stopped()) throw Stopped("stopped while scoring: nothing was written");
+  }
+
   bool probe_passes(const Batch& batch, const at::Tensor& output, int probes, GateRun& gates) {
     const auto n = batch.samples.size();
     const auto weights = metric_weights(samples_.subspan(static_cast<std::size_t>(batch.samples.front()), n),
@@ -185,6 +189,7 @@ class ScorePass {
     const double scale =
         1 / std::sqrt(std::max(1.0, static_cast<double>(output.numel()) / static_cast<double>(n)));
     for (int p = 0; p < probes && output.requires_grad(); ++p) {
+      stop_if_asked();
       for (double w : weights) probe_weight_ += w;
       output.backward(scaled_by_sample(normal_like(output) * scale, weights),
                       /*retain_graph=*/p + 1 < probes);

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -75,9 +77,10 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
       constraint.costs.empty() && exact && constraint.capacity != std::floor(constraint.capacity);
   if (std::isnan(constraint.capacity) || least > constraint.capacity + slack || uncountable ||
       (exact && most < constraint.capacity - slack))
-    throw InputError("no selection meets the capacity " + std::to_string(constraint.capacity) +
-                     ": the variables that are not fixed leave " + std::to_string(least) + " to " +
-                     std::to_string(most) + "; change the capacity or free fixed variables");
+    throw InputError(
+        fmt::format("no selection meets the capacity {}: the variables that are not fixed leave {} to {}; "
+                    "change the capacity or free fixed variables",
+                    constraint.capacity, least, most));
 }
 
 Deadline deadline_for(const SolverOptions& options, const Control& control) {

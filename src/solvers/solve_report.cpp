@@ -32,7 +32,7 @@ std::string shown(const json& value) {
 
 void override_capacity(Problem& problem, double capacity) {
   if (!(capacity >= 0) || !std::isfinite(capacity))
-    throw InputError("a capacity of " + std::to_string(capacity) + ": give a number of 0 or more");
+    throw InputError(fmt::format("a capacity of {}: give a number of 0 or more", capacity));
   problem.constraint.capacity = capacity;
   if (problem.constraint.kind == Constraint::Kind::none) problem.constraint.kind = Constraint::Kind::exactly;
 }

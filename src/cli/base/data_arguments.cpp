@@ -1,5 +1,8 @@
 #include "cli/base/data_arguments.h"
 
+#include <cmath>
+
+#include "cli/base/numbers.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -33,6 +36,18 @@ std::string default_loss(TargetKind kind) {
   return "output";
 }
 
+/// The data go to the first input; the others can be named.
+void check_input(const std::string& name, const Graph& graph) {
+  std::string others;
+  for (std::size_t k = 1; k < graph.inputs.size(); ++k) {
+    const std::string& other = graph.values[static_cast<std::size_t>(graph.inputs[k])].name;
+    if (other == name) return;
+    others += (others.empty() ? "" : ", ") + other;
+  }
+  throw InputError("--input " + name + ": the network has no such input besides its first; it has " +
+                   (others.empty() ? "none" : others));
+}
+
 }  // namespace
 
 void DataArguments::add_to(CLI::App& command, bool required) {
@@ -43,18 +58,18 @@ void DataArguments::add_to(CLI::App& command, bool required) {
   command.add_option("--noise", options.noise,
                      "Draw noise on clean images: camera, camera:17-42, gaussian:25, ...");
   command.add_option("--crop", options.crop, "Size of calibration crops; 0: whole images")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command
       .add_option("--heldout-crop", options.heldout_crop,
                   "Held-out images are cut to their middle of this size; 0: whole")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_option("--calibration", options.limit, "Calibration samples at most")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_option("--heldout", options.heldout_limit, "Held-out samples at most; 0: one of each image")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command
       .add_option("--split", options.split,
@@ -63,11 +78,11 @@ void DataArguments::add_to(CLI::App& command, bool required) {
   command.add_option("--channels", channels, "1 grey, 3 RGB; by default what the network's input has")
       ->check(CLI::IsMember({0, 1, 3}));
   command.add_option("--value-scale", options.value_scale, "Images are read as 0..1 times this")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("--size-multiple", options.size_multiple, "Uncut images are cut down to a multiple of this")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--metric", metric, "psnr, ssim, top1, loss or output; by default what fits the data");
   command.add_option("--loss", loss, "l1, mse, cross-entropy or output");
@@ -92,7 +107,7 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
   return open_dataset(source, options);
 }
 
-Judge DataArguments::judge(const Dataset& data) const {
+Judge DataArguments::judge(const Dataset& data, const Graph& graph) const {
   Judge judge;
   judge.metric = metric_from_name(metric.empty() ? default_metric(data.target_kind()) : metric);
   judge.loss = loss_from_name(loss.empty() ? default_loss(data.target_kind()) : loss);
@@ -108,9 +123,20 @@ Judge DataArguments::judge(const Dataset& data) const {
     }
     if (at == std::string::npos || at == 0 || used == 0 || used != text.size() - at - 1)
       throw InputError("--input " + text + ": not NAME=VALUE with a number");
-    judge.fills[text.substr(0, at)] = value;
+    const std::string name = text.substr(0, at);
+    check_input(name, graph);
+    if (!std::isfinite(value)) throw InputError("--input " + text + ": give a finite number");
+    judge.fills[name] = value;
   }
   return judge;
+}
+
+void check_score(const Score& score, std::span<const Sample> samples, const std::string& model) {
+  for (std::size_t s = 0; s < score.samples.size(); ++s) {
+    if (std::isnan(score.samples[s]))
+      throw InputError(model + ": computes NaN for sample '" + samples[s].name +
+                       "': check the network's weights, and --value-scale");
+  }
 }
 
 nlohmann::json describe(const Dataset& data) {

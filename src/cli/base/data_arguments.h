@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,9 +24,13 @@ struct DataArguments {
   void add_to(CLI::App& command, bool required = true);
   /// Opens the source, with channels and crops that fit the network.
   std::unique_ptr<Dataset> open(const Graph& graph, std::uint64_t seed);
-  /// --metric, --loss and --input; what isn't given follows from the data.
-  Judge judge(const Dataset& data) const;
+  /// --metric, --loss and --input, each of which names an input besides the network's first; what isn't given
+  /// follows from the data.
+  Judge judge(const Dataset& data, const Graph& graph) const;
 };
+
+/// Throws InputError where the metric is no number on a sample: the network computes NaN there.
+void check_score(const Score& score, std::span<const Sample> samples, const std::string& model);
 
 /// What was used, for reports: source, form, the samples and scenes of each part, notes.
 nlohmann::json describe(const Dataset& data);

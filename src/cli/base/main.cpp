@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/base/console.h"
+#include "cli/base/numbers.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
@@ -41,11 +42,14 @@ int run(int argc, char** argv) {
   Context context;
   context.control = {console_progress(), &interrupted()};
   add_all_commands(app, context);
+  check_all_numbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    return failed(2, std::string(e.what()) + "; see quboprune --help");
+    const auto chosen = app.get_subcommands();
+    const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
+    return failed(2, fmt::format("{}; see quboprune {}--help", e.what(), command));
   }
   set_threads(context.threads);
   keep_freed_memory();
@@ -53,6 +57,9 @@ int run(int argc, char** argv) {
     throw InputError("--device cuda: this LibTorch has no CUDA; use --device cpu");
   context.action();
   finish_progress();
+  // What a full disk took is seen only now.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return failed(1, "the results couldn't be written to standard output: check where that leads");
   return 0;
 }
 

@@ -1,3 +1,4 @@
+#include "cli/base/numbers.h"
 #include "cli/base/prune_session.h"
 
 namespace quboprune {
@@ -20,7 +21,7 @@ void PruneArguments::add_choice(CLI::App& command) {
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
       ->capture_default_str();
   command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command
       .add_option("--capacity-mode", capacity,
@@ -35,20 +36,21 @@ void PruneArguments::add_choice(CLI::App& command) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--time-limit", choose.search.time_limit, "Seconds for refinement; 0: none")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   command
       .add_option("--refine-samples", refine_samples,
                   "Calibration samples that refinement measures on; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_option("--round-to", choose.round_to, "Layers keep multiples of this many channels")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  command.add_flag("!--no-tune", choose.tune,
-                   "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
+  command.add_flag_callback(
+      "--no-tune", [this] { choose.tune = false; },
+      "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
   command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")->capture_default_str();
   command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")->capture_default_str();
   command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")->capture_default_str();
@@ -69,10 +71,11 @@ void PruneArguments::add_recovery(CLI::App& command) {
       ->check(CLI::IsMember({"none", "refit", "bn", "finetune"}))
       ->capture_default_str();
   command.add_option("--finetune-steps", finetune_steps, "For --recover finetune")
-      ->check(CLI::PositiveNumber)
+      ->check(positive())
       ->capture_default_str();
-  command.add_flag("!--refine-before-refit", refit_aware,
-                   "Refine against the cut network instead of the one after refit");
+  command.add_flag_callback(
+      "--refine-before-refit", [this] { refit_aware = false; },
+      "Refine against the cut network instead of the one after refit");
 }
 
 }  // namespace quboprune

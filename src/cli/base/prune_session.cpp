@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -49,13 +50,13 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
                      "); quboprune inspect says more");
   }
-  if (!arguments.work.empty()) std::filesystem::create_directories(arguments.work);
+  if (!arguments.work.empty()) make_folder(arguments.work, "--work");
   if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
 }
 
 void PruneSession::load_data() {
   data_ = arguments_.data.open(model_.graph(), context_.seed);
-  judge_ = arguments_.data.judge(*data_);
+  judge_ = arguments_.data.judge(*data_, model_.graph());
   calibration_ = data_->samples(Part::calibration);
   heldout_ = data_->samples(Part::heldout);
   notes_ = data_->notes();
@@ -102,7 +103,7 @@ std::string PruneSession::fingerprint() const {
                     {"scope", arguments_.layers.scope},
                     {"freeze", arguments_.layers.freeze},
                     {"allow_empty", arguments_.layers.allow_empty}};
-  return sha256_of_bytes(key.dump());
+  return sha256_of_bytes(key.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 const Scores& PruneSession::scores(const std::string& objective) {
@@ -118,6 +119,11 @@ const Scores& PruneSession::scores(const std::string& objective) {
   arguments_.score.weight_gradients = weights;
   scores_ = stages_.run(
       "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
+  for (std::size_t g = 0; g < scores_->l1.size(); ++g) {
+    if (!std::isfinite(scores_->l1[g]))
+      throw InputError(arguments_.model + ": the weights of '" + groups_.name(static_cast<int>(g)) +
+                       "' hold NaN or infinity: train or export the network again");
+  }
   if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
   const auto dead = std::count(scores_->energy.begin(), scores_->energy.end(), 0.0);
   if (dead > 0)

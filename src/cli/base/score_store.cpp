@@ -8,6 +8,9 @@ namespace quboprune {
 
 using nlohmann::json;
 
+/// Hexadecimal digits in front of the CBOR: its SHA-256, so that a damaged file is never taken up.
+constexpr std::size_t kDigest = 64;
+
 void to_json(json& j, const SimilarityBlock& b) {
   j = {{"groups", b.groups}, {"cosine", b.cosine}, {"pearson", b.pearson}};
 }
@@ -33,13 +36,17 @@ void store_scores(const std::filesystem::path& path, const std::string& key, con
                   {"probes", s.probes},
                   {"similarity", s.similarity},
                   {"label_free", s.label_free}};
-  const auto bytes = json::to_cbor(j);
-  write_file_atomically(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const auto cbor = json::to_cbor(j);
+  const std::string bytes(cbor.begin(), cbor.end());
+  write_file_atomically(path, sha256_of_bytes(bytes) + bytes);
 }
 
 std::optional<Scores> stored_scores(const std::filesystem::path& path, const std::string& key) {
   if (!std::filesystem::exists(path)) return std::nullopt;
-  const json j = json::from_cbor(read_file(path), true, /*allow_exceptions=*/false);
+  const std::string file = read_file(path);
+  if (file.size() < kDigest || sha256_of_bytes(file.substr(kDigest)) != file.substr(0, kDigest))
+    return std::nullopt;
+  const json j = json::from_cbor(file.substr(kDigest), true, /*allow_exceptions=*/false);
   if (!j.is_object() || j.value("key", "") != key) return std::nullopt;
   Scores s;
   j.at("groups").get_to(s.groups);

@@ -11,7 +11,7 @@ namespace quboprune {
 /// Keeps scores in a file of the work folder (CBOR), under a key that names all they depend on.
 void store_scores(const std::filesystem::path& path, const std::string& key, const Scores& scores);
 
-/// Those scores, if the file is there and was written under the same key.
+/// Those scores, if the file is there, undamaged, and was written under the same key.
 std::optional<Scores> stored_scores(const std::filesystem::path& path, const std::string& key);
 
 }  // namespace quboprune

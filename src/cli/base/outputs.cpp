@@ -1,0 +1,56 @@
+#include "cli/base/outputs.h"
+
+#include <system_error>
+#include <vector>
+
+#include "quboprune/error.h"
+#include "quboprune/file.h"
+
+namespace quboprune {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Whether two names are one file, there already or not. A device takes any number of outputs.
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code ignored;
+  if (fs::is_other(a, ignored) || fs::is_other(b, ignored)) return false;
+  if (fs::equivalent(a, b, ignored)) return true;
+  return fs::weakly_canonical(fs::absolute(a), ignored) == fs::weakly_canonical(fs::absolute(b), ignored);
+}
+
+}  // namespace
+
+void check_outputs(std::initializer_list<std::string> outputs, std::initializer_list<std::string> inputs) {
+  std::vector<std::string> before;
+  for (const auto& output : outputs) {
+    if (output.empty()) continue;
+    for (const auto& input : inputs) {
+      if (!input.empty() && same_file(output, input))
+        throw InputError(output + ": is read by this command and would be overwritten: name another file");
+    }
+    for (const auto& other : before) {
+      if (same_file(output, other))
+        throw InputError(output + ": is named for two outputs: give each a file of its own");
+    }
+    check_writable(output);
+    before.push_back(output);
+  }
+}
+
+void make_folder(const fs::path& folder, const std::string& option) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!fs::is_directory(folder, error))
+    throw InputError(option + " " + folder.string() +
+                     ": no folder can be made there: name a folder, or one that can be made");
+  check_writable(folder / "state");
+}
+
+void write_json(const std::string& path, const nlohmann::json& value, int indent) {
+  if (path.empty()) return;
+  write_file_atomically(path,
+                        value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace quboprune

@@ -108,8 +108,9 @@ class Tree {
   /// The semidefinite bound costs more than a node without it, and cuts far more nodes than that where
   /// there is something left to decide.
   bool relaxation_closes(const Node& node) const {
-    if (limited() || node.free.size() < kWorthRelaxing) return false;
-    const FreePart part{problem_, node.free, node.linear, node.energy};
+    if (!problem_.costs.empty() || node.free.size() < kWorthRelaxing) return false;
+    const FreePart part{problem_, node.free, node.linear, node.energy,
+                        counts_of(problem_, node.free, node.x)};
     return hopeless(semidefinite_bound(part, kSweepsAtNode));
   }
 

@@ -89,8 +89,7 @@ class Probe {
     return result;
   }
 
-  /// Never in a feasible solution: a large finite value keeps sums free of infinities.
-  double finite(double value) const { return std::min(value, 2 * problem_.magnitude + 1); }
+  double finite(double value) const { return std::min(value, problem_.prohibitive()); }
 
   const ReducedProblem& problem_;
   const std::vector<double>& shares_;
@@ -137,8 +136,7 @@ std::vector<std::size_t> by_loss(const ReducedProblem& problem, const Mask& x) {
 }  // namespace
 
 bool exceeds(const ReducedProblem& problem, double bound, double known) {
-  const double safe = safe_bound(problem, bound);
-  return problem.whole ? safe > known + 0.5 : safe > known + 1e-9 * std::max(1.0, std::abs(known));
+  return safe_bound(problem, bound) > known + problem.resolution();
 }
 
 Persistencies split_persistencies(const ReducedProblem& problem, const std::vector<double>& shares,

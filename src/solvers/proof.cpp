@@ -19,7 +19,7 @@ int bound_steps(std::size_t n) {
 }
 
 bool closes(const ReducedProblem& problem, double bound, double energy) {
-  return problem.whole ? bound > energy - 0.5 : bound >= energy - 1e-9 * std::max(1.0, std::abs(energy));
+  return bound >= energy - problem.resolution();
 }
 
 /// Bounds, and what they decide; the problem shrinks by that.

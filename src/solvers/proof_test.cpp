@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -28,6 +29,26 @@ TEST(Proof, SmallProblemsAreSolvedAndProven) {
         EXPECT_NEAR(result.bound, best, 1e-7);
       }
     }
+}
+
+/// An absolute tolerance would call anything optimal here.
+TEST(Proof, TheUnitOfTheEnergyDoesNotMatter) {
+  const double unit = 1e-12;
+  const Qubo plain = random_qubo(12, 5, false);
+  Qubo small(12);
+  for (int i = 0; i < 12; ++i) small.add_linear(i, unit * plain.linear()[static_cast<std::size_t>(i)]);
+  for (const Qubo::Pair& pair : plain.pairs()) small.add_pair(pair.i, pair.j, unit * pair.value);
+  const Control control;
+  const Deadline deadline(20, control);
+  for (const Constraint& constraint : constraints_for(12)) {
+    const std::vector<Solution> all = all_solutions(small, constraint);
+    SolverResult result;  // starts from the worst
+    result.pool = {*std::max_element(
+        all.begin(), all.end(), [](const Solution& a, const Solution& b) { return a.energy < b.energy; })};
+    prove(small, constraint, true, 1'000'000, deadline, result);
+    EXPECT_TRUE(result.optimal);
+    EXPECT_NEAR(result.pool[0].energy, brute_force(small, constraint), 1e-9 * unit);
+  }
 }
 
 TEST(Proof, TheTreeFindsTheOptimumWithoutAGoodStart) {

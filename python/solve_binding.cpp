@@ -45,6 +45,13 @@ void bind_solve(py::module_& module) {
       .def_readonly("pool", &SolverResult::pool, "the best distinct solutions, best first")
       .def_readonly("bound", &SolverResult::bound, "proven lower bound, -inf where none was computed")
       .def_readonly("optimal", &SolverResult::optimal, "proven")
+      .def_property_readonly(
+          "persistent",
+          [](const SolverResult& result) {
+            return py::array_t<std::int8_t>(static_cast<py::ssize_t>(result.persistent.size()),
+                                            result.persistent.data());
+          },
+          "0 or 1 where every optimal solution is proved to have that value, else -1; empty without a bound")
       .def_readonly("seconds", &SolverResult::seconds)
       .def_readonly("moves", &SolverResult::moves)
       .def_readonly("method", &SolverResult::method)

@@ -36,6 +36,9 @@ struct SolverResult {
   std::vector<Solution> pool;                               ///< best first; never empty
   double bound = -std::numeric_limits<double>::infinity();  ///< proven lower bound on E
   bool optimal = false;                                     ///< proven
+  /// Empty if no bound was computed; otherwise n entries: 0 or 1 where every optimal solution is proved to
+  /// have that value, -1 elsewhere (also where the constraint fixes it).
+  std::vector<std::int8_t> persistent;
   double seconds = 0;
   std::int64_t moves = 0;  ///< flips; a swap counts two
   std::string method;      ///< what ran
@@ -48,5 +51,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
 
 /// The methods that `SolverOptions::method` takes.
 std::vector<std::string> solver_names();
+/// They and "auto" as a message or a help text lists them: "auto, ... or ...".
+std::string solver_choices();
 
 }  // namespace quboprune

@@ -51,7 +51,7 @@ void add_solve(CLI::App& app, Context& context) {
   command->add_option("--time", options->seconds, "Seconds of search (default 10)")->check(not_negative());
   command->add_flag("--processor-time", options->processor_time,
                     "Count --time in processor time a thread, for fair runs on a busy machine");
-  command->add_option("--solver", options->method, "auto, tabu, anneal or exact");
+  command->add_option("--solver", options->method, solver_choices());
   command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
   command->add_option("--pool", options->pool, "How many distinct solutions to report")->check(positive());
   command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")

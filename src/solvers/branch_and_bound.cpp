@@ -29,8 +29,7 @@ class Tree {
         max_nodes_(max_nodes),
         deadline_(deadline),
         value_(problem.size()),
-        // An improvement below this is rounding.
-        least_gain_(problem.whole ? 0.5 : 1e-9 * std::max(1.0, std::abs(known))) {
+        least_gain_(problem.resolution()) {
     result_.energy = known;
     weight_.resize(problem.size());
     for (std::size_t i = 0; i < problem.size(); ++i) {
@@ -81,7 +80,7 @@ class Tree {
   double bound(const Node& node) {
     for (const std::size_t i : node.free) {
       const double value = best_value(node, i);
-      value_[i] = std::isfinite(value) ? value : 2 * problem_.magnitude + 1;
+      value_[i] = std::isfinite(value) ? value : problem_.prohibitive();
     }
     return node.energy + relaxed_choice(value_.data(), node.free, problem_.kind, node.capacity,
                                         problem_.costs, order_, nullptr);
@@ -108,8 +107,9 @@ class Tree {
   /// The semidefinite bound costs more than a node without it, and cuts far more nodes than that where
   /// there is something left to decide.
   bool relaxation_closes(const Node& node) const {
-    if (limited() || node.free.size() < kWorthRelaxing) return false;
-    const FreePart part{problem_, node.free, node.linear, node.energy};
+    if (!problem_.costs.empty() || node.free.size() < kWorthRelaxing) return false;
+    const FreePart part{problem_, node.free, node.linear, node.energy,
+                        counts_of(problem_, node.free, node.x)};
     return hopeless(semidefinite_bound(part, kSweepsAtNode));
   }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "quboprune/error.h"
@@ -30,6 +31,10 @@ constexpr int kFewParents = 2500;
 /// 10298, three seeds each.
 std::size_t annealed_population(int variables) {
   return variables >= 1500 && variables < 4000 ? 6 : 10;
+}
+
+bool has_costs(const Constraint& constraint) {
+  return constraint.kind != Constraint::Kind::none && !constraint.costs.empty();
 }
 
 double density(const Qubo& qubo) {
@@ -97,6 +102,8 @@ typename Anneal<Model>::Schedule schedule_for(const Qubo& qubo, const SolverOpti
 
 Searched anneal(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                 Deadline& deadline) {
+  if (has_costs(constraint))
+    throw InputError("annealing keeps counts, not costs: use the method tabu, or auto");
   EvolveOptions evolve_with = evolve_options(qubo, constraint, options);
   evolve_with.mirrored = is_mirrored(qubo, constraint);
   evolve_with.population = annealed_population(qubo.size());
@@ -111,8 +118,11 @@ Searched anneal(const Qubo& qubo, const Constraint& constraint, const SolverOpti
   return {evolve(make, evolve_with, deadline), "anneal"};
 }
 
-Searched tabu(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options, bool costs,
+Searched tabu(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
               Deadline& deadline) {
+  const bool costs = has_costs(constraint);
+  if (!constraint.groups.empty())
+    throw InputError("tabu search keeps one count, not groups: use the method anneal, or auto");
   if (qubo.size() > kLargestDense)
     throw InputError("tabu search keeps whole rows and takes up to " + std::to_string(kLargestDense) +
                      " variables, not " + std::to_string(qubo.size()) +
@@ -129,21 +139,34 @@ Searched tabu(const Qubo& qubo, const Constraint& constraint, const SolverOption
   return {evolve(make, evolve_with, deadline), "tabu"};
 }
 
+/// Every search by its name: what there is, in one place.
+struct Named {
+  const char* name;
+  Searched (*run)(const Qubo&, const Constraint&, const SolverOptions&, Deadline&);
+};
+constexpr Named kSearches[] = {{"tabu", tabu}, {"anneal", anneal}};
+
+const char* fitting_search(const Qubo& qubo, const Constraint& constraint) {
+  const bool large = qubo.size() > kLargestDense;
+  const bool sparse = qubo.size() > kSmall && density(qubo) < kSparse;
+  const bool groups = !constraint.groups.empty();
+  return !has_costs(constraint) && (large || sparse || groups) ? "anneal" : "tabu";
+}
+
 }  // namespace
+
+std::vector<std::string> portfolio_names() {
+  std::vector<std::string> names;
+  for (const Named& search : kSearches) names.emplace_back(search.name);
+  return names;
+}
 
 Searched search(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                 Deadline& deadline) {
-  const bool costs = constraint.kind != Constraint::Kind::none && !constraint.costs.empty();
-  if (costs && options.method == "anneal")
-    throw InputError("annealing keeps counts, not costs: use the method tabu, or auto");
-  const bool groups = !constraint.groups.empty();
-  if (groups && options.method == "tabu")
-    throw InputError("tabu search keeps one count, not groups: use the method anneal, or auto");
-  const bool large = qubo.size() > kLargestDense;
-  const bool sparse = qubo.size() > kSmall && density(qubo) < kSparse;
-  if (options.method == "anneal" || (options.method == "auto" && !costs && (large || sparse || groups)))
-    return anneal(qubo, constraint, options, deadline);
-  return tabu(qubo, constraint, options, costs, deadline);
+  const std::string name = options.method == "auto" ? fitting_search(qubo, constraint) : options.method;
+  const auto* found = std::find_if(std::begin(kSearches), std::end(kSearches),
+                                   [&](const Named& s) { return s.name == name; });
+  return found->run(qubo, constraint, options, deadline);
 }
 
 }  // namespace quboprune

@@ -13,6 +13,9 @@ struct Searched {
   std::string method;
 };
 
+/// The names of the searches.
+std::vector<std::string> portfolio_names();
+
 /// Picks the search for the problem's structure and constraint ("auto"), or the named one, and runs it.
 ///
 /// Dense and not too large: tabu search on packed integer rows. Otherwise, and for low-rank terms too large

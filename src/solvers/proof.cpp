@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "solvers/branch_and_bound.h"
+#include "solvers/persistency.h"
 #include "solvers/semidefinite_bound.h"
 
 namespace quboprune {
@@ -17,21 +18,88 @@ int bound_steps(std::size_t n) {
   return n <= 500 ? 200 : n <= 1500 ? 20 : 1;
 }
 
-/// Without a constraint the semidefinite bound is by far the better one where there is time for it: the
-/// factorisation's n^3/3 operations, hardly ever tried twice, at 6e8 a second.
-double relaxation_bound(const ReducedProblem& problem, const Deadline& deadline) {
-  const auto n = static_cast<double>(problem.size());
-  const double none = -std::numeric_limits<double>::infinity();
-  if (problem.kind != Constraint::Kind::none || deadline.elapsed() + 6e-10 * n * n * n > deadline.seconds())
-    return none;
-  std::vector<std::size_t> all(problem.size());
-  std::iota(all.begin(), all.end(), std::size_t{0});
-  return safe_bound(problem, semidefinite_bound({problem, all, problem.linear, problem.offset}, 400));
+bool closes(const ReducedProblem& problem, double bound, double energy) {
+  return bound >= energy - problem.resolution();
 }
 
-bool closes(const ReducedProblem& problem, double bound, double energy) {
-  return problem.whole ? bound > energy - 0.5 : bound >= energy - 1e-9 * std::max(1.0, std::abs(energy));
-}
+/// Bounds, and what they decide; the problem shrinks by that.
+class Proof {
+ public:
+  /// `result` holds a feasible solution.
+  Proof(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline, SolverResult& result)
+      : qubo_(qubo),
+        constraint_(constraint),
+        deadline_(deadline),
+        result_(result),
+        problem_(qubo, constraint) {
+    result_.persistent.assign(static_cast<std::size_t>(qubo.size()), -1);
+    constraint_.fixed.resize(static_cast<std::size_t>(qubo.size()), -1);
+  }
+
+  const ReducedProblem& problem() const { return problem_; }
+  const std::vector<double>& shares() const { return shares_; }
+
+  void bound() {
+    const double energy = result_.pool.front().energy;
+    raise_bound(relaxation_bound());
+    SplitBound split(problem_);
+    if (!result_.optimal) raise_bound(split.improve(energy, bound_steps(problem_.size()), deadline_));
+    shares_ = split.shares();
+  }
+
+  /// Fixes what is decided; true if something was and there is time to look again.
+  bool narrow() {
+    const Solution& best = result_.pool.front();
+    Persistencies decided = split_persistencies(problem_, shares_, best.energy);
+    Mask x;
+    for (const std::size_t i : problem_.variable) x.push_back(best.x[i]);
+    if (!result_.optimal && std::isfinite(relaxation_seconds_))
+      relaxed_persistencies(problem_, x, best.energy, relaxation_seconds_, deadline_, decided);
+    bool any = false;
+    for (std::size_t p = 0; p < decided.size(); ++p) {
+      if (decided[p] < 0) continue;
+      any = true;
+      const std::size_t i = problem_.variable[p];
+      result_.persistent[i] = constraint_.fixed[i] = decided[p];
+    }
+    if (!any) return false;
+    problem_ = ReducedProblem(qubo_, constraint_);
+    shares_ = SplitBound(problem_).shares();
+    return !result_.optimal && !deadline_.expired();
+  }
+
+ private:
+  void raise_bound(double bound) {
+    const double energy = result_.pool.front().energy;
+    result_.bound = std::max(result_.bound, std::min(bound, energy));
+    result_.optimal = closes(problem_, result_.bound, energy);
+  }
+
+  /// The semidefinite bound is by far the better one where there is time for it: the factorisation's n^3/3
+  /// operations, hardly ever tried twice, at 6e8 a second.
+  double relaxation_bound() {
+    const auto n = static_cast<double>(problem_.size());
+    const double begin = deadline_.elapsed();
+    relaxation_seconds_ = std::numeric_limits<double>::infinity();
+    if (!problem_.costs.empty() || begin + 6e-10 * n * n * n > deadline_.seconds())
+      return -std::numeric_limits<double>::infinity();
+    std::vector<std::size_t> all(problem_.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    const double bound = semidefinite_bound(
+        {problem_, all, problem_.linear, problem_.offset, counts_of(problem_, all, Mask(problem_.size(), 0))},
+        400);
+    relaxation_seconds_ = deadline_.elapsed() - begin;
+    return safe_bound(problem_, bound);
+  }
+
+  const Qubo& qubo_;
+  Constraint constraint_;
+  const Deadline& deadline_;
+  SolverResult& result_;
+  ReducedProblem problem_;
+  std::vector<double> shares_;
+  double relaxation_seconds_ = 0;
+};
 
 }  // namespace
 
@@ -40,21 +108,15 @@ void prove(const Qubo& qubo, const Constraint& constraint, bool exact, std::int6
   // One step's time at 20 ns a coupling, measured: a bound that can't be had in time isn't begun.
   const double step_seconds = 2e-8 * static_cast<double>(qubo.size()) * qubo.size();
   if (qubo.size() > kLargestBound || deadline.elapsed() + step_seconds > deadline.seconds()) return;
-  const ReducedProblem problem(qubo, constraint);
-  double& energy = result.pool.front().energy;
-  result.bound = std::min(relaxation_bound(problem, deadline), energy);
-  SplitBound split(problem);
-  if (!closes(problem, result.bound, energy)) {
-    const double known = result.bound;
-    result.bound =
-        std::min(energy, std::max(known, split.improve(energy, bound_steps(problem.size()), deadline)));
-  }
-  result.optimal = closes(problem, result.bound, energy);
-  const bool small = static_cast<int>(problem.size()) <= kProvedUnasked;
+  Proof proof(qubo, constraint, deadline, result);
+  proof.bound();
+  while (proof.narrow()) proof.bound();
+  const bool small = static_cast<int>(proof.problem().size()) <= kProvedUnasked;
   if (result.optimal || (!small && !exact)) return;
-  ExactResult found = branch_and_bound(problem, split.shares(), energy, max_nodes, deadline);
+  ExactResult found =
+      branch_and_bound(proof.problem(), proof.shares(), result.pool.front().energy, max_nodes, deadline);
   if (!found.x.empty()) {
-    Mask x = problem.expand(found.x);
+    Mask x = proof.problem().expand(found.x);
     const double better = qubo.energy(x);
     result.pool.insert(result.pool.begin(), {std::move(x), better});
   }

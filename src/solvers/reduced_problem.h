@@ -14,6 +14,11 @@ struct ReducedProblem {
 
   std::size_t size() const { return linear.size(); }
   double coupling(std::size_t i, std::size_t j) const { return couplings[i * size() + j]; }
+  /// Energies that differ by less can't be told apart: rounding, whatever the unit of the energy.
+  double resolution() const { return whole ? 0.5 : 4e-12 * magnitude; }
+  /// Stands for the value of what is never in a feasible solution: finite, so that sums stay free of
+  /// infinities.
+  double prohibitive() const { return 4 * magnitude; }
   /// A solution of this as one of the whole problem.
   Mask expand(const Mask& x) const;
 

@@ -6,14 +6,22 @@
 
 namespace quboprune {
 
-/// What a bound is asked for: a problem without a constraint, restricted to `items`, whose linear terms (one
-/// per variable of the problem, others unused) and constant take account of what is decided already.
+/// What a bound is asked for: a problem restricted to `items`, whose linear terms (one per variable of the
+/// problem, others unused) and constant take account of what is decided already.
 struct FreePart {
   const ReducedProblem& problem;
   const std::vector<std::size_t>& items;
   const std::vector<double>& linear;
   double constant = 0;
+  /// How many of which items are 1, as far as a solution obeys that; costs may be left out.
+  std::vector<CountClass> counts{};
 };
+
+/// The counts that `problem` leaves for `items` when the variables outside of them are as in `x`: of all
+/// variables or of its classes; none for costs. A count that can't be met any more stays as it is: the bound
+/// holds all the same.
+std::vector<CountClass> counts_of(const ReducedProblem& problem, const std::vector<std::size_t>& items,
+                                  const Mask& x);
 
 /// A lower bound from the semidefinite relaxation in spins (the one of Goemans and Williamson):
 ///
@@ -22,7 +30,12 @@ struct FreePart {
 /// Unit vectors in about sqrt(2n) dimensions are improved one at a time, `sweeps` times at most; the lengths
 /// of their fields are y; d is raised until a Cholesky factorisation goes through, which is the proof (with
 /// a margin for its rounding), however far the vectors got.
-/// Source: the mixing method of Wang, Chang and Kolter 2017; dual certificate by Cholesky.
+///
+/// A count of f to m enters as a multiplier, whose sign says which end it holds to, and as
+/// l (sum x - f) (sum x - m), which isn't above zero on any solution: an augmented Lagrangian. For a range
+/// that doesn't hold this is worse than nothing: the better of with and without is taken.
+/// Source: the mixing method of Wang, Chang and Kolter 2017; dual certificate by Cholesky; the counts are
+/// ours.
 double semidefinite_bound(const FreePart& part, int sweeps);
 
 }  // namespace quboprune

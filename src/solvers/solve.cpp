@@ -34,7 +34,7 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
   require("the start", options.start.size());
   const auto names = solver_names();
   if (options.method != "auto" && std::find(names.begin(), names.end(), options.method) == names.end())
-    throw InputError("no solver is called '" + options.method + "': use auto, tabu, anneal or exact");
+    throw InputError("no solver is called '" + options.method + "': use " + solver_choices());
   if (options.threads < 1 || options.pool_size < 1 || !(options.seconds >= 0))
     throw InputError("threads and pool size must be at least 1, and the time not negative");
   for (double cost : constraint.costs)
@@ -150,7 +150,16 @@ void trim(SolverResult& result, const SolverOptions& options) {
 }  // namespace
 
 std::vector<std::string> solver_names() {
-  return {"tabu", "anneal", "exact"};
+  std::vector<std::string> names = portfolio_names();
+  names.push_back("exact");  // whatever search finds its start
+  return names;
+}
+
+std::string solver_choices() {
+  std::string text = "auto";
+  const std::vector<std::string> names = solver_names();
+  for (std::size_t k = 0; k < names.size(); ++k) text += (k + 1 < names.size() ? ", " : " or ") + names[k];
+  return text;
 }
 
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,

@@ -24,6 +24,14 @@ std::string constraint_name(const Constraint& constraint) {
   return constraint.kind == Constraint::Kind::exactly ? "exactly" : "at_most";
 }
 
+/// The variables that are proved to have that value.
+json proven(const SolverResult& result, std::int8_t value) {
+  json variables = json::array();
+  for (std::size_t i = 0; i < result.persistent.size(); ++i)
+    if (result.persistent[i] == value) variables.push_back(i);
+  return variables;
+}
+
 std::string shown(const json& value) {
   return value.is_null() ? "none" : value.dump();
 }
@@ -63,10 +71,12 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
       {"name", result.method},
       {"energy", number(energy)},
       {"bound", bounded ? number(bound) : json(nullptr)},
-      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1.0, std::abs(energy))) : json(nullptr)},
+      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1e-10, std::abs(energy))) : json(nullptr)},
       {"seconds", result.seconds},
       {"flips", result.moves},
       {"optimal", result.optimal},
+      {"proven_ones", proven(result, 1)},
+      {"proven_zeros", proven(result, 0)},
       {"reason", result.reason}};
   report["pool"] = pool;
   return report;
@@ -97,6 +107,9 @@ std::string solve_summary(const nlohmann::json& report) {
                         100 * solver.at("gap").get<double>());
   const auto x = report.at("x").get<Mask>();
   text += fmt::format("  ones        {}\n", kept_count(x));
+  const std::size_t ones = solver.at("proven_ones").size(), zeros = solver.at("proven_zeros").size();
+  if (ones + zeros > 0)
+    text += fmt::format("  proven      {} to be 1, {} to be 0 in every optimal solution\n", ones, zeros);
   text += fmt::format("  {}: {} flips in {:.2f} s, ended by {}\n", solver.at("name").get<std::string>(),
                       solver.at("flips").get<std::int64_t>(), solver.at("seconds").get<double>(),
                       solver.at("reason").get<std::string>());

@@ -25,8 +25,9 @@ void override_capacity(Problem& problem, double capacity);
 /// The report of `quboprune solve`, without "tool" and "command": seed, capacity (null: none), x, energy (in
 /// the file's own family: cut weight, x'Qx, diversity, profit), problem {path, format, family, variables,
 /// couplings, constraint, groups, maximise}, solver {name, energy, bound, gap, seconds, flips, optimal,
-/// reason}, pool [{energy, x}] best first. bound is an upper bound where the family maximises; gap is |bound
-/// - energy| / max(1, |energy|); both are null if no bound is known.
+/// reason, proven_ones, proven_zeros: variables (from 0) that have this value in every optimal solution},
+/// pool [{energy, x}] best first. bound is an upper bound where the family maximises; gap is |bound
+/// - energy| / max(1e-10, |energy|); both are null if no bound is known.
 nlohmann::json solve_report(const Problem& problem, const std::string& path, const SolverResult& result,
                             std::uint64_t seed);
 

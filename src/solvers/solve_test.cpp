@@ -7,48 +7,14 @@
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "quboprune/solver.h"
+#include "solvers/small_problems.h"
 
 namespace quboprune {
 namespace {
 
-Qubo random_qubo(int n, std::uint64_t seed) {
-  Rng rng(seed);
-  Qubo qubo(n);
-  for (int i = 0; i < n; ++i) {
-    qubo.add_linear(i, rng.uniform() - 0.5);
-    for (int j = i + 1; j < n; ++j) qubo.add_pair(i, j, rng.uniform() - 0.5);
-  }
-  return qubo;
-}
-
-double brute_force(const Qubo& qubo, const Constraint& constraint) {
-  double best = std::numeric_limits<double>::infinity();
-  const auto n = static_cast<std::size_t>(qubo.size());
-  for (unsigned bits = 0; bits < (1U << n); ++bits) {
-    Mask x(n);
-    for (std::size_t i = 0; i < n; ++i) x[i] = (bits >> i) & 1U;
-    double spent = 0;
-    bool allowed = true;
-    for (std::size_t i = 0; i < n; ++i) {
-      if (x[i] != 0) spent += constraint.costs.empty() ? 1.0 : constraint.costs[i];
-      if (!constraint.fixed.empty() && constraint.fixed[i] >= 0)
-        allowed = allowed && x[i] == constraint.fixed[i];
-    }
-    for (const Constraint::Group& group : constraint.groups) {
-      int ones = 0;
-      for (const int i : group.variables) ones += x[static_cast<std::size_t>(i)];
-      allowed = allowed && ones >= group.least && ones <= group.most;
-    }
-    if (constraint.kind == Constraint::Kind::exactly) allowed = allowed && spent == constraint.capacity;
-    if (constraint.kind == Constraint::Kind::at_most) allowed = allowed && spent <= constraint.capacity;
-    if (allowed) best = std::min(best, qubo.energy(x));
-  }
-  return best;
-}
-
 TEST(Solve, FindsTheBestOfSmallProblems) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-    const Qubo qubo = random_qubo(12, seed);
+    const Qubo qubo = random_qubo(12, seed, false);
     std::vector<Constraint> constraints(5);
     constraints[1] = {Constraint::Kind::exactly, 5, {}, {}};
     constraints[2] = {Constraint::Kind::at_most, 3, {}, {}};
@@ -137,7 +103,7 @@ TEST(Solve, GroupsKeepTheirOwnCounts) {
 }
 
 TEST(Solve, GroupsThatAreNoPartitionAreRefused) {
-  const Qubo qubo = random_qubo(6, 1);
+  const Qubo qubo = random_qubo(6, 1, false);
   auto solved = [&](const Constraint& constraint) { return solve(qubo, constraint, {.seconds = 0.1}); };
   using Kind = Constraint::Kind;
   EXPECT_THROW(solved({Kind::none, 0, {}, {}, {{{0, 1}, 1, 1}, {{1, 2}, 1, 1}}}), InputError) << "overlap";
@@ -149,7 +115,7 @@ TEST(Solve, GroupsThatAreNoPartitionAreRefused) {
 }
 
 TEST(Solve, TheResultDependsOnTheSeedAndNotOnTheThreads) {
-  const Qubo qubo = random_qubo(150, 4);
+  const Qubo qubo = random_qubo(150, 4, false);
   for (const char* method : {"tabu", "anneal"}) {
     std::vector<SolverResult> results;
     for (const int threads : {1, 2, 3, 1})
@@ -171,7 +137,7 @@ TEST(Solve, TheResultDependsOnTheSeedAndNotOnTheThreads) {
 
 TEST(Solve, PoolMembersKeepTheirDistanceAndTheConstraint) {
   const SolverResult result =
-      solve(random_qubo(60, 2), {Constraint::Kind::exactly, 20, {}, {}},
+      solve(random_qubo(60, 2, false), {Constraint::Kind::exactly, 20, {}, {}},
             {.method = "tabu", .seconds = 5, .max_moves = 40000, .pool_size = 6, .pool_distance = 4});
   ASSERT_EQ(result.pool.size(), 6U);
   for (std::size_t a = 0; a < result.pool.size(); ++a) {
@@ -186,7 +152,7 @@ TEST(Solve, PoolMembersKeepTheirDistanceAndTheConstraint) {
 }
 
 TEST(Solve, StopsAtTheTargetAndWhenTold) {
-  const Qubo qubo = random_qubo(150, 1);
+  const Qubo qubo = random_qubo(150, 1, false);
   const SolverResult reached = solve(qubo, {}, {.seconds = 60, .target_energy = 0});
   EXPECT_EQ(reached.reason, "target");
   EXPECT_LE(reached.pool[0].energy, 0);
@@ -197,7 +163,7 @@ TEST(Solve, StopsAtTheTargetAndWhenTold) {
 }
 
 TEST(Solve, AStartIsNeverMadeWorse) {
-  const Qubo qubo = random_qubo(150, 6);
+  const Qubo qubo = random_qubo(150, 6, false);
   const Constraint constraint{Constraint::Kind::exactly, 30, {}, {}};
   const Mask best = solve(qubo, constraint, {.seconds = 20, .max_moves = 100000}).pool[0].x;
   const SolverResult again =
@@ -240,7 +206,7 @@ TEST(Solve, KeepsExactlyKWhereFixedVariablesFillIt) {
 }
 
 TEST(Solve, KeepsTheExtremeCountsOfRealProblems) {
-  const Qubo qubo = random_qubo(9, 2);
+  const Qubo qubo = random_qubo(9, 2, false);
   for (const Constraint::Kind kind : {Constraint::Kind::exactly, Constraint::Kind::at_most})
     for (const int count : {0, 1, 8, 9}) {
       const Constraint constraint{kind, static_cast<double>(count), {}, {}, {}};
@@ -257,8 +223,18 @@ TEST(Solve, RefusesNumbersWhoseSumsOverflow) {
   EXPECT_THROW(solve(qubo, {}, {.seconds = 0.1}), InputError);
 }
 
+TEST(Solve, AnUnknownMethodIsToldAllThatThereAre) {
+  try {
+    solve(random_qubo(4, 1, false), {}, {.method = "guess", .seconds = 0.1});
+    FAIL();
+  } catch (const InputError& error) {
+    for (const std::string& name : solver_names())
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << name;
+  }
+}
+
 TEST(Solve, RefusesAnImpossibleCapacity) {
-  EXPECT_THROW(solve(random_qubo(4, 1), {Constraint::Kind::exactly, 5, {}, {}}, {.seconds = 0.1}),
+  EXPECT_THROW(solve(random_qubo(4, 1, false), {Constraint::Kind::exactly, 5, {}, {}}, {.seconds = 0.1}),
                InputError);
 }
 

@@ -59,13 +59,15 @@ double choose_by_cost(const double* values, const std::vector<std::size_t>& item
             [&](std::size_t a, std::size_t b) { return values[a] * costs[b] < values[b] * costs[a]; });
   double room = capacity + slack;
   for (const std::size_t i : order) {
-    if (room <= 0) break;
-    const double share = std::min(1.0, room / costs[i]);
+    // Within the slack an exact capacity is met: what raises the sum isn't due any more.
+    const double due = values[i] > 0 ? room - 2 * slack : room;
+    if (due <= 0) break;
+    const double share = std::min(1.0, due / costs[i]);
     sum += share * values[i];
     room -= share * costs[i];
     if (fraction != nullptr) fraction[i] = share;
   }
-  return exactly && room > 2 * slack ? kInfinity : sum;
+  return exactly && room > 3 * slack ? kInfinity : sum;
 }
 
 }  // namespace
@@ -107,8 +109,7 @@ double SplitBound::evaluate() {
     const double left = problem_.capacity - (problem_.costs.empty() ? 1.0 : problem_.costs[i]);
     value[i] = problem_.linear[i] + relaxed_choice(&shares_[i * n], others, problem_.kind, left,
                                                    problem_.costs, order, &inner_[i * n]);
-    // Never in a feasible solution: a large finite value keeps sums free of infinities.
-    if (!std::isfinite(value[i])) value[i] = 2 * problem_.magnitude + 1;
+    if (!std::isfinite(value[i])) value[i] = problem_.prohibitive();
   }
   std::vector<std::size_t> all(n);
   std::iota(all.begin(), all.end(), std::size_t{0});
@@ -146,7 +147,7 @@ double SplitBound::improve(double known, int iterations, const Deadline& deadlin
   for (int k = 0; k < iterations && !deadline.expired(); ++k) {
     const double value = evaluate();
     if (!std::isfinite(value)) break;
-    if (value > bound_ + 1e-9 * (1 + std::abs(bound_)) || k == 0) {
+    if (k == 0 || value > bound_ + 1e-9 * std::abs(bound_)) {
       stale = 0;
       if (value > bound_) {
         bound_ = value;

@@ -1,0 +1,85 @@
+#pragma once
+
+// What the tests of this folder compare with: every x of a small problem.
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "quboprune/constraint.h"
+#include "quboprune/qubo.h"
+#include "quboprune/random.h"
+#include "quboprune/solver.h"
+
+namespace quboprune {
+
+/// Dense, linear terms too: whole numbers of -100 to 100, or real ones of -1/2 to 1/2.
+inline Qubo random_qubo(int n, std::uint64_t seed, bool whole) {
+  Rng rng(seed);
+  auto draw = [&] { return whole ? static_cast<double>(rng.below(201)) - 100 : rng.uniform() - 0.5; };
+  Qubo qubo(n);
+  qubo.add_offset(whole ? 7 : 0.25);
+  for (int i = 0; i < n; ++i) {
+    qubo.add_linear(i, draw());
+    for (int j = i + 1; j < n; ++j) qubo.add_pair(i, j, draw());
+  }
+  return qubo;
+}
+
+inline bool feasible(const Constraint& constraint, const Mask& x) {
+  double spent = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (x[i] != 0) spent += constraint.costs.empty() ? 1.0 : constraint.costs[i];
+    if (!constraint.fixed.empty() && constraint.fixed[i] >= 0 && x[i] != constraint.fixed[i]) return false;
+  }
+  for (const Constraint::Group& group : constraint.groups) {
+    int ones = 0;
+    for (const int i : group.variables) ones += x[static_cast<std::size_t>(i)];
+    if (ones < group.least || ones > group.most) return false;
+  }
+  if (constraint.kind == Constraint::Kind::exactly) return spent == constraint.capacity;
+  return constraint.kind == Constraint::Kind::none || spent <= constraint.capacity;
+}
+
+/// All feasible x with their energies.
+inline std::vector<Solution> all_solutions(const Qubo& qubo, const Constraint& constraint) {
+  std::vector<Solution> solutions;
+  const auto n = static_cast<std::size_t>(qubo.size());
+  for (unsigned bits = 0; bits < (1U << n); ++bits) {
+    Mask x(n);
+    for (std::size_t i = 0; i < n; ++i) x[i] = (bits >> i) & 1U;
+    if (feasible(constraint, x)) solutions.push_back({x, qubo.energy(x)});
+  }
+  return solutions;
+}
+
+inline double brute_force(const Qubo& qubo, const Constraint& constraint) {
+  double best = std::numeric_limits<double>::infinity();
+  for (const Solution& solution : all_solutions(qubo, constraint)) best = std::min(best, solution.energy);
+  return best;
+}
+
+/// Every kind of constraint on n variables (12 at least).
+inline std::vector<Constraint> constraints_for(int n) {
+  std::vector<double> costs;
+  for (int i = 0; i < n; ++i) costs.push_back(1 + i % 5);
+  std::vector<std::int8_t> fixed(static_cast<std::size_t>(n), -1);
+  fixed[1] = 1;
+  fixed[4] = 0;
+  const std::vector<Constraint::Group> exact = {{{0, 3, 5, 8}, 2, 2}, {{1, 2, 4}, 1, 1}};
+  const std::vector<Constraint::Group> ranges = {{{0, 1, 2, 3}, 1, 2}, {{4, 5, 6, 7, 8}, 3, 5}};
+  using Kind = Constraint::Kind;
+  return {{},
+          {Kind::none, 0, {}, fixed},
+          {Kind::exactly, 4, {}, {}},
+          {Kind::exactly, 5, {}, fixed},
+          {Kind::at_most, 4, {}, {}},
+          {Kind::at_most, 11, costs, {}},
+          {Kind::at_most, 9, costs, fixed},
+          {Kind::exactly, 12, costs, {}},
+          {Kind::none, 0, {}, {}, exact},
+          {Kind::exactly, 6, {}, fixed, exact},
+          {Kind::none, 0, {}, fixed, ranges}};
+}
+
+}  // namespace quboprune

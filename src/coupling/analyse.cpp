@@ -110,7 +110,7 @@ CostModel cost_of(const Analysis& a, int groups) {
   for (const auto& term : a.coupling->macs())
     cost.add(Cost::macs, term_of(a, term.coefficient, term.axes, cost));
   for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
-    const at::Tensor& constant = a.graph.values[v].constant;
+    const Constant& constant = a.graph.values[v].constant;
     if (!constant.defined() || !at::isFloatingType(constant.scalar_type()) || !a.probe.seen[v]) continue;
     double plain = 1;
     std::vector<Labels> axes;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 
+#include "model/expand_sparse.h"
 #include "model/inline_functions.h"
 #include "model/read_graph.h"
 #include "model/serialise.h"
@@ -58,6 +59,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   model.path_ = path;
   try {
     inline_functions(*proto);
+    expand_sparse(*proto);
     model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());

@@ -30,7 +30,8 @@ class GraphReader {
       const auto& tensor = proto_.initializer(i);
       define(tensor.name(), "initialiser");
       value(tensor.name()).constant = constant_from(
-          tensor, model_, files_, data_.empty() ? StoredBytes{} : data_[static_cast<std::size_t>(i)]);
+          tensor, model_, files_,
+          static_cast<std::size_t>(i) < data_.size() ? data_[static_cast<std::size_t>(i)] : StoredBytes{});
       value(tensor.name()).element = tensor.data_type();
       initialised_.insert(tensor.name());
     }

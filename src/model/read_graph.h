@@ -10,7 +10,7 @@
 
 namespace quboprune {
 
-/// The graph of a parsed file. `data`: by initialiser, what was left in the file; empty where all was parsed.
+/// The graph of a parsed file. `data`: by initialiser, what was left in the file; fewer where the others were parsed.
 /// Throws InputError if it doesn't hold together.
 Graph read_graph(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
                  DataFiles files);

@@ -112,6 +112,10 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
                      "; check the size and type of the data");
   } catch (const std::out_of_range&) {
     throw InputError(node.title() + ": an input is missing; export the model again");
+  } catch (const InputError&) {
+    throw;
+  } catch (const std::runtime_error& e) {  // of a few shapes LibTorch complains so
+    throw InputError(node.title() + ": " + e.what() + "; check the size and type of the data");
   }
   for (std::size_t k = 0; k < node.outputs.size() && k < outputs.size(); ++k) {
     if (node.outputs[k] < 0) continue;

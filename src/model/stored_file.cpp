@@ -118,10 +118,21 @@ class ThinCopy {
     return true;
   }
 
-  bool copy_inner(CodedInputStream& in, CodedOutputStream& out, std::uint32_t tag, Level level) {
+  /// The size of what follows; nothing if the message around it, or the file, ends before.
+  std::optional<std::uint32_t> read_size(CodedInputStream& in) const {
     std::uint32_t size = 0;
-    if (!in.ReadVarint32(&size)) return false;
-    const auto limit = in.PushLimit(static_cast<int>(size));
+    if (!in.ReadVarint32(&size)) return std::nullopt;
+    const int left = in.BytesUntilLimit();  // -1 where there is no limit but the file's end
+    const auto in_file = static_cast<std::int64_t>(file_->size()) - in.CurrentPosition();
+    if (std::int64_t{size} > (left < 0 ? in_file : std::min<std::int64_t>(left, in_file)))
+      return std::nullopt;
+    return size;
+  }
+
+  bool copy_inner(CodedInputStream& in, CodedOutputStream& out, std::uint32_t tag, Level level) {
+    const auto size = read_size(in);
+    if (!size) return false;
+    const auto limit = in.PushLimit(static_cast<int>(*size));
     if (level == Level::tensor) data_.emplace_back();
     std::string bytes;
     if (!copy(in, bytes, level) || !in.ConsumedEntireMessage() || in.BytesUntilLimit() != 0) return false;
@@ -133,20 +144,18 @@ class ThinCopy {
   }
 
   bool copy_data(CodedInputStream& in, CodedOutputStream& out, std::uint32_t tag) {
-    std::uint32_t size = 0;
-    if (!in.ReadVarint32(&size)) return false;
-    const auto offset = static_cast<std::uint64_t>(in.CurrentPosition());
-    if (offset + size > file_->size()) return false;
+    const auto size = read_size(in);
+    if (!size) return false;
     StoredBytes& stored = data_.back();
-    if (size >= kStoredBytes) {
-      stored = {file_, offset, size};
-      return in.Skip(static_cast<int>(size));
+    if (*size >= kStoredBytes) {
+      stored = {file_, static_cast<std::uint64_t>(in.CurrentPosition()), *size};
+      return in.Skip(static_cast<int>(*size));
     }
     stored = {};  // of a field that comes twice the last counts
     std::string bytes;
-    if (!in.ReadString(&bytes, static_cast<int>(size))) return false;
+    if (!in.ReadString(&bytes, static_cast<int>(*size))) return false;
     out.WriteTag(tag);
-    out.WriteVarint32(size);
+    out.WriteVarint32(*size);
     out.WriteString(bytes);
     return true;
   }

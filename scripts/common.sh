@@ -57,7 +57,7 @@ make_venv() {
   fi
   if ! cmp -s "$1" ".venv/installed-$(basename "$1")"; then
     say "installing the Python packages of $1"
-    .venv/bin/python -m pip install -q --disable-pip-version-check -r "$1"
+    .venv/bin/python -m pip install -q --disable-pip-version-check -r "$1" || return 1
     cp "$1" ".venv/installed-$(basename "$1")"
   fi
 }

@@ -6,15 +6,16 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from architectures import ARCHITECTURES
 from brought_networks import NETWORKS
 from conformance_tools import run_tool, session, tool
 from onnx_net import Net, image
 from test_shared_models import agrees, example
+from unusual_networks import UNUSUAL, WITH_SUBGRAPHS, all_quantised, dead_filters
 
-ALL = NETWORKS | ARCHITECTURES
+ALL = NETWORKS | ARCHITECTURES | UNUSUAL
 NOTHING_TO_CUT = {"slices_gathers_and_flips_of_channels"}
 NOT_IN_ONNX_RUNTIME = {"doubles"}  # has no such convolution
 
@@ -49,16 +50,6 @@ def save(net, path):
     return path
 
 
-def dead_filters(net, x, inputs, outputs, dead):
-    """A convolution and Relu of which some filters are always 0: what any criterion should remove first."""
-    h = net.relu(net.conv(x, inputs, outputs))
-    for k in (-2, -1):
-        array = numpy_helper.to_array(net.weights[k]).copy()
-        array[list(dead)] = 0
-        net.weights[k].CopyFrom(numpy_helper.from_array(array, net.weights[k].name))
-    return h
-
-
 def prune(quboprune, model, data, target, *words, objective="gate-fisher"):
     return quboprune.report("prune", model, "-o", "out.onnx", "--data", data, "--target", target, "--objective",
                             objective, "--refine", "none", "--recover", "none", *words)
@@ -83,40 +74,51 @@ def test_pruned_by_gradients_on_data_without_targets(quboprune, name, words, tmp
     agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
-def ends_in_lstm():
-    """A convolutional recurrent network, as readers of text are."""
-    n = Net()
-    h = dead_filters(n, n.input("x", [1, 1, 8, 32]), 1, 8, (1, 4, 6))
-    h = n.conv(h, 8, 4)
-    h = n.node("Transpose", n.node("Reshape", h, n.ints(1, 32, 32)), perm=[2, 0, 1])
-    y, _, _ = n.node("LSTM", h, n.weight(1, 24, 32), n.weight(1, 24, 6), outputs=3, hidden_size=6)
-    return n.out(n.gemm(n.node("Reshape", y, n.ints(-1, 6)), 6, 5))
-
-
-def ends_in_if():
-    n = Net()
-    h = n.conv(dead_filters(n, n.input("x", [1, 3, 16, 16]), 3, 8, (1, 4, 6)), 8, 2)
-    value = helper.make_tensor_value_info
-    branches = {f"{way}_branch": helper.make_graph([helper.make_node(op, [h], [way])], way, [],
-                                                   [value(way, TensorProto.FLOAT, None)])
-                for way, op in (("then", "Relu"), ("else", "Neg"))}
-    mean = n.node("Greater", n.node("ReduceMean", h, keepdims=0), n.constant(np.float32(0)))
-    return n.out(n.node("If", mean, **branches))
-
-
-@pytest.mark.parametrize("make", [ends_in_lstm, ends_in_if])
-def test_network_that_ends_in_what_we_cannot_run(quboprune, make, tmp_path):
-    """It is judged, and checked, by what those operators read."""
+@pytest.mark.parametrize("name", WITH_SUBGRAPHS)
+def test_network_with_what_we_cannot_run(quboprune, name, tmp_path):
+    """It is judged, and checked, by what those operators read; they come out as they were."""
     path = tmp_path / "net.onnx"
-    onnx.save(make().model(), path)
+    model = WITH_SUBGRAPHS[name]()
+    onnx.save(model, path)
     report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.375")
-    assert [len(layer["kept_indices"]) for layer in report["layers"]][0] == 5
+    assert [layer["kept_indices"] for layer in report["layers"] if layer["channels"] != len(layer["kept_indices"])] == [
+        [0, 2, 3, 5, 7]]
     same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
+    opaque = [[node for node in m.graph.node if node.op_type in ("LSTM", "If", "Loop", "Scan")]
+              for m in (model, onnx.load(tmp_path / "out.onnx"))]
+    assert opaque[0] == opaque[1]
+    assert f"{opaque[0][0].op_type} '" in quboprune.succeeds("inspect", path).stdout  # what it freezes is priced
+
+
+def test_quantised_network_is_refused_in_one_line(quboprune, tmp_path):
+    onnx.save(all_quantised(), tmp_path / "net.onnx")
+    done = quboprune("inspect", "net.onnx")
+    assert done.returncode == 2
+    assert "quantised" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_quantised_layers_are_priced(quboprune, tmp_path):
+    onnx.save(UNUSUAL["quantised_in_the_middle"](), tmp_path / "net.onnx")
+    reasons = quboprune.succeeds("inspect", "net.onnx").stdout
+    assert "Conv 'Conv_7': its weights come from DequantizeLinear 'DequantizeLinear_6': freezes 8 channels" in reasons
+    assert "QuantizeLinear 'QuantizeLinear_4': quantised" in reasons
+
+
+def test_data_that_a_reshape_cannot_take_is_the_users_fault(quboprune, tmp_path):
+    """Five frames at a time, folded into the batch; the data has four."""
+    n = Net()
+    h = n.node("Reshape", n.input("x", [5, "n", 3, 16, 16]), n.ints(-1, 3, 16, 16))
+    h = n.node("Reshape", n.conv(n.relu(n.conv(h, 3, 8)), 8, 4), n.ints(5, -1, 4, 16, 16))
+    path = save(n.out(h), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 2, 3, 16, 16), np.float32))
+    done = quboprune("prune", path, "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.3", "--refine", "none")
+    assert done.returncode == 2
+    assert "Reshape" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 def test_targets_of_outputs_that_we_cannot_run_are_refused(quboprune, tmp_path):
     path = tmp_path / "net.onnx"
-    onnx.save(ends_in_lstm().model(), path)
+    onnx.save(WITH_SUBGRAPHS["ends_in_lstm"](), path)
     np.savez(tmp_path / "x.npz", inputs=np.zeros((4, 1, 8, 32), np.float32), targets=np.zeros((4, 32, 5), np.float32))
     done = quboprune("prune", path, "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.3", "--metric", "loss",
                      "--loss", "mse")

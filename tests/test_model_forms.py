@@ -10,7 +10,7 @@ import networks
 from conformance_tools import run_tool
 from test_shared_models import agrees
 
-OPSETS = [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22]
+OPSETS = [7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26]
 
 
 def plain(opset=13, ir=8, dtype=np.float32):

@@ -19,6 +19,12 @@ using InputHook = std::function<at::Tensor(int node, int input, const at::Tensor
 /// Told of each value (a number in Graph::values) that a node gives, as it is computed.
 using ValueHook = std::function<void(int value, const at::Tensor& tensor)>;
 
+struct ExecutorOptions {
+  /// Each constant is held in the form that it is run in. Otherwise it is brought into it whenever it is
+  /// read: slower, and no second copy of a network's weights.
+  bool hold_constants = true;
+};
+
 struct RunOptions {
   bool training = false;  ///< batch norm with batch statistics, which updates the running ones
   InputHook on_input{};
@@ -31,7 +37,7 @@ class Executor {
  public:
   /// Nodes that can't be run are passed over. Throws InputError naming the first of them if an output needs
   /// it (quboprune/judged_outputs.h gives such a graph other outputs).
-  explicit Executor(const Graph& graph);
+  explicit Executor(const Graph& graph, const ExecutorOptions& options = {});
 
   /// Outputs for the graph's inputs, in their orders. Throws InputError, naming the node, where shapes don't
   /// fit. Safe from several threads as long as no hook and no training is involved.
@@ -46,15 +52,17 @@ class Executor {
   std::vector<at::Tensor> initial_values(const std::vector<at::Tensor>& inputs) const;
 
   const Graph& graph() const { return graph_; }
-  /// A constant as it is run. Setting one (a weight being trained) leaves the graph's own as it is.
+  /// A constant as it is run, if it is held. Setting one (a weight being trained) leaves the graph's own as
+  /// it is.
   const at::Tensor& constant(int value) const { return constants_[static_cast<std::size_t>(value)]; }
   void set_constant(int value, at::Tensor tensor);
 
  private:
+  at::Tensor value_of(int value, const std::vector<at::Tensor>& values) const;
   void run_node(int node, std::vector<at::Tensor>& values, const RunOptions& options) const;
 
   Graph graph_;
-  std::vector<at::Tensor> constants_;        // by value; undefined for computed ones
+  std::vector<at::Tensor> constants_;        // by value; undefined for computed ones and those not held
   std::vector<std::vector<int>> last_uses_;  // by node: values that aren't read after it
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,14 @@ namespace quboprune {
 ///
 /// Throws InputError if the folder isn't there, `path` is a folder, or the file can't be written.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+
+/// Takes a file's bytes, a piece at a time.
+using ByteSink = std::function<void(std::string_view)>;
+
+/// The same for bytes that are made as they are written: `produce` hands them to the sink that it is given.
+/// What it throws leaves the old file, or none.
+void write_file_atomically(const std::filesystem::path& path,
+                           const std::function<void(const ByteSink&)>& produce);
 
 /// Says before long work whether write_file_atomically(path, ...) could succeed: the folder is there and a
 /// file can be made in it. Leaves nothing behind. Throws the InputError that the write would have thrown.

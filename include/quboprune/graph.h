@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/constant.h"
+
 namespace quboprune {
 
 /// One attribute of a node. Subgraphs and kinds that we have no use for are `opaque`: kept in the file,
@@ -56,8 +58,8 @@ struct Node {
 /// What flows along an edge, or a constant.
 struct Value {
   std::string name;
-  at::Tensor constant{};  ///< defined for initialisers and Constant nodes, in the file's own type
-  int producer = -1;      ///< node, -1 for inputs and constants
+  Constant constant{};  ///< defined for initialisers and Constant nodes, in the file's own type
+  int producer = -1;    ///< node, -1 for inputs and constants
   bool input = false, output = false;  ///< of the whole graph
   int element = 0;                     ///< ONNX element type where the file declares it, 0 otherwise
   bool declared = false;               ///< the file states a shape
@@ -75,7 +77,7 @@ struct Graph {
   std::vector<int> outputs;
 
   /// Adds a constant under a name that no value has yet, made from `name`.
-  int add_constant(const std::string& name, at::Tensor tensor);
+  int add_constant(const std::string& name, Constant constant);
   /// Nodes that read each value, in order.
   std::vector<std::vector<int>> consumers() const;
 };

@@ -1,13 +1,21 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "quboprune/file.h"
 #include "quboprune/graph.h"
 
 namespace quboprune {
+
+struct LoadOptions {
+  /// Weights of files above so many bytes stay there and are read when they are needed, so that a large
+  /// network isn't in memory as it is stored besides as it is run. Of small ones nothing would be gained.
+  std::uint64_t in_memory = std::uint64_t{32} << 20;
+};
 
 /// An ONNX file: its graph to work on, and everything else as it came, so that what pruning doesn't touch
 /// (names, doc strings, metadata, opsets, unknown fields) is written out again unchanged.
@@ -15,7 +23,7 @@ class Model {
  public:
   /// Reads a file, external data included. Throws InputError if there is none, it isn't ONNX, is cut short,
   /// or its graph doesn't hold together (a value that nothing gives, two that give the same).
-  static Model load(const std::filesystem::path& path);
+  static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
 
   const Graph& graph() const { return graph_; }
   const std::filesystem::path& path() const { return path_; }
@@ -30,6 +38,9 @@ class Model {
 
  private:
   struct File;
+  void write(const Graph& changed, const std::map<std::string, std::string>& metadata,
+             const ByteSink& sink) const;
+
   std::shared_ptr<const File> file_;
   Graph graph_;
   std::filesystem::path path_;

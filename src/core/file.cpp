@@ -87,9 +87,10 @@ bool is_device_or_pipe(const fs::path& path) {
   return fs::is_other(path, ignored);
 }
 
-void write_straight_into(const fs::path& path, std::string_view bytes) {
+void write_straight_into(const fs::path& path, const std::function<void(const ByteSink&)>& produce) {
   std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  produce(
+      [&](std::string_view bytes) { out.write(bytes.data(), static_cast<std::streamsize>(bytes.size())); });
   out.flush();
   if (!out) throw InputError(fmt::format("{}: can't be written: choose another file", path.string()));
 }
@@ -138,12 +139,16 @@ class Sha256 {
 
 }  // namespace
 
-void write_file_atomically(const fs::path& path, std::string_view bytes) {
-  if (is_device_or_pipe(path)) return write_straight_into(path, bytes);
+void write_file_atomically(const fs::path& path, const std::function<void(const ByteSink&)>& produce) {
+  if (is_device_or_pipe(path)) return write_straight_into(path, produce);
   const fs::path target = fs::is_symlink(path) ? fs::weakly_canonical(path) : path;
   FileBeside file(target);
-  file.write(bytes);
+  produce([&](std::string_view bytes) { file.write(bytes); });
   file.rename_to_target();
+}
+
+void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  write_file_atomically(path, [&](const ByteSink& write) { write(bytes); });
 }
 
 void check_writable(const fs::path& path) {

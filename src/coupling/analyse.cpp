@@ -110,7 +110,7 @@ CostModel cost_of(const Analysis& a, int groups) {
   for (const auto& term : a.coupling->macs())
     cost.add(Cost::macs, term_of(a, term.coefficient, term.axes, cost));
   for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
-    const at::Tensor& constant = a.graph.values[v].constant;
+    const Constant& constant = a.graph.values[v].constant;
     if (!constant.defined() || !at::isFloatingType(constant.scalar_type()) || !a.probe.seen[v]) continue;
     double plain = 1;
     std::vector<Labels> axes;
@@ -163,6 +163,14 @@ std::vector<Layer> layers_of(const Analysis& a) {
   return layers;
 }
 
+/// Why a layer's outputs carry no labels.
+std::string no_channels(const Analysis& a, const Node& layer) {
+  const int weight = layer.input(1);
+  const int from = weight < 0 ? -1 : a.graph.values[at(weight)].producer;
+  if (from < 0) return layer.title() + ": its outputs have no channels of their own";
+  return layer.title() + ": its weights come from " + a.graph.nodes[at(from)].title();
+}
+
 std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
   std::map<std::string, Frozen> by_reason;
   for (const auto& layer : layers) {
@@ -171,8 +179,7 @@ std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layer
     const Labels labels = a.coupling->peek(out, channel_axis(node, a.coupling->rank(out)));
     for (std::size_t i = 0; i < layer.groups.size(); ++i) {
       if (layer.groups[i] >= 0) continue;
-      std::string reason = labels.empty() ? node.title() + ": its outputs have no channels of their own"
-                                          : a.coupling->reason(labels[i]);
+      std::string reason = labels.empty() ? no_channels(a, node) : a.coupling->reason(labels[i]);
       if (reason.empty()) reason = "nothing reads them";
       Frozen& entry = by_reason[reason];
       entry.reason = reason;

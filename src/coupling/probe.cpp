@@ -130,10 +130,10 @@ class ProbeRun {
       for (int v : node.inputs) readers_[index(v)] += v >= 0 ? 1 : 0;
     }
     for (std::size_t v = 0; v < values_.size(); ++v) {
-      const at::Tensor& constant = graph.values[v].constant;
+      const Constant& constant = graph.values[v].constant;
       if (!constant.defined()) continue;
-      const bool half = constant.scalar_type() == at::kHalf || constant.scalar_type() == at::kBFloat16;
-      note(static_cast<int>(v), half ? constant.to(at::kFloat) : constant);
+      trace_.seen[v] = true;
+      trace_.shapes[v] = constant.sizes().vec();
     }
     for (int input : graph.inputs) {
       note(input, probe_input(graph, input, size, batch, seed));
@@ -160,12 +160,19 @@ class ProbeRun {
     if (readers_[index(v)] > 0) values_[index(v)] = std::move(tensor);
   }
 
+  at::Tensor value_of(int v) const {
+    const Constant& constant = graph_.values[index(v)].constant;
+    if (!constant.defined()) return values_[index(v)];
+    const auto type = constant.scalar_type();
+    return type == at::kHalf || type == at::kBFloat16 ? constant.tensor().to(at::kFloat) : constant.tensor();
+  }
+
   void step(const Node& node) {
     const Operator* op = operators().find(node);
     Tensors in;
     bool ready = op != nullptr;
     for (int v : node.inputs) {
-      in.push_back(v < 0 ? at::Tensor() : values_[index(v)]);
+      in.push_back(v < 0 ? at::Tensor() : value_of(v));
       ready = ready && (v < 0 || in.back().defined());
     }
     for (int v : node.inputs) {
@@ -222,7 +229,7 @@ void probe(Analysis& analysis) {
     result.seen.push_back(seen);
     result.shapes.push_back(seen ? first.shapes[v] : std::vector<std::int64_t>{});
     result.others.push_back(seen ? second.shapes[v] : std::vector<std::int64_t>{});
-    at::Tensor known = graph.values[v].constant;
+    Constant known = graph.values[v].constant;
     if (!known.defined() && seen && same_value(first.small[v], second.small[v])) known = first.small[v];
     result.known.push_back(known);
   }

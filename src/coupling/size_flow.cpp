@@ -196,7 +196,7 @@ class SizeFlow {
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       const int v = node.inputs[k];
       if (k >= moved_inputs(node)) {
-        in.push_back(v < 0 ? at::Tensor() : c_.known(v));
+        in.push_back(c_.known(v));
         ready = ready && (v < 0 || in.back().defined());
       } else if (v >= 0 && ids(v).defined() && ids(v).sizes() == at::IntArrayRef(c_.shape(v))) {
         in.push_back(ids(v));

@@ -44,12 +44,12 @@ std::vector<double> Node::reals(const std::string& attribute, std::vector<double
   return found == attributes.end() ? otherwise : found->second.floats;
 }
 
-int Graph::add_constant(const std::string& name, at::Tensor tensor) {
+int Graph::add_constant(const std::string& name, Constant constant) {
   std::unordered_set<std::string> taken;
   for (const auto& value : values) taken.insert(value.name);
   std::string unique = name;
   for (int k = 2; taken.contains(unique); ++k) unique = name + "_" + std::to_string(k);
-  values.push_back({.name = unique, .constant = std::move(tensor)});
+  values.push_back({.name = unique, .constant = std::move(constant)});
   return static_cast<int>(values.size()) - 1;
 }
 

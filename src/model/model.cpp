@@ -7,9 +7,11 @@
 #include <fstream>
 #include <limits>
 
+#include "model/expand_sparse.h"
 #include "model/inline_functions.h"
 #include "model/read_graph.h"
-#include "model/write_graph.h"
+#include "model/serialise.h"
+#include "model/stored_file.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 
@@ -21,9 +23,14 @@ struct Model::File {
 
 namespace {
 
-/// Protobuf reports damaged input on stderr by itself; ours is the only report wanted.
-std::shared_ptr<onnx::ModelProto> parse(const std::filesystem::path& path) {
-  const google::protobuf::LogSilencer quiet;
+/// A whole file, or of a large one all but its weights.
+ThinModel parse(const std::filesystem::path& path, std::uint64_t in_memory) {
+  const google::protobuf::LogSilencer
+      quiet;  // protobuf reports damaged input on stderr; ours is the only report
+  const auto stored = StoredFile::open(path);
+  if (stored && stored->size() > in_memory) {
+    if (auto thin = parse_thin(stored)) return *std::move(thin);
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) throw InputError(path.string() + ": can't be opened; check the path and its permissions");
   auto proto = std::make_shared<onnx::ModelProto>();
@@ -33,18 +40,18 @@ std::shared_ptr<onnx::ModelProto> parse(const std::filesystem::path& path) {
   if (!proto->ParseFromCodedStream(&coded) || !coded.ConsumedEntireMessage()) {
     throw InputError(path.string() + ": not an ONNX model, or cut short; export it again");
   }
-  return proto;
+  return {proto, {}};
 }
 
 }  // namespace
 
-Model Model::load(const std::filesystem::path& path) {
+Model Model::load(const std::filesystem::path& path, const LoadOptions& options) {
   std::error_code error;
   if (!std::filesystem::exists(path, error))
     throw InputError(path.string() + ": no such file; check the path");
   if (std::filesystem::is_directory(path, error))
     throw InputError(path.string() + ": is a folder; name the .onnx file in it");
-  auto proto = parse(path);
+  const auto [proto, data] = parse(path, options.in_memory);
   if (!proto->has_graph() || proto->graph().output_size() == 0) {
     throw InputError(path.string() + ": not an ONNX model (it holds no graph with outputs); export it again");
   }
@@ -52,7 +59,8 @@ Model Model::load(const std::filesystem::path& path) {
   model.path_ = path;
   try {
     inline_functions(*proto);
-    model.graph_ = read_graph(proto, path.parent_path());
+    expand_sparse(*proto);
+    model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());
   }
@@ -64,20 +72,25 @@ std::string Model::sha256() const {
   return sha256_of_file(path_);
 }
 
+void Model::write(const Graph& changed, const std::map<std::string, std::string>& metadata,
+                  const ByteSink& sink) const {
+  try {
+    serialise(write_graph(*file_->proto, graph_, changed, metadata), sink);
+  } catch (const InputError& e) {
+    throw InputError(path_.string() + ": " + e.what());
+  }
+}
+
 std::string Model::serialized(const Graph& changed,
                               const std::map<std::string, std::string>& metadata) const {
-  const onnx::ModelProto result = write_graph(*file_->proto, graph_, changed, metadata);
   std::string bytes;
-  if (result.ByteSizeLong() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-      !result.SerializeToString(&bytes)) {
-    throw InputError(path_.string() + ": the smaller model is above the 2 GB that one ONNX file can hold");
-  }
+  write(changed, metadata, [&](std::string_view piece) { bytes += piece; });
   return bytes;
 }
 
 void Model::save(const std::filesystem::path& path, const Graph& changed,
                  const std::map<std::string, std::string>& metadata) const {
-  write_file_atomically(path, serialized(changed, metadata));
+  write_file_atomically(path, [&](const ByteSink& sink) { write(changed, metadata, sink); });
 }
 
 }  // namespace quboprune

@@ -17,17 +17,21 @@ using onnx::AttributeProto;
 
 class GraphReader {
  public:
-  GraphReader(const std::shared_ptr<const onnx::ModelProto>& model, std::filesystem::path folder)
-      : model_(model), proto_(model->graph()), folder_(std::move(folder)) {
+  GraphReader(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
+              DataFiles files)
+      : model_(model), proto_(model->graph()), data_(data), files_(std::move(files)) {
     for (const auto& set : model->opset_import()) {
       versions_[plain_domain(set.domain())] = static_cast<int>(set.version());
     }
   }
 
   Graph read() {
-    for (const auto& tensor : proto_.initializer()) {
+    for (int i = 0; i < proto_.initializer_size(); ++i) {
+      const auto& tensor = proto_.initializer(i);
       define(tensor.name(), "initialiser");
-      value(tensor.name()).constant = tensor_from(tensor, model_, folder_);
+      value(tensor.name()).constant = constant_from(
+          tensor, model_, files_,
+          static_cast<std::size_t>(i) < data_.size() ? data_[static_cast<std::size_t>(i)] : StoredBytes{});
       value(tensor.name()).element = tensor.data_type();
       initialised_.insert(tensor.name());
     }
@@ -125,7 +129,7 @@ class GraphReader {
         result.strings.assign(a.strings().begin(), a.strings().end());
         break;
       case AttributeProto::TENSOR:
-        result.t = tensor_from(a.t(), model_, folder_);
+        result.t = constant_from(a.t(), model_, files_);
         if (result.t.defined()) result.kind = Attribute::Kind::tensor;
         break;
       default:
@@ -265,7 +269,8 @@ class GraphReader {
 
   std::shared_ptr<const onnx::ModelProto> model_;
   const onnx::GraphProto& proto_;
-  std::filesystem::path folder_;
+  const std::vector<StoredBytes>& data_;
+  DataFiles files_;
   Graph graph_;
   std::unordered_map<std::string, int> ids_;
   std::unordered_map<std::string, int> versions_;
@@ -275,8 +280,9 @@ class GraphReader {
 
 }  // namespace
 
-Graph read_graph(const std::shared_ptr<const onnx::ModelProto>& model, const std::filesystem::path& folder) {
-  return GraphReader(model, folder).read();
+Graph read_graph(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
+                 DataFiles files) {
+  return GraphReader(model, data, std::move(files)).read();
 }
 
 }  // namespace quboprune

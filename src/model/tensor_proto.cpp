@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 
 #include "model/element_types.h"
 #include "quboprune/error.h"
@@ -17,36 +16,6 @@ using onnx::TensorProto;
 [[noreturn]] void fail(const TensorProto& proto, const std::string& what) {
   throw InputError("tensor '" + proto.name() + "': " + what +
                    "; the file is damaged or cut short: export it again");
-}
-
-/// External data: the part of another file that the proto names. Absolute paths and ".." are refused, as in
-/// ONNX's own checker, so that a model can't read files that aren't its own.
-std::shared_ptr<std::string> external_bytes(const TensorProto& proto, const std::filesystem::path& folder,
-                                            std::size_t expected) {
-  std::string location;
-  std::size_t offset = 0;
-  try {
-    for (const auto& entry : proto.external_data()) {
-      if (entry.key() == "location") location = entry.value();
-      if (entry.key() == "offset") offset = std::stoull(entry.value());
-    }
-  } catch (const std::exception&) {
-    fail(proto, "the offset of its external data isn't a number");
-  }
-  const std::filesystem::path relative(location);
-  bool outside = relative.is_absolute() || location.empty();
-  for (const auto& part : relative) outside = outside || part == "..";
-  if (outside) fail(proto, "external data '" + location + "' isn't inside the model's folder");
-  std::ifstream file(folder / relative, std::ios::binary);
-  if (!file) {
-    throw InputError("tensor '" + proto.name() + "': no file " + (folder / relative).string() +
-                     " for its external data; put it beside the model");
-  }
-  auto bytes = std::make_shared<std::string>(expected, '\0');
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.read(bytes->data(), static_cast<std::streamsize>(expected));
-  if (static_cast<std::size_t>(file.gcount()) != expected) fail(proto, "its external data is too short");
-  return bytes;
 }
 
 template <class Field>
@@ -130,25 +99,62 @@ std::vector<std::int64_t> shape_of(const TensorProto& proto) {
 
 }  // namespace
 
-at::Tensor tensor_from(const TensorProto& proto, const std::shared_ptr<const void>& owner,
-                       const std::filesystem::path& folder) {
+StoredBytes DataFiles::find(const TensorProto& proto, std::size_t expected) {
+  std::string location;
+  StoredBytes result{nullptr, 0, expected};
+  try {
+    for (const auto& entry : proto.external_data()) {
+      if (entry.key() == "location") location = entry.value();
+      if (entry.key() == "offset") result.offset = std::stoull(entry.value());
+    }
+  } catch (const std::exception&) {
+    fail(proto, "the offset of its external data isn't a number");
+  }
+  const std::filesystem::path relative(location);
+  bool outside = relative.is_absolute() || location.empty();
+  for (const auto& part : relative) outside = outside || part == "..";
+  if (outside) fail(proto, "external data '" + location + "' isn't inside the model's folder");
+  auto& file = files_[location];
+  if (!file) file = StoredFile::open(folder_ / relative);
+  if (!file) {
+    throw InputError("tensor '" + proto.name() + "': no file " + (folder_ / relative).string() +
+                     " for its external data; put it beside the model");
+  }
+  if (result.offset > file->size() || expected > file->size() - result.offset)
+    fail(proto, "its external data is too short");
+  result.file = file;
+  return result;
+}
+
+bool DataFiles::stays(const StoredBytes& bytes) const {
+  return bytes.size >= kStoredBytes && bytes.file->size() > in_memory_;
+}
+
+Constant constant_from(const TensorProto& proto, const std::shared_ptr<const void>& owner, DataFiles& files,
+                       StoredBytes stored) {
   const auto type = held_type(proto.data_type());
   if (!type) return {};
   const auto shape = shape_of(proto);
   std::int64_t count = 1;
   for (auto d : shape) count *= d;
   const std::size_t expected = bytes_for(count, bits_of(proto.data_type()));
-  if (proto.data_location() == TensorProto::EXTERNAL) {
-    auto bytes = external_bytes(proto, folder, expected);
-    if (is_widened(proto.data_type())) return widened(*bytes, proto.data_type(), shape);
+  if (proto.data_location() == TensorProto::EXTERNAL) stored = files.find(proto, expected);
+  if (stored.file || proto.has_raw_data()) {
+    const std::size_t held = stored.file ? stored.size : proto.raw_data().size();
+    if (held != expected)
+      fail(proto, "holds " + std::to_string(held) + " of " + std::to_string(expected) + " bytes");
+  }
+  const bool odd = is_widened(proto.data_type());
+  if (stored.file && !odd && files.stays(stored))
+    return {shape, *type, [stored](void* to) { stored.file->read(stored.offset, to, stored.size); }};
+  if (stored.file) {
+    const auto bytes = std::make_shared<std::string>(expected, '\0');
+    stored.file->read(stored.offset, bytes->data(), expected);
+    if (odd) return widened(*bytes, proto.data_type(), shape);
     return at::from_blob(
         bytes->data(), shape, [bytes](void*) {}, *type);
   }
-  if (proto.has_raw_data() && proto.raw_data().size() != expected) {
-    fail(proto,
-         "holds " + std::to_string(proto.raw_data().size()) + " of " + std::to_string(expected) + " bytes");
-  }
-  if (is_widened(proto.data_type())) {
+  if (odd) {
     return widened(
         proto.has_raw_data() ? proto.raw_data() : listed_bytes(proto, count, bits_of(proto.data_type())),
         proto.data_type(), shape);
@@ -188,14 +194,18 @@ int element_of(at::ScalarType type) {
   }
 }
 
-void write_tensor(TensorProto& proto, const at::Tensor& tensor) {
+void write_header(TensorProto& proto, const Constant& constant) {
   const std::string name = proto.name();
   const std::string doc = proto.doc_string();
   proto.Clear();
   proto.set_name(name);
   if (!doc.empty()) proto.set_doc_string(doc);
-  proto.set_data_type(element_of(tensor.scalar_type()));
-  for (auto d : tensor.sizes()) proto.add_dims(d);
+  proto.set_data_type(element_of(constant.scalar_type()));
+  for (auto d : constant.sizes()) proto.add_dims(d);
+}
+
+void write_tensor(TensorProto& proto, const at::Tensor& tensor) {
+  write_header(proto, tensor);
   const at::Tensor plain = tensor.detach().contiguous();
   proto.set_raw_data(plain.data_ptr(), plain.nbytes());
 }

@@ -46,16 +46,20 @@ void remove_attribute(onnx::NodeProto& node, const std::string& name) {
 class Writer {
  public:
   Writer(const onnx::ModelProto& file, const Graph& before, const Graph& after)
-      : result_(file), graph_(*result_.mutable_graph()), before_(before), after_(after) {}
+      : result_(file),
+        graph_(*result_.mutable_graph()),
+        data_(static_cast<std::size_t>(graph_.initializer_size())),
+        before_(before),
+        after_(after) {}
 
-  onnx::ModelProto write(const std::map<std::string, std::string>& metadata) {
+  ModelToWrite write(const std::map<std::string, std::string>& metadata) {
     find_changes();
     write_constants();
     write_nodes();
     write_shapes();
-    load_external();
+    fetch_stored();
     for (const auto& [key, text] : metadata) write_metadata(key, text);
-    return std::move(result_);
+    return {std::move(result_), std::move(data_)};
   }
 
  private:
@@ -70,12 +74,19 @@ class Writer {
     }
   }
 
-  const at::Tensor& tensor(int v) const { return after_.values[static_cast<std::size_t>(v)].constant; }
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  const Constant& constant(int v) const { return after_.values[index(v)].constant; }
+
+  /// Gives an initialiser this constant; its numbers follow when the file is written.
+  void put(int initialiser, const Constant& constant) {
+    write_header(*graph_.mutable_initializer(initialiser), constant);
+    data_[index(initialiser)] = constant;
+  }
 
   void write_constants() {
-    for (auto& initialiser : *graph_.mutable_initializer()) {
-      const auto found = changed_.find(initialiser.name());
-      if (found != changed_.end()) write_tensor(initialiser, tensor(found->second));
+    for (int i = 0; i < graph_.initializer_size(); ++i) {
+      const auto found = changed_.find(graph_.initializer(i).name());
+      if (found != changed_.end()) put(i, constant(found->second));
     }
     for (auto& node : *graph_.mutable_node()) {
       if (node.op_type() != "Constant" || node.output_size() != 1) continue;
@@ -86,14 +97,14 @@ class Writer {
       node.clear_attribute();
       Attribute a;
       a.kind = Attribute::Kind::tensor;
-      a.t = tensor(found->second);
+      a.t = constant(found->second);
       write_attribute(node, "value", a);
       if (!name.empty()) node.mutable_attribute(0)->mutable_t()->set_name(name);
     }
     for (int v : added_) {
-      auto* initialiser = graph_.add_initializer();
-      initialiser->set_name(after_.values[static_cast<std::size_t>(v)].name);
-      write_tensor(*initialiser, tensor(v));
+      graph_.add_initializer()->set_name(after_.values[static_cast<std::size_t>(v)].name);
+      data_.emplace_back();
+      put(graph_.initializer_size() - 1, constant(v));
       if (result_.ir_version() < 4) declare_input(after_.values[static_cast<std::size_t>(v)]);
     }
   }
@@ -150,7 +161,9 @@ class Writer {
     }
     if (dead.empty()) return;
     for (int i = graph_.initializer_size() - 1; i >= 0; --i) {
-      if (dead.contains(graph_.initializer(i).name())) graph_.mutable_initializer()->DeleteSubrange(i, 1);
+      if (!dead.contains(graph_.initializer(i).name())) continue;
+      graph_.mutable_initializer()->DeleteSubrange(i, 1);
+      data_.erase(data_.begin() + i);
     }
     for (int i = graph_.input_size() - 1; i >= 0; --i) {
       if (dead.contains(graph_.input(i).name())) graph_.mutable_input()->DeleteSubrange(i, 1);
@@ -188,18 +201,23 @@ class Writer {
     update(graph_.mutable_value_info());
   }
 
-  /// The result is one file: tensors that lay in other files move into it.
-  void load_external() {
+  /// The result is one file: tensors that lie in others move into it, those that were left in theirs too.
+  void fetch_stored() {
     std::unordered_map<std::string, int> ids;
     for (std::size_t v = 0; v < after_.values.size(); ++v) ids[after_.values[v].name] = static_cast<int>(v);
-    for (auto& initialiser : *graph_.mutable_initializer()) {
-      if (initialiser.data_location() != onnx::TensorProto::EXTERNAL) continue;
-      const auto& read = tensor(ids.at(initialiser.name()));
-      if (!read.defined() || is_widened(initialiser.data_type()))
-        throw InputError(
-            "tensor '" + initialiser.name() +
-            "' lies in another file and has a type that can't be moved; save the model as one file first");
-      write_tensor(initialiser, read);
+    for (int i = 0; i < graph_.initializer_size(); ++i) {
+      if (data_[index(i)].defined()) continue;
+      auto& initialiser = *graph_.mutable_initializer(i);
+      const Constant& read = constant(ids.at(initialiser.name()));
+      if (initialiser.data_location() == onnx::TensorProto::EXTERNAL) {
+        if (!read.defined() || is_widened(initialiser.data_type()))
+          throw InputError(
+              "tensor '" + initialiser.name() +
+              "' lies in another file and has a type that can't be moved; save the model as one file first");
+        put(i, read);
+      } else if (read.in_file()) {
+        data_[index(i)] = read;
+      }
     }
   }
 
@@ -217,6 +235,7 @@ class Writer {
 
   onnx::ModelProto result_;
   onnx::GraphProto& graph_;
+  std::vector<Constant> data_;  // by initialiser: what isn't in the message
   const Graph& before_;
   const Graph& after_;
   std::unordered_map<std::string, int> changed_;
@@ -225,8 +244,8 @@ class Writer {
 
 }  // namespace
 
-onnx::ModelProto write_graph(const onnx::ModelProto& file, const Graph& before, const Graph& after,
-                             const std::map<std::string, std::string>& metadata) {
+ModelToWrite write_graph(const onnx::ModelProto& file, const Graph& before, const Graph& after,
+                         const std::map<std::string, std::string>& metadata) {
   return Writer(file, before, after).write(metadata);
 }
 

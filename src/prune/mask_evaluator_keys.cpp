@@ -48,15 +48,20 @@ bool same_storage(const at::Tensor& a, const at::Tensor& b) {
          a.scalar_type() == b.scalar_type();
 }
 
+bool same_numbers(const Constant& a, const Constant& b) {
+  if (a.in_file() || b.in_file()) return a.is_same(b);
+  return same_storage(a, b);
+}
+
 }  // namespace
 
 std::string NetworkKeys::constant_key(const Graph& cut, std::size_t value) const {
-  const at::Tensor& tensor = cut.values[value].constant;
+  const Constant& constant = cut.values[value].constant;
   if (value < original_.values.size() && original_.values[value].is_constant() &&
-      same_storage(tensor, original_.values[value].constant))
+      same_numbers(constant, original_.values[value].constant))
     return "constant " + std::to_string(value);
   std::string bytes;
-  append_tensor(bytes, tensor);
+  append_tensor(bytes, constant);
   return sha256_of_bytes(bytes);
 }
 

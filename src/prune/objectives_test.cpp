@@ -141,8 +141,8 @@ TEST(Reconstruction, OneOfTwinsGoesFirstAndFree) {
   Graph graph = two_layers();
   for (auto& value : graph.values) {
     if (!value.is_constant() || value.constant.size(0) != 6) continue;
-    value.constant = value.constant.clone();
-    value.constant.select(0, 5).copy_(value.constant.select(0, 2));
+    value.constant = value.constant.tensor().clone();
+    value.constant.tensor().select(0, 5).copy_(value.constant.tensor().select(0, 2));
   }
   const Fixture f(graph);
   const Elimination found = f.reconstruction().eliminate({Cost::filters, 0.2});
@@ -188,8 +188,8 @@ TEST(MeasuredEffects, ADeadChannelHasNone) {
   Graph graph = three_layers();
   for (auto& value : graph.values) {  // weights and bias of the first layer
     if (!value.is_constant() || value.constant.size(0) != 6) continue;
-    value.constant = value.constant.clone();
-    value.constant.select(0, 3).zero_();
+    value.constant = value.constant.tensor().clone();
+    value.constant.tensor().select(0, 3).zero_();
   }
   const Fixture f(graph);
   const auto effects = measured_effects(f.groups, MaskEvaluator(f.groups, f.samples, f.judge), 2);

@@ -61,7 +61,7 @@ TEST(BatchNorm, TakesOverWhatTheCutChanged) {
   const at::Tensor after = norm_input(sliced, samples);
   const auto& node = sliced.nodes[static_cast<std::size_t>(result.layers[0].node)];
   const auto constant = [&](const Graph& g, std::size_t k) {
-    return g.values[static_cast<std::size_t>(node.inputs[k])].constant.to(at::kDouble);
+    return g.values[static_cast<std::size_t>(node.inputs[k])].constant.tensor().to(at::kDouble);
   };
   // float32 activations: 1e-7 of values around 5.
   const at::Tensor mean = constant(sliced, 3) + after.mean(1) - before.mean(1);

@@ -226,7 +226,7 @@ TEST(Finetune, KeepsTheFilesTypes) {
   const Graph truth = small_network(1);
   Graph start = small_network(11);
   auto& weight = start.values[index_of(start.nodes.back().inputs[1])].constant;
-  weight = weight.to(at::kHalf);
+  weight = weight.tensor().to(at::kHalf);
   const Graph result = finetune(start, Lessons(&truth), brief(5)).graph;
   const auto& trained = result.values[index_of(result.nodes.back().inputs[1])].constant;
   EXPECT_EQ(trained.scalar_type(), at::kHalf);

@@ -236,10 +236,10 @@ void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
       change.delta = change.delta.index_select(1, outputs);
       change.offset = change.offset.index_select(1, outputs);
     }
-    at::Tensor& weight = sliced.values[at_index(layer->weight_value())].constant;
+    Constant& weight = sliced.values[at_index(layer->weight_value())].constant;
     weight = layer->changed(weight, change.delta);
     if (layer->bias().value < 0) continue;
-    at::Tensor& bias = sliced.values[at_index(layer->bias().value)].constant;
+    Constant& bias = sliced.values[at_index(layer->bias().value)].constant;
     bias = layer->changed_bias(bias, change.offset);
   }
 }

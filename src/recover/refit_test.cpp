@@ -268,7 +268,7 @@ TEST(Refit, UndoesTheRemovalOfATwin) {
 TEST(Refit, AddsNoParameterAndKeepsTypes) {
   Graph graph = with_a_twin();
   for (auto& value : graph.values) {
-    if (value.is_constant()) value.constant = value.constant.to(at::kHalf);
+    if (value.is_constant()) value.constant = value.constant.tensor().to(at::kHalf);
   }
   const ChannelGroups groups = analyse(graph);
   const Mask mask = without(groups, {1, 4});

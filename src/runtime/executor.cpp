@@ -46,11 +46,13 @@ void require_outputs(const Graph& graph, const std::vector<char>& runs) {
 
 }  // namespace
 
-Executor::Executor(const Graph& graph)
+Executor::Executor(const Graph& graph, const ExecutorOptions& options)
     : graph_(graph), constants_(graph.values.size()), last_uses_(graph.nodes.size()) {
   require_outputs(graph_, nodes_that_run(graph_));
   for (std::size_t v = 0; v < constants_.size(); ++v) {
-    if (graph_.values[v].is_constant()) constants_[v] = as_run(graph_.values[v].constant);
+    const Value& value = graph_.values[v];
+    if (value.is_constant() && (options.hold_constants || value.output))
+      constants_[v] = as_run(value.constant);
   }
   std::vector<int> last(graph_.values.size(), -1);
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
@@ -81,6 +83,13 @@ std::vector<at::Tensor> Executor::initial_values(const std::vector<at::Tensor>& 
   return values;
 }
 
+at::Tensor Executor::value_of(int value, const std::vector<at::Tensor>& values) const {
+  if (value < 0) return {};
+  const auto v = static_cast<std::size_t>(value);
+  if (values[v].defined() || !graph_.values[v].is_constant()) return values[v];
+  return as_run(graph_.values[v].constant);
+}
+
 void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions& options) const {
   const Node& node = graph_.nodes[static_cast<std::size_t>(n)];
   const Operator* op = operators().find(node);
@@ -88,7 +97,7 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   Tensors inputs;
   inputs.reserve(node.inputs.size());
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-    at::Tensor tensor = node.inputs[k] < 0 ? at::Tensor() : values[static_cast<std::size_t>(node.inputs[k])];
+    at::Tensor tensor = value_of(node.inputs[k], values);
     if (node.inputs[k] >= 0 && !tensor.defined()) return;  // comes after one that can't be run
     if (options.on_input && tensor.defined()) tensor = options.on_input(n, static_cast<int>(k), tensor);
     inputs.push_back(std::move(tensor));
@@ -103,6 +112,10 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
                      "; check the size and type of the data");
   } catch (const std::out_of_range&) {
     throw InputError(node.title() + ": an input is missing; export the model again");
+  } catch (const InputError&) {
+    throw;
+  } catch (const std::runtime_error& e) {  // of a few shapes LibTorch complains so
+    throw InputError(node.title() + ": " + e.what() + "; check the size and type of the data");
   }
   for (std::size_t k = 0; k < node.outputs.size() && k < outputs.size(); ++k) {
     if (node.outputs[k] < 0) continue;

@@ -30,7 +30,7 @@ LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
   const Graph& graph = groups.analysis().graph;
   for (int v : graph.nodes[at_index(layer.node)].inputs) {
     if (v < 0 || !graph.values[at_index(v)].is_constant()) continue;
-    const at::Tensor& constant = graph.values[at_index(v)].constant;
+    const Constant& constant = graph.values[at_index(v)].constant;
     if (constant.dim() < 2) continue;
     for (int axis = 0; axis < static_cast<int>(constant.dim()); ++axis) {
       const auto on = groups.on_axis(v, axis);

@@ -150,7 +150,7 @@ TEST(Norms, TakeTheFiltersOfAllMembers) {
 /// The mean loss with the filters of a group scaled.
 double scaled_loss(Graph graph, int group, double factor, const std::vector<Sample>& samples) {
   for (auto& value : graph.values) {
-    if (value.is_constant()) value.constant = value.constant.clone();
+    if (value.is_constant()) value.constant = value.constant.tensor().clone();
   }
   for (auto& filter : filters_of(graph, group)) filter.mul_(factor);
   const Executor network(graph);
@@ -298,8 +298,8 @@ TEST(Similarity, OfADeadGroupIsZero) {
   Graph graph = one_layer();
   for (auto& value : graph.values) {
     if (!value.is_constant() || value.constant.size(0) != 6) continue;
-    value.constant = value.constant.clone();
-    value.constant.select(0, 2).fill_(value.constant.dim() == 1 ? -1 : 0);  // Relu of a bias of -1
+    value.constant = value.constant.tensor().clone();
+    value.constant.tensor().select(0, 2).fill_(value.constant.dim() == 1 ? -1 : 0);  // Relu of a bias of -1
   }
   const ChannelGroups groups = analyse(graph);
   const Scores s = score(groups, testing::twin_scenes(2, {3, 8, 8}), by_loss(), {});

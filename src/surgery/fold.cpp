@@ -125,7 +125,7 @@ void skip_additions_of_zero(Graph& graph, std::size_t first_added) {
     for (std::size_t k = 0; k < 2; ++k) {
       const int rest = node.inputs[k];
       if (at(rest) < first_added || !graph.values[at(rest)].is_constant() ||
-          graph.values[at(rest)].constant.any().item<bool>())
+          graph.values[at(rest)].constant.tensor().any().item<bool>())
         continue;
       const int stays = node.inputs[1 - k];
       const int y = node.output(0);

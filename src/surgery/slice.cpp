@@ -53,7 +53,7 @@ void cut_value(Value& value, int v, const Coupling& c, Kept& kept) {
     const auto& indices = kept(v, axis);
     if (indices.empty()) continue;
     if (value.is_constant())
-      value.constant = value.constant.index_select(axis, at::tensor(indices, at::kLong));
+      value.constant = value.constant.tensor().index_select(axis, at::tensor(indices, at::kLong));
     if (value.declared && axis < static_cast<int>(value.shape.size()) && value.shape[at(axis)] >= 0) {
       value.shape[at(axis)] = static_cast<std::int64_t>(indices.size());
     }

@@ -95,8 +95,8 @@ TEST(Verify, HoldsForWhatSliceMade) {
 Graph broken(Graph sliced, std::size_t conv) {
   for (const auto& node : sliced.nodes) {
     if (node.op != "Conv" || conv-- != 0) continue;
-    at::Tensor& weight = sliced.values[index_of(node.inputs[1])].constant;
-    weight = weight * 1.001;
+    Constant& weight = sliced.values[index_of(node.inputs[1])].constant;
+    weight = weight.tensor() * 1.001;
   }
   return sliced;
 }

@@ -80,8 +80,8 @@ std::string first_difference(const ChannelGroups& groups, const Mask& mask, cons
 Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced) {
   const at::NoGradGuard no_grad;
   const Analysis& a = groups.analysis();
-  const Executor dense(a.graph);
-  const Executor small(sliced);
+  const Executor dense(a.graph, {.hold_constants = false});  // three runs: not worth a copy of all weights
+  const Executor small(sliced, {.hold_constants = false});
   RunOptions masked;
   masked.on_input = mask_hook(groups, mask);
   Equivalence result;

@@ -30,7 +30,8 @@ at::Tensor read_tensor(const fs::path& path) {
   auto proto = std::make_shared<onnx::TensorProto>();
   std::ifstream file(path, std::ios::binary);
   if (!proto->ParseFromIstream(&file)) throw InputError(path.string() + ": not a tensor");
-  at::Tensor tensor = tensor_from(*proto, proto, {});
+  DataFiles none({}, 0);
+  at::Tensor tensor = constant_from(*proto, proto, none);
   if (!tensor.defined())
     throw InputError("holds a type that LibTorch doesn't have (" +
                      onnx::TensorProto::DataType_Name(proto->data_type()) + ")");

@@ -21,9 +21,9 @@ using Labels = std::vector<int>;
 struct Probe {
   std::vector<std::vector<std::int64_t>> shapes;  ///< of each value; meaningless where !seen
   std::vector<std::vector<std::int64_t>>
-      others;                     ///< the same on an input of another size; equal where that can't be had
-  std::vector<at::Tensor> known;  ///< values equal in both runs and small, or constants; else undefined
-  std::vector<bool> seen;         ///< the value was computed
+      others;                   ///< the same on an input of another size; equal where that can't be had
+  std::vector<Constant> known;  ///< values equal in both runs and small, or constants; else undefined
+  std::vector<bool> seen;       ///< the value was computed
 };
 
 /// One axis of one value.
@@ -65,7 +65,7 @@ class Coupling {
   int rank(int value) const { return static_cast<int>(shape(value).size()); }
   bool seen(int value) const { return value >= 0 && probe_.seen[index(value)]; }
   /// A constant, or a value that no input changes; undefined otherwise.
-  at::Tensor known(int value) const { return value < 0 ? at::Tensor() : probe_.known[index(value)]; }
+  Constant known(int value) const { return value < 0 ? Constant() : probe_.known[index(value)]; }
 
   /// Labels of an axis (negative: from the end). A floating-point constant's axis is labelled when first
   /// asked for. Axes of size 1 never are.

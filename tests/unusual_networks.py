@@ -1,0 +1,238 @@
+"""Small networks of kinds that are rarer than those of brought_networks.py: quantised in part, of other number
+types, with subgraphs. `UNUSUAL` are run as they are; `WITH_SUBGRAPHS` hold operators that aren't run here, and
+begin with a convolution of which some filters are dead."""
+
+import ml_dtypes
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from onnx_net import Net, image
+
+UNUSUAL, WITH_SUBGRAPHS = {}, {}
+
+
+def unusual(make):
+    UNUSUAL[make.__name__] = make
+    return make
+
+
+def with_subgraph(make):
+    WITH_SUBGRAPHS[make.__name__] = make
+    return make
+
+
+# Quantised in part ----------------------------------------------------------------------------------------
+
+
+def through_bytes(n, x, scale=0.05, zero=128):
+    """A tensor as it is after it was stored in 8 bits."""
+    words = n.constant(np.float32(scale)), n.constant(np.uint8(zero))
+    return n.node("DequantizeLinear", n.node("QuantizeLinear", x, *words), *words)
+
+
+def quantised_conv(n, x, inputs, outputs):
+    w = n.constant(n.rng.integers(-127, 127, (outputs, inputs, 3, 3)).astype(np.int8))
+    scales = n.constant(n.rng.uniform(0.001, 0.003, outputs).astype(np.float32))
+    w = n.node("DequantizeLinear", w, scales, n.constant(np.zeros(outputs, np.int8)), axis=0)
+    return n.node("Conv", x, w, pads=[1] * 4)
+
+
+@unusual
+def quantised_in_the_middle():
+    n = Net()
+    h = n.relu(n.conv(n.relu(n.conv(image(n), 3, 8)), 8, 8))
+    h = n.relu(quantised_conv(n, through_bytes(n, h), 8, 8))
+    return n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model()
+
+
+def all_quantised():
+    n = Net()
+    h = through_bytes(n, image(n))
+    for inputs, outputs in ((3, 8), (8, 3)):
+        h = through_bytes(n, n.relu(quantised_conv(n, h, inputs, outputs)))
+    return n.out(h).model()
+
+
+@unusual
+def integer_convolution_between_floats():
+    n = Net()
+    h = n.relu(n.conv(n.relu(n.conv(image(n), 3, 8)), 8, 8))
+    q, scale, zero = n.node("DynamicQuantizeLinear", h, outputs=3)
+    w = n.constant(n.rng.integers(-9, 9, (8, 8, 3, 3)).astype(np.int8))
+    h = n.node("Cast", n.node("ConvInteger", q, w, zero, pads=[1] * 4), to=TensorProto.FLOAT)
+    h = n.node("Mul", h, n.node("Mul", scale, n.constant(np.float32(0.01))))
+    return n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model()
+
+
+@unusual
+def weights_of_four_bits_in_the_middle():
+    n = Net(opset=21)
+    h = n.relu(n.conv(n.relu(n.conv(image(n), 3, 8)), 8, 8))
+    n.weights.append(helper.make_tensor("codes", TensorProto.INT4, [8, 8, 3, 3], n.rng.integers(-8, 7, 576)))
+    w = n.node("DequantizeLinear", "codes", n.constant(n.rng.uniform(0.01, 0.03, 8).astype(np.float32)), axis=0)
+    h = n.relu(n.node("Conv", h, w, pads=[1] * 4))
+    return n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model(ir=10)
+
+
+# Other number types, and ways to store ----------------------------------------------------------------------
+
+
+@unusual
+def bfloat16_weights():
+    n = Net(dtype=ml_dtypes.bfloat16)
+    h = image(n)
+    for inputs, outputs in ((3, 8), (8, 8), (8, 3)):
+        w = n.node("Cast", n.weight(outputs, inputs, 3, 3), to=TensorProto.FLOAT)
+        h = n.relu(n.node("Conv", h, w, pads=[1] * 4))
+    return n.out(h).model()
+
+
+@unusual
+def half_precision_residual():
+    n = Net(dtype=np.float16)
+    h = n.relu(n.conv(n.input("x", ["n", 3, 32, 32], TensorProto.FLOAT16), 3, 8))
+    h = n.relu(n.node("Add", h, n.conv(n.relu(n.norm(n.conv(h, 8, 8), 8)), 8, 8)))
+    h = n.node("PRelu", h, n.positive(8, 1, 1))
+    return n.out(n.conv(h, 8, 3), TensorProto.FLOAT16).model()
+
+
+def sparse(shape, places, rng, by_axis=False):
+    """Some values at places of the flat tensor, or the same with a coordinate an axis."""
+    values = helper.make_tensor("sparse", TensorProto.FLOAT, [len(places)], rng.normal(0, 1, len(places)))
+    if by_axis:
+        places = np.stack(np.unravel_index(places, shape), 1)
+    indices = helper.make_tensor("places", TensorProto.INT64, np.shape(places), np.ravel(places))
+    return helper.make_sparse_tensor(values, indices, shape)
+
+
+@unusual
+def sparse_weights():
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 8))
+    h = n.relu(n.node("Conv", h, "sparse", pads=[1] * 4))
+    scale = n.node("Constant", sparse_value=sparse([1, 8, 1, 1], np.array([0, 2, 3, 7]), n.rng))
+    model = n.out(n.conv(n.node("Mul", h, scale), 8, 3), shape=["n", 3, 32, 32])
+    graph = helper.make_graph(n.nodes, "sparse", n.inputs, model.outputs, n.weights,
+                              sparse_initializer=[sparse([8, 8, 3, 3], np.arange(3, 576, 7), n.rng, by_axis=True)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+@unusual
+def slopes_and_norms_shared_by_layers():
+    n = Net()
+    slope, norm = n.positive(8, 1, 1), [n.positive(8) for _ in range(4)]
+    h = image(n)
+    for inputs in (3, 8, 8):
+        h = n.node("PRelu", n.node("BatchNormalization", n.conv(h, inputs, 8), *norm), slope)
+    return n.out(n.conv(h, 8, 3)).model()
+
+
+@unusual
+def sizes_declared_wrongly():
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 8))
+    model = n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model()
+    model.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 77
+    return model
+
+
+@unusual
+def weight_and_input_are_outputs_too():
+    n = Net()
+    x = image(n)
+    h = n.relu(n.conv(x, 3, 8))
+    weight = n.weights[0].name
+    model = n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model()
+    model.graph.output.append(helper.make_tensor_value_info(weight, TensorProto.FLOAT, [8, 3, 3, 3]))
+    model.graph.output.append(helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", 3, 32, 32]))
+    return model
+
+
+# Subgraphs ------------------------------------------------------------------------------------------------
+
+
+def dead_filters(net, x, inputs, outputs, dead):
+    """A convolution and Relu of which some filters are always 0: what any criterion should remove first."""
+    h = net.relu(net.conv(x, inputs, outputs))
+    for k in (-2, -1):
+        array = numpy_helper.to_array(net.weights[k]).copy()
+        array[list(dead)] = 0
+        net.weights[k].CopyFrom(numpy_helper.from_array(array, net.weights[k].name))
+    return h
+
+
+def branch(name, nodes, output):
+    return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)])
+
+
+def is_bright(n, x):
+    return n.node("Greater", n.node("ReduceMean", x, keepdims=0), n.constant(np.float32(0.5)))
+
+
+@with_subgraph
+def ends_in_lstm():
+    """A convolutional recurrent network, as readers of text are."""
+    n = Net()
+    h = dead_filters(n, n.input("x", [1, 1, 8, 32]), 1, 8, (1, 4, 6))
+    h = n.conv(h, 8, 4)
+    h = n.node("Transpose", n.node("Reshape", h, n.ints(1, 32, 32)), perm=[2, 0, 1])
+    y, _, _ = n.node("LSTM", h, n.weight(1, 24, 32), n.weight(1, 24, 6), outputs=3, hidden_size=6)
+    return n.out(n.gemm(n.node("Reshape", y, n.ints(-1, 6)), 6, 5)).model()
+
+
+@with_subgraph
+def ends_in_if():
+    n = Net()
+    x = n.input("x", [1, 3, 16, 16])
+    h = n.conv(dead_filters(n, x, 3, 8, (1, 4, 6)), 8, 2)
+    branches = {f"{way}_branch": branch(way, [helper.make_node(op, [h], [way])], way)
+                for way, op in (("then", "Relu"), ("else", "Neg"))}
+    return n.out(n.node("If", is_bright(n, x), **branches)).model()
+
+
+@with_subgraph
+def loop_in_the_middle():
+    n = Net()
+    h = n.conv(dead_filters(n, image(n, size=16), 3, 8, (1, 4, 6)), 8, 8)
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Mul", ["state", "half"], ["next"])], "body",
+        [value("k", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("state", TensorProto.FLOAT, None)],
+        [value("go_on", TensorProto.BOOL, []), value("next", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.float32(0.5), "half")])
+    h = n.node("Loop", n.constant(np.int64(3)), n.constant(np.array(True)), h, body=body)
+    return n.out(n.conv(n.relu(n.conv(h, 8, 8)), 8, 3)).model()
+
+
+@with_subgraph
+def scan_over_rows():
+    n = Net()
+    h = n.conv(dead_filters(n, n.input("x", [1, 3, 16, 16]), 3, 8, (1, 4, 6)), 8, 8)
+    rows = n.node("Squeeze", n.node("Transpose", h, perm=[2, 0, 1, 3]), n.ints(1))
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Add", ["state", "row"], ["next"]), helper.make_node("Identity", ["next"], ["sum"])], "body",
+        [value("state", TensorProto.FLOAT, [8, 16]), value("row", TensorProto.FLOAT, [8, 16])],
+        [value("next", TensorProto.FLOAT, [8, 16]), value("sum", TensorProto.FLOAT, [8, 16])])
+    _, sums = n.node("Scan", n.constant(np.zeros((8, 16), np.float32)), rows, outputs=2, body=body, num_scan_inputs=1)
+    h = n.node("Unsqueeze", n.node("Transpose", sums, perm=[1, 0, 2]), n.ints(0))
+    return n.out(n.conv(h, 8, 3)).model()
+
+
+@with_subgraph
+def nested_branches_that_read_from_outside():
+    """What the inner branch reads must stay whole, a weight among it."""
+    n = Net()
+    x = image(n, size=16)
+    h = n.relu(n.conv(x, 3, 8))
+    weight = n.weights[-2].name
+    inner = {f"{way}_branch": branch(f"inner_{way}", [
+        helper.make_node("ReduceMax", [weight], [f"peak_{way}"], keepdims=0),
+        helper.make_node(op, [h, f"peak_{way}"], [f"inner_{way}_out"])], f"inner_{way}_out")
+        for way, op in (("then", "Add"), ("else", "Sub"))}
+    bright = is_bright(n, x)
+    outer = {"then_branch": branch("outer", [helper.make_node("If", [bright], ["deep"], **inner)], "deep"),
+             "else_branch": branch("other", [helper.make_node("Relu", [h], ["flat"])], "flat")}
+    either = n.node("If", bright, **outer)
+    alone = n.conv(dead_filters(n, x, 3, 8, (1, 4, 6)), 8, 8)
+    return n.out(n.conv(n.node("Concat", either, alone, axis=1), 16, 3)).model()

@@ -1,6 +1,7 @@
 #include "model/expand_sparse.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include "model/element_types.h"
 #include "model/tensor_proto.h"

@@ -23,13 +23,13 @@ struct RoundsOptions {
   std::vector<Sample> samples{};  ///< that they score; empty: the evaluator's
   AnalyseOptions layers{};        ///< as the groups were analysed
   ScoreOptions score{};           ///< as the first scores were made
-  int of_auto = 6;                ///< rounds of the candidate that auto tries besides; 1: none
+  int tried = 6;                  ///< that hybrid, gate-fisher and gauss-newton try besides one; 1: no others
 };
 
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton (also in rounds) and
+  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and
   /// reconstruction the one whose mask measures best on calibration data after the stage that follows, first
   /// by the evaluator, then those within a standard error of the best by `check`; between those still within
   /// one the trust meter decides.
@@ -40,8 +40,8 @@ struct ChooseOptions {
   int trust_masks = 50;   ///< that auto's trust meter measures; 0: none
   int trust_samples = 8;  ///< of the evaluator's, that it measures them on
   /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
-  /// calibration data, and the plainest is kept unless another gains more than its standard error, as cut and
-  /// after the stage that follows. false: those of `formulation` are taken as they are.
+  /// calibration data, also in rounds, and the plainest is kept unless another gains more than its standard
+  /// error, as cut and after the stage that follows. false: those of `formulation` are taken as they are.
   bool tune = true;
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;

@@ -15,11 +15,6 @@ struct Setting {
   bool greedy = false;  ///< sorted and cut by the linear part
 };
 
-/// Alternatives of which best_or_plainest() takes one, to be held against other kinds.
-inline bool of_one_kind(const Setting& a, const Setting& b) {
-  return a.objective == b.objective && a.options.rounds == b.options.rounds;
-}
-
 /// What is tried for ChooseOptions::objective, objective by objective. An objective's first setting is its
 /// plainest: hybrid's is greedy Taylor itself, those with couplings have none.
 std::vector<Setting> settings_for(const ChooseOptions& options);

@@ -55,7 +55,7 @@ class Chooser {
     std::vector<Candidate> found;  // the best of each objective
     for (std::size_t first = 0; first < settings.size();) {
       std::size_t end = first + 1;
-      while (end < settings.size() && of_one_kind(settings[end], settings[first])) ++end;
+      while (end < settings.size() && settings[end].objective == settings[first].objective) ++end;
       if (control_.stopped() && first > 0) break;
       found.push_back(best_of({settings.begin() + static_cast<std::ptrdiff_t>(first),
                                settings.begin() + static_cast<std::ptrdiff_t>(end)},

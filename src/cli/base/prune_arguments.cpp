@@ -31,8 +31,8 @@ void PruneArguments::add_choice(CLI::App& command) {
   command
       .add_option(
           "--rounds", f.rounds,
-          "Rounds of scoring, solving and cutting on the way to the target; auto tries 6 too where no "
-          "refit follows")
+          "Rounds of scoring, solving and cutting on the way to the target; auto, hybrid, gate-fisher and "
+          "gauss-newton try 6 too where no refit follows")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")

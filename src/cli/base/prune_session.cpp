@@ -151,7 +151,7 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   checked.rounds.layers = arguments_.layers;
   checked.rounds.score = arguments_.score;
   // Repair makes up for more than better gradients gain, and rounds of it fit the calibration data.
-  if (repaired) checked.rounds.of_auto = 1;
+  if (repaired) checked.rounds.tried = 1;
   std::unique_ptr<MaskEvaluator> others;
   if (measures && !parts.check.empty()) {
     others =

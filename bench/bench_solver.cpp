@@ -106,5 +106,20 @@ BENCHMARK(threads)
     ->UseManualTime()
     ->Iterations(3);
 
+/// Until exactly K of N variables with random couplings are proved optimal, search included: three problems.
+void proof_of_count(benchmark::State& bench) {
+  std::uint64_t seed = 0;
+  bool optimal = true;
+  for (auto _ : bench) {
+    const Qubo qubo = random_qubo(static_cast<int>(bench.range(0)), 1, 100, ++seed);
+    const Constraint constraint{Constraint::Kind::exactly, static_cast<double>(bench.range(1))};
+    const SolverResult result =
+        solve(qubo, constraint, {.method = "exact", .seconds = 60, .processor_time = true});
+    optimal = optimal && result.optimal;
+  }
+  if (!optimal) bench.SkipWithError("not proved within a minute");
+}
+BENCHMARK(proof_of_count)->Args({60, 30})->Args({60, 10})->Iterations(3)->Unit(benchmark::kMillisecond);
+
 }  // namespace
 }  // namespace quboprune

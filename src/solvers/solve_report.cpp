@@ -71,7 +71,7 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
       {"name", result.method},
       {"energy", number(energy)},
       {"bound", bounded ? number(bound) : json(nullptr)},
-      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1e-10, std::abs(energy))) : json(nullptr)},
+      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1e-12, std::abs(energy))) : json(nullptr)},
       {"seconds", result.seconds},
       {"flips", result.moves},
       {"optimal", result.optimal},

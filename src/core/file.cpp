@@ -175,6 +175,13 @@ std::string sha256_of_file(const fs::path& path) {
 }
 
 std::int64_t peak_rss_bytes() {
+  // Not getrusage, where Linux has better: that counts what the process held before exec too, as a copy of
+  // the one that started it (a Python with a large array, say).
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kilobytes = 0;
+    if (word == "VmHWM:" && status >> kilobytes) return kilobytes * 1024;
+  }
   rusage usage{};
   check(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage failed");
   return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;  // Linux counts it in kilobytes

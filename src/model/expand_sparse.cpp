@@ -60,7 +60,7 @@ bool expand(const onnx::SparseTensorProto& sparse, onnx::TensorProto& plain) {
     fail(name);
   plain.set_name(name);
   plain.set_doc_string(sparse.values().doc_string());
-  write_tensor(plain, at::zeros({count}, values.scalar_type()).index_put({places}, values).view(shape));
+  write_tensor(plain, at::zeros({count}, values.scalar_type()).scatter(0, places, values).view(shape));
   return true;
 }
 

@@ -33,7 +33,8 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
   const double cut = since(start) - loaded - analysed;
   nlohmann::json frozen = nlohmann::json::array();
   for (const auto& f : groups.frozen()) frozen.push_back({f.reason, f.channels, f.macs});
-  nlohmann::json result = {{"groups", groups.size()},
+  nlohmann::json result = {{"nodes", model.graph().nodes.size()},
+                           {"groups", groups.size()},
                            {"removed", groups.size() - kept_count(mask)},
                            {"macs", groups.cost().value(Cost::macs, Mask(mask.size(), 1))},
                            {"macs_after", groups.cost().value(Cost::macs, mask)},

@@ -178,3 +178,11 @@ def test_refit_does_no_harm(quboprune, denoiser, pairs):
     _, report = prune(quboprune, "--refine", "none", "--recover", "refit", "--metric", "psnr", "--split", "all")
     metric = report["result"]["metric"]["heldout"]
     assert metric["recovered"] >= metric["pruned"] - 1e-6
+
+
+def test_memory_reported_is_the_programs_own(quboprune, denoiser, pairs):
+    """Not that of the process that starts it, which holds a gigabyte."""
+    held = np.ones(1 << 27)
+    report = quboprune.report("prune", denoiser, "-o", "out.onnx", "--data", pairs, "--target", "filters=0.25",
+                              "--objective", "l2", "--refine", "none", "--recover", "none")
+    assert 0 < max(stage["peak_rss_bytes"] for stage in report["stages"]) < held.nbytes

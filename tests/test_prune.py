@@ -209,3 +209,11 @@ def test_damaged_scores_in_the_work_folder_are_made_anew(quboprune, denoiser, pa
     quboprune.succeeds(*words)
     assert (quboprune.folder / "out.onnx").read_bytes() == first
     assert scores.read_bytes() == whole
+
+
+def test_memory_reported_is_the_programs_own(quboprune, denoiser, pairs):
+    """Not that of the process that starts it, which holds a gigabyte."""
+    held = np.ones(1 << 27)
+    report = quboprune.report("prune", denoiser, "-o", "out.onnx", "--data", pairs, "--target", "filters=0.25",
+                              "--objective", "l2", "--refine", "none", "--recover", "none")
+    assert 0 < max(stage["peak_rss_bytes"] for stage in report["stages"]) < held.nbytes

@@ -10,8 +10,8 @@
 
 namespace quboprune {
 
-/// The graph of a parsed file. `data`: by initialiser, what was left in the file; fewer where the others were parsed.
-/// Throws InputError if it doesn't hold together.
+/// The graph of a parsed file. `data`: by initialiser, what was left in the file; fewer where the others were
+/// parsed. Throws InputError if it doesn't hold together.
 Graph read_graph(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
                  DataFiles files);
 

@@ -27,7 +27,7 @@ struct Scores {
   std::vector<double> taylor;         ///< mean over samples of |G[n,g]|, in units of the loss
   std::vector<double> taylor_weight;  ///< (sum of w dL/dw over its filters)², L the mean loss; empty without
                                       ///< labels or unless asked for
-  std::vector<double> fisher;    ///< sum over samples of G[n,g]² / (2n)
+  std::vector<double> fisher;         ///< sum over samples of G[n,g]² / (2n)
   std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples.
                                  ///< All 0 if ScoreOptions::similarity is off
   int rows = 0;                  ///< of gradients: samples; 0 without labels

@@ -105,7 +105,8 @@ void read_in_pieces(const fs::path& path, Take take) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    throw InputError(fmt::format("{}: can't be opened: {}: check the name and its permissions", path.string(), reason(errno)));
+    throw InputError(fmt::format("{}: can't be opened: {}: check the name and its permissions", path.string(),
+                                 reason(errno)));
   }
   std::array<char, 1 << 16> piece{};
   while (in) {

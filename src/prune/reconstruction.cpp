@@ -45,8 +45,7 @@ std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int
 /// Is `group` the last kept of some set that makes up an axis?
 class LastOnes {
  public:
-  explicit LastOnes(const ChannelGroups& groups)
-      : covers_(groups.covers()), sets_of_(at(groups.size())) {
+  explicit LastOnes(const ChannelGroups& groups) : covers_(groups.covers()), sets_of_(at(groups.size())) {
     for (std::size_t s = 0; s < covers_.size(); ++s) {
       left_.push_back(static_cast<int>(covers_[s].size()));
       for (int g : covers_[s]) sets_of_[at(g)].push_back(s);

@@ -159,8 +159,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     const std::size_t before = found.size();
     for (const auto& solution : solved.pool) {
       Mask fitted = solution.x;
-      if (fitter.fit(fitted))
-        found.push_back({fitted, f.qubo.energy(fitted)});
+      if (fitter.fit(fitted)) found.push_back({fitted, f.qubo.energy(fitted)});
     }
     const double improved = std::min_element(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),
                                              [](const auto& a, const auto& b) { return a.energy < b.energy; })

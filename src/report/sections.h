@@ -19,7 +19,8 @@ std::string certificate_section(const Json& report);  ///< what was verified
 std::string stages_section(const Json& report);       ///< time and memory
 std::string origin_section(const Json& report);       ///< model, data, seed, command
 
-/// What page/charts.js draws: {"layers", "history", "trust", "quality", "methods", "stages"}, each where it is known.
+/// What page/charts.js draws: {"layers", "history", "trust", "quality", "methods", "stages"}, each where it
+/// is known.
 Json chart_data(const Json& report);
 
 }  // namespace quboprune::report

@@ -192,8 +192,10 @@ TEST(GateGradients, WhereABatchCannotBeToldApartComeOneByOne) {
   ASSERT_EQ(groups.size(), 6);
   Rng rng(4);
   const auto samples = testing::random_samples(4, {3, 8, 8}, {2}, rng);
-  const Scores together = score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 4});
-  const Scores single = score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 1});
+  const Scores together =
+      score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 4});
+  const Scores single =
+      score(groups, samples, by_loss(), {.probes = 0, .weight_gradients = true, .batch = 1});
   EXPECT_EQ(together.rows, 4);
   EXPECT_EQ(together.gradients, single.gradients);
   EXPECT_EQ(together.taylor_weight, single.taylor_weight);

@@ -29,10 +29,9 @@ struct RoundsOptions {
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and
-  /// reconstruction the one whose mask measures best on calibration data after the stage that follows, first
-  /// by the evaluator, then those within a standard error of the best by `check`; between those still within
-  /// one the trust meter decides.
+  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one whose
+  /// mask measures best on calibration data after the stage that follows, first by the evaluator, then those
+  /// within a standard error of the best by `check`; between those still within one the trust meter decides.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;

@@ -20,8 +20,7 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
     const std::string rounds = f.rounds > 1 ? fmt::format(", {} rounds", f.rounds) : "";
     result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text) + rounds, false});
   };
-  FormulationOptions in_rounds = o.formulation;
-  if (o.formulation.rounds == 1) in_rounds.rounds = o.rounds.tried;
+  const int rounds_tried = o.formulation.rounds == 1 ? o.rounds.tried : 1;
   if (!o.tune) {
     add(o.formulation, "");
   } else if (objective == "hybrid") {
@@ -39,19 +38,25 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
         add(f, shown("alpha", taylor) + ", " + shown("beta", fisher) + ", " + shown("gamma", redundancy));
       }
     }
-    FormulationOptions f = in_rounds;
-    f.taylor = f.fisher = 0.5;
-    f.redundancy = 0.1;
-    if (f.rounds > o.formulation.rounds) add(f, "alpha 0.5, beta 0.5, gamma 0.1");
+    if (rounds_tried > 1) {
+      FormulationOptions f = o.formulation;
+      f.taylor = f.fisher = 0.5;
+      f.redundancy = 0.1;
+      f.rounds = rounds_tried;
+      add(f, "alpha 0.5, beta 0.5, gamma 0.1");
+    }
   } else if (objective == "gate-fisher" || objective == "gauss-newton" || objective == "measured") {
     for (double cross : {0.0, 0.05, 0.2}) {
       FormulationOptions f = o.formulation;
       f.cross = cross;
       add(f, shown("cross", cross));
     }
-    FormulationOptions f = in_rounds;
-    f.cross = 0.05;
-    if (f.rounds > o.formulation.rounds && objective != "measured") add(f, shown("cross", f.cross));
+    if (rounds_tried > 1 && objective != "measured") {  // whose single removals cost too much to repeat
+      FormulationOptions f = o.formulation;
+      f.cross = 0.05;
+      f.rounds = rounds_tried;
+      add(f, shown("cross", f.cross));
+    }
   } else {
     add(o.formulation, "");
   }

@@ -29,9 +29,10 @@ struct Batch {
 };
 
 /// Stacks neighbouring samples of the same shape: as many as hold at most `elements` input elements together,
-/// but at least 1 and at most `largest`.
+/// but at least 1 and at most `largest`. The default bound is two colour images of 256 x 256: more at once
+/// runs no faster, and a U-Net on them holds gigabytes.
 std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
-                           std::int64_t elements = 1 << 21);
+                           std::int64_t elements = 1 << 19);
 
 /// The network's inputs for a batch [n, ...]: the batch itself, then the fills (open sizes as the batch's).
 /// Throws InputError where the batch doesn't fit the first input's declared shape, or an input has no fill.

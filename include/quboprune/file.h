@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -25,6 +26,10 @@ void write_file_atomically(const std::filesystem::path& path,
 /// Says before long work whether write_file_atomically(path, ...) could succeed: the folder is there and a
 /// file can be made in it. Leaves nothing behind. Throws the InputError that the write would have thrown.
 void check_writable(const std::filesystem::path& path);
+
+/// A file opened to be read, byte by byte. Throws InputError if it isn't there, is a folder, or can't be
+/// opened.
+std::ifstream open_file(const std::filesystem::path& path);
 
 /// All bytes of a file. Throws InputError if it isn't there, is a folder, or can't be read.
 std::string read_file(const std::filesystem::path& path);

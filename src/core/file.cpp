@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <system_error>
 
@@ -98,16 +97,7 @@ void write_straight_into(const fs::path& path, const std::function<void(const By
 /// Hands a file's bytes, a piece at a time, to `take`.
 template <typename Take>
 void read_in_pieces(const fs::path& path, Take take) {
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
-    throw InputError(fmt::format("{}: is a folder: name the file", path.string()));
-  }
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    throw InputError(fmt::format("{}: can't be opened: {}: check the name and its permissions", path.string(),
-                                 reason(errno)));
-  }
+  std::ifstream in = open_file(path);
   std::array<char, 1 << 16> piece{};
   while (in) {
     in.read(piece.data(), piece.size());
@@ -155,6 +145,20 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 void check_writable(const fs::path& path) {
   if (is_device_or_pipe(path)) return;
   FileBeside file(path);
+}
+
+std::ifstream open_file(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) {
+    throw InputError(fmt::format("{}: is a folder: name the file", path.string()));
+  }
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    throw InputError(fmt::format("{}: can't be opened: {}: check the name and its permissions", path.string(),
+                                 reason(errno)));
+  }
+  return in;
 }
 
 std::string read_file(const fs::path& path) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -25,8 +26,7 @@ namespace {
 using Bytes = std::vector<unsigned char>;
 
 Bytes read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened: check the name and its permissions");
+  std::ifstream file = open_file(path);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -45,8 +46,7 @@ std::uint64_t end_of_version_73(std::ifstream& file) {
 }  // namespace
 
 void check_mat_is_whole(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened: check the name and its permissions");
+  std::ifstream file = open_file(path);
   const std::uint64_t size = std::filesystem::file_size(path);
   constexpr std::uint64_t hdf5_mark = 0x0A1A0A0D46444889;  // "\x89HDF\r\n\x1a\n"
   const std::uint64_t version = number_at(file, 125, 1) | number_at(file, 124, 1);

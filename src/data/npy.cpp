@@ -13,6 +13,7 @@
 
 #include "data/zip.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -129,8 +130,7 @@ at::Tensor parse_npy(const unsigned char* data, std::size_t size, const std::str
 }  // namespace
 
 at::Tensor read_npy(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened: check the name and its permissions");
+  std::ifstream file = open_file(path);
   const Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   return parse_npy(bytes.data(), bytes.size(), path.string());
 }

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -72,8 +73,7 @@ std::string stem(const std::string& name) {
 }
 
 Split split_by_list(const std::vector<SplitItem>& items, const std::string& file) {
-  std::ifstream lines(file);
-  if (!lines) throw InputError(file + ": can't be opened: check the name and its permissions");
+  std::ifstream lines = open_file(file);
   std::vector<bool> heldout(items.size(), false);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -127,8 +128,7 @@ Bytes unpack(const Reader& zip, const Entry& entry) {
 }  // namespace
 
 std::map<std::string, Bytes> read_zip(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened: check the name and its permissions");
+  std::ifstream file = open_file(path);
   const Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const Reader zip(bytes, path.string());
   Directory directory = find_directory(zip);

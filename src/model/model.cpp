@@ -31,8 +31,7 @@ ThinModel parse(const std::filesystem::path& path, std::uint64_t in_memory) {
   if (stored && stored->size() > in_memory) {
     if (auto thin = parse_thin(stored)) return *std::move(thin);
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path.string() + ": can't be opened; check the path and its permissions");
+  std::ifstream file = open_file(path);
   auto proto = std::make_shared<onnx::ModelProto>();
   google::protobuf::io::IstreamInputStream stream(&file);
   google::protobuf::io::CodedInputStream coded(&stream);

@@ -63,12 +63,6 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
   return result;
 }
 
-double mean(const std::vector<double>& values) {
-  return values.empty()
-             ? std::numeric_limits<double>::infinity()
-             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 /// Does a have lower values than b, by more than the standard error of the mean difference?
 bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) {
   const double gain = mean(b) - mean(a);
@@ -81,6 +75,22 @@ bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) 
 }
 
 }  // namespace
+
+std::vector<double> lower_is_better(std::vector<double> samples, Metric metric) {
+  for (double& v : samples) {
+    if (std::isnan(v))
+      v = std::numeric_limits<double>::infinity();
+    else if (larger_is_better(metric))
+      v = -v;
+  }
+  return samples;
+}
+
+double mean(const std::vector<double>& values) {
+  return values.empty()
+             ? std::numeric_limits<double>::infinity()
+             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 std::vector<Setting> settings_for(const ChooseOptions& o) {
   if (o.objective != "auto") return settings_of(o.objective, o);

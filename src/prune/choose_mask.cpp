@@ -9,12 +9,12 @@
 
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
+#include "prune/refinement.h"
 #include "prune/rounding.h"
 #include "prune/rounds.h"
 #include "quboprune/error.h"
 #include "quboprune/prune.h"
 #include "quboprune/surgery.h"
-#include "refine/fit_cost.h"
 
 namespace quboprune {
 namespace {
@@ -67,7 +67,7 @@ class Chooser {
     bound(best);
     best.solve_seconds = seconds_since(start);
     best.start = best.best = best.check_start = best.check_best = std::numeric_limits<double>::quiet_NaN();
-    if (options_.refine != "none") refine(best);
+    if (options_.refine != "none") refine(best, groups_, evaluator_, options_, control_);
     return best;
   }
 
@@ -95,17 +95,7 @@ class Chooser {
 
   /// Each sample's value of a network, lower is better.
   std::vector<double> values_of(const Graph& network) const {
-    return lower_is_better(evaluator_.score(network).samples);
-  }
-
-  std::vector<double> lower_is_better(std::vector<double> samples) const {
-    for (double& v : samples) {
-      if (std::isnan(v))
-        v = std::numeric_limits<double>::infinity();
-      else if (larger_is_better(evaluator_.judge().metric))
-        v = -v;
-    }
-    return samples;
+    return lower_is_better(evaluator_.score(network).samples, evaluator_.judge().metric);
   }
 
   /// A mask's values as cut and after the stage that follows; many settings come to the same mask.
@@ -116,10 +106,6 @@ class Chooser {
       entry->second.after = evaluator_.options().refit ? values_of(evaluator_.cut(mask)) : entry->second.cut;
     }
     return entry->second;
-  }
-
-  static double mean(const std::vector<double>& values) {
-    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
   }
 
   Candidate best_of(const std::vector<Setting>& settings, bool alone) {
@@ -149,7 +135,7 @@ class Chooser {
     equal = not_clearly_worse(values, equal);
     if (options_.check && equal.size() > 1) {
       for (std::size_t k : equal) {
-        const auto seen = lower_is_better(options_.check(found[k].choice.mask));
+        const auto seen = lower_is_better(options_.check(found[k].choice.mask), evaluator_.judge().metric);
         values[k].insert(values[k].end(), seen.begin(), seen.end());
         tried_.emplace_back(found[k].choice.objective + ", as it would ship, on other scenes",
                             evaluator_.metric(mean(seen)));
@@ -249,64 +235,6 @@ class Chooser {
     };
     return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds,
                           choose, control_);
-  }
-
-  MaskConstraint constraint(const Choice& choice, const std::vector<std::int8_t>& fixed) const {
-    MaskConstraint c;
-    const bool rounded_counts = options_.round_to > 1;
-    if (options_.target.kind == Cost::filters && !rounded_counts) {
-      c.kind = MaskConstraint::Kind::exactly;
-      c.count = kept_count(choice.mask);
-      return c;
-    }
-    const auto fitter = std::make_shared<CostFitter>(choice.formulation.qubo, groups_, options_.target.kind,
-                                                     allowance(groups_, options_.target), fixed);
-    c.repair = [this, fitter, &qubo = choice.formulation.qubo, rounded_counts](Mask& mask) {
-      if (!rounded_counts) return fitter->fit(mask);
-      mask = rounded(mask, qubo, groups_, options_.target, options_.round_to);
-      return true;
-    };
-    return c;
-  }
-
-  void refine(Choice& choice) const {
-    SearchOptions search = options_.search;
-    search.method = options_.refine;
-    const auto guards = guard_layers(groups_, choice.formulation.importance);
-    search.fixed = guards;
-    // A guard that the seed itself doesn't need (it keeps another channel of that layer) stays a guard: the
-    // seed keeps it or isn't feasible.
-    for (std::size_t g = 0; g < guards.size(); ++g) {
-      if (guards[g] == 1 && choice.mask[g] == 0) search.fixed[g] = -1;
-    }
-    search.prior = choice.formulation.importance;
-    search.blocks.clear();
-    for (int g = 0; g < groups_.size(); ++g) search.blocks.push_back(groups_.layer_of(g) + 1);
-    std::vector<Mask> seeds{choice.mask};
-    for (const auto& solution : choice.solved.pool) {
-      if (solution.x != choice.mask) seeds.push_back(solution.x);
-    }
-    const MaskObjective objective = evaluator_.objective();
-    choice.search =
-        search_masks(objective, groups_.size(), constraint(choice, search.fixed), seeds, search, control_);
-    choice.start = evaluator_.metric(evaluator_.value(choice.mask));
-    choice.best = evaluator_.metric(choice.search.value);
-    choice.refined = true;
-    if (options_.check && choice.search.best != choice.mask) {
-      check(choice);
-      if (choice.seed_kept) return;
-    }
-    choice.mask = choice.search.best;
-  }
-
-  /// Both masks as they would ship, on samples that the search didn't see.
-  void check(Choice& choice) const {
-    const double start = mean(lower_is_better(options_.check(choice.mask)));
-    const double best = mean(lower_is_better(options_.check(choice.search.best)));
-    choice.check_start = evaluator_.metric(start);
-    choice.check_best = evaluator_.metric(best);
-    choice.seed_kept = !(best < start);
-    if (choice.seed_kept) choice.best = choice.start;
   }
 
   const ChannelGroups& groups_;

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -47,7 +48,9 @@ class Chooser {
         evaluator_(evaluator),
         options_(options),
         control_(control),
-        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {}
+        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {
+    if (options.round_to > 1) rounder_.emplace(groups, options.target, options.round_to);
+  }
 
   Choice run() {
     const auto start = Clock::now();
@@ -212,10 +215,9 @@ class Chooser {
     }
     choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
                                       : solved(choice.formulation, groups_, options_.target, solver);
-    if (options_.round_to > 1) {
+    if (rounder_) {
       for (auto& solution : choice.solved.pool) {
-        solution.x =
-            rounded(solution.x, choice.formulation.qubo, groups_, options_.target, options_.round_to);
+        solution.x = rounder_->rounded(solution.x, choice.formulation.qubo);
         solution.energy = choice.formulation.qubo.energy(solution.x);
       }
     }
@@ -253,19 +255,21 @@ class Chooser {
 
   MaskConstraint constraint(const Choice& choice, const std::vector<std::int8_t>& fixed) const {
     MaskConstraint c;
-    const bool rounded_counts = options_.round_to > 1;
-    if (options_.target.kind == Cost::filters && !rounded_counts) {
+    if (rounder_) {
+      c.repair = [this, &qubo = choice.formulation.qubo](Mask& mask) {
+        mask = rounder_->nearest(mask, qubo);
+        return true;
+      };
+      return c;
+    }
+    if (options_.target.kind == Cost::filters) {
       c.kind = MaskConstraint::Kind::exactly;
       c.count = kept_count(choice.mask);
       return c;
     }
     const auto fitter = std::make_shared<CostFitter>(choice.formulation.qubo, groups_, options_.target.kind,
                                                      allowance(groups_, options_.target), fixed);
-    c.repair = [this, fitter, &qubo = choice.formulation.qubo, rounded_counts](Mask& mask) {
-      if (!rounded_counts) return fitter->fit(mask);
-      mask = rounded(mask, qubo, groups_, options_.target, options_.round_to);
-      return true;
-    };
+    c.repair = [fitter](Mask& mask) { return fitter->fit(mask); };
     return c;
   }
 
@@ -315,6 +319,7 @@ class Chooser {
   const ChooseOptions& options_;
   const Control& control_;
   const Formulator formulator_;
+  std::optional<Rounder> rounder_;  // with --round-to
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by the bits of the mask
 };

@@ -168,3 +168,41 @@ def test_counts_are_multiples(quboprune, name, target, tmp_path):
     most = r["model"][key] - (round(removed) if kind == "filters" else removed)
     assert r["result"][key] <= most + 1e-6
     agrees(tmp_path / "out.onnx", tmp_path / "case")
+
+
+def test_formulate_refuses_what_a_qubo_cannot_state(quboprune, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(WIDE["residual"]().model(), path)
+    done = quboprune("formulate", path, "--data", data_for(path, tmp_path / "x.npz", 2), "-o", "p.coo", "--target",
+                     "filters=0.3", "--round-to", 8)
+    assert done.returncode == 2 and "prune --mask" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "p.coo").exists()
+
+
+@pytest.mark.parametrize("target", [[], ["--target", "macs=0.5"]])
+def test_given_masks_become_the_nearest_multiples(quboprune, target, tmp_path):
+    """32 channels on the residual axis and 24 in each of two blocks: 13 + 7 + 12 are asked for."""
+    path = tmp_path / "net.onnx"
+    onnx.save(WIDE["residual"]().model(), path)
+    keep = [c < 13 for c in range(32)] + [c < 7 for c in range(24)] + [c >= 12 for c in range(24)]
+    (tmp_path / "mask.txt").write_text("".join("01"[k] for k in keep))
+    r = quboprune.report("prune", path, "-o", "out.onnx", "--data", data_for(path, tmp_path / "x.npz", 2), "--mask",
+                         "mask.txt", "--round-to", 8, "--recover", "none", *target)
+    kept = [set(layer["kept_indices"]) for layer in r["layers"][:2]]
+    assert all(layer["kept"] % 8 == 0 or layer["kept"] == layer["channels"] for layer in r["layers"])
+    if target:
+        assert r["result"]["macs"] <= 0.5 * r["model"]["macs"]
+    else:  # at most 32 groups, as the mask has; 16 + 8 + 8 differ from it least
+        assert r["result"]["filters"] == 32
+        assert set(range(13)) < kept[0] and set(range(7)) < kept[1]
+
+
+def test_refined_masks_are_multiples_and_differ(quboprune, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(WIDE["stages_with_split_halves"]().model(), path)
+    r = quboprune.report("prune", path, "-o", "out.onnx", "--data", data_for(path, tmp_path / "x.npz", 4), "--target",
+                         "macs=0.4", "--round-to", 8, "--objective", "l2", "--refine", "tt+local", "--evaluations", 30,
+                         "--recover", "none")
+    assert r["refinement"]["evaluations"] > 10  # with a linear objective every proposal used to become one mask
+    for before, after in axes_of_weights(path, tmp_path / "out.onnx"):
+        assert after == before or after % 8 == 0

@@ -21,7 +21,7 @@ StepSearch::StepSearch(const CostModel& cost, Cost kind, const EvenCounts& count
     axes_of_.push_back(by_group[static_cast<std::size_t>(bundle.front())]);
 }
 
-void StepSearch::set(std::size_t part, std::size_t choice) {
+void StepSearch::move(std::size_t part, std::size_t choice) {
   const auto& now = choices_[part][chosen_[part]].kept;
   const auto& next = choices_[part][choice].kept;
   const auto& bundles = counts_.parts()[part].bundles;
@@ -31,16 +31,18 @@ void StepSearch::set(std::size_t part, std::size_t choice) {
       sizes_[static_cast<std::size_t>(axis)] += each * (next[b] - now[b]);
   }
   chosen_[part] = choice;
+}
+
+void StepSearch::set(std::size_t part, std::size_t choice) {
+  move(part, choice);
   cost_now_ = model_.value(kind_, sizes_);
 }
 
 double StepSearch::cost_with(std::size_t part, std::size_t choice) {
   const std::size_t before = chosen_[part];
-  const double now = cost_now_;
-  set(part, choice);
-  const double result = cost_now_;
-  set(part, before);
-  cost_now_ = now;
+  move(part, choice);
+  const double result = model_.value(kind_, sizes_);
+  move(part, before);
   return result;
 }
 
@@ -87,32 +89,38 @@ bool StepSearch::raise(double allowed, bool must_gain) {
   return true;
 }
 
-/// The first step down that pays for a step up elsewhere of more worth, or of the same and more cost.
+/// Steps down that pay for a step up elsewhere of more worth, or of the same and more cost; each part's once.
 bool StepSearch::exchange(double allowed) {
+  bool any = false;
   for (std::size_t down = 0; down < chosen_.size(); ++down) {
     if (chosen_[down] == 0) continue;
     const double before = cost_now_;
     const double lost = worth(down, chosen_[down]) - worth(down, chosen_[down] - 1);
     set(down, chosen_[down] - 1);
-    for (std::size_t up = 0; up < chosen_.size(); ++up) {
-      if (up == down || chosen_[up] + 1 == choices_[up].size()) continue;
+    const auto pays = [&](std::size_t up) {
+      if (up == down || chosen_[up] + 1 == choices_[up].size()) return false;
       const double gained = worth(up, chosen_[up] + 1) - worth(up, chosen_[up]);
-      if (gained < lost) continue;
+      if (gained < lost) return false;
       const double cost = cost_with(up, chosen_[up] + 1);
-      if (cost > allowed || (gained == lost && cost <= before)) continue;
+      return cost <= allowed && (gained > lost || cost > before);
+    };
+    std::size_t up = 0;
+    while (up < chosen_.size() && !pays(up)) ++up;
+    if (up < chosen_.size()) {
       set(up, chosen_[up] + 1);
-      return true;
+      any = true;
+    } else {
+      set(down, chosen_[down] + 1);
     }
-    set(down, chosen_[down] + 1);
   }
-  return false;
+  return any;
 }
 
 void StepSearch::improve(double allowed) {
-  constexpr int kMostMoves = 200;
+  constexpr int kMostPasses = 10;
   while (raise(allowed, true)) {
   }
-  for (int move = 0; move < kMostMoves && exchange(allowed); ++move) {
+  for (int pass = 0; pass < kMostPasses && exchange(allowed); ++pass) {
     while (raise(allowed, true)) {
     }
   }

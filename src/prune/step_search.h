@@ -27,6 +27,7 @@ class StepSearch {
 
  private:
   double worth(std::size_t part, std::size_t choice) const { return choices_[part][choice].worth; }
+  void move(std::size_t part, std::size_t choice);
   void set(std::size_t part, std::size_t choice);
   double cost_with(std::size_t part, std::size_t choice);
   bool raise(double allowed, bool must_gain);

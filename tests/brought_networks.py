@@ -2,7 +2,7 @@
 says what it is; `NETWORKS` lists them all. Weights are random, inputs float unless said otherwise."""
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from onnx_net import Net, image
 
@@ -78,6 +78,40 @@ def squeeze_and_excite_by_mean_and_unsqueeze():
     s = n.node("Sigmoid", n.node("MatMul", n.relu(s), n.weight(5, 16, scale=0.5)))
     s = n.node("Unsqueeze", s, n.ints(2, 3))
     return n.out(n.conv(n.node("Mul", h, s), 16, 3)).model()
+
+
+def shape_as_torch_expands(n, like):
+    """Sizes for Expand as torch.onnx.export writes them: 1, for as it is, where -1 is asked for."""
+    own = n.node("Shape", like)
+    kept = n.node("Equal", own, n.ints(-1))
+    ones = n.node("ConstantOfShape", n.node("Shape", own), value=numpy_helper.from_array(np.array([1], np.int64)))
+    return n.node("Where", kept, ones, own)
+
+
+@brought
+def squeeze_and_excite_by_expand():
+    """x * scale.expand_as(x): the sizes are computed in each run, the number of channels among them."""
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 16))
+    for sizes in (lambda: n.node("Shape", h), lambda: shape_as_torch_expands(n, h)):
+        s = n.node("ReduceMean", h, axes=[2, 3], keepdims=0)
+        s = n.node("HardSigmoid", n.gemm(n.relu(n.gemm(s, 16, 6)), 6, 16))
+        s = n.node("Expand", n.node("Reshape", s, n.ints(-1, 16, 1, 1)), sizes())
+        h = n.relu(n.conv(n.node("Mul", h, s), 16, 16))
+    return n.out(n.conv(h, 16, 3)).model()
+
+
+@brought
+def constant_expanded_to_the_size_of_features():
+    """Its channels go with theirs; where the count comes from elsewhere, those stay."""
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 12))
+    other = n.relu(n.conv("x", 3, 24))
+    h = n.node("Add", h, n.node("Expand", n.weight(1, 12, 1, 1), n.node("Shape", h)))
+    half = n.node("Div", n.node("Shape", other), n.ints(1, 2, 1, 1))
+    g = n.node("Mul", n.relu(n.conv("x", 3, 12)), n.node("Expand", n.weight(12, 1, 1), half))
+    h = n.node("Concat", h, g, other, axis=1)
+    return n.out(n.conv(n.relu(n.conv(h, 48, 10)), 10, 3)).model()
 
 
 @brought

@@ -74,6 +74,29 @@ def test_pruned_by_gradients_on_data_without_targets(quboprune, name, words, tmp
     agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
+@pytest.mark.parametrize("name, whole", [
+    ("squeeze_and_excite_by_expand", {"Conv_28"}),
+    ("constant_expanded_to_the_size_of_features", {"Conv_2", "Conv_9", "Conv_16"})])
+def test_computed_sizes_keep_only_the_channels_that_they_would_miscount(quboprune, name, whole, tmp_path):
+    onnx.save(ALL[name](), tmp_path / "net.onnx")
+    report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")
+    assert {layer["name"] for layer in report["layers"] if layer["prunable"] == 0} == whole
+
+
+def test_layers_behind_what_we_cannot_run_are_named_with_their_share(quboprune, tmp_path):
+    n = Net()
+    h = n.node("Erode", n.relu(n.conv(image(n), 3, 16)), domain="vendor")
+    n.outputs.append(onnx.helper.make_tensor_value_info(n.conv(n.relu(n.conv(h, 16, 16)), 16, 3), TensorProto.FLOAT,
+                                                        ["n", 3, 32, 32]))
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(n.nodes, "g", n.inputs, n.outputs, n.weights), ir_version=9,
+                                     opset_imports=[onnx.helper.make_opsetid(*d) for d in (("", 17), ("vendor", 1))]),
+              tmp_path / "net.onnx")
+    lines = quboprune.succeeds("inspect", "net.onnx", "--no-latency").stdout
+    first, second, third = 3 * 16 * 9 + 16, 16 * 16 * 9 + 16, 16 * 3 * 9 + 3
+    share = 100 * (second + third) / (first + second + third)
+    assert f"2 layers behind Erode 'Erode_2', which can't be run, with {share:.1f} % of the parameters" in lines
+
+
 @pytest.mark.parametrize("name", WITH_SUBGRAPHS)
 def test_network_with_what_we_cannot_run(quboprune, name, tmp_path):
     """It is judged, and checked, by what those operators read; they come out as they were."""

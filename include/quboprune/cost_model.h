@@ -48,13 +48,16 @@ class CostModel {
 
   /// mask: one entry a group. Filters: the number of kept groups.
   double value(Cost cost, const Mask& mask) const;
+  /// The same of axes of these sizes, by number of the factor; parameters and multiply-accumulates only.
+  double value(Cost cost, const std::vector<double>& sizes) const;
+  /// By number of the factor how many indices a mask leaves.
+  std::vector<double> sizes(const Mask& mask) const;
   /// For each group alone, the others as they are: value(kept) - value(removed). Never negative.
   std::vector<double> marginals(Cost cost, const Mask& mask) const;
   /// Groups that together are all of some axis: at least one of each set must stay.
   std::vector<std::vector<int>> covers() const;
 
  private:
-  std::vector<double> sizes(const Mask& mask) const;
   bool shares_a_group(const Term& term) const;
   void add_shared_marginals(const Term& term, const std::vector<double>& size, const Mask& mask,
                             std::vector<double>& result) const;

@@ -55,6 +55,8 @@ class Qubo {
 
   /// E(x) of n entries, from scratch: O(size of the description).
   double energy(const Mask& x) const;
+  /// For each variable alone, the others as they are: E(with it) - E(without it). O(size of the description).
+  std::vector<double> slopes(const Mask& x) const;
   /// The whole coupling matrix, n x n row-major, symmetric, zero diagonal, with the low-rank terms
   /// multiplied out; their diagonal is in `diagonal` (n), together with linear().
   void to_dense(std::vector<double>& couplings, std::vector<double>& diagonal) const;

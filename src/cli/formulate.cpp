@@ -23,6 +23,10 @@ void run(Options& o, const Context& context) {
   if (!o.prune.target.empty()) target = target_from_text(o.prune.target);
   if (target.kind != Cost::filters)
     throw InputError("formulate: a QUBO file states a count of filters; use --target filters=FRACTION");
+  if (o.prune.choose.round_to > 1)
+    throw InputError(
+        "formulate: a QUBO file states one count, not multiples; leave --round-to out here and give it to "
+        "quboprune prune --mask, which rounds what a solver found");
   PruneSession session(o.prune, context);
   o.prune.choose.formulation.seed = context.seed;
   const int count = static_cast<int>(allowance(session.groups(), target));

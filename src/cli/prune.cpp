@@ -8,6 +8,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
+#include "prune/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/report.h"
@@ -68,6 +69,19 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
                     odd, cut, kBlock));
 }
 
+/// What multiples leave unused of a target.
+void say_slack(PruneSession& session, const Mask& mask, const Target& target, int round_to) {
+  const auto& groups = session.groups();
+  const double all = groups.cost().value(target.kind, Mask(mask.size(), 1));
+  const double kept = groups.cost().value(target.kind, mask);
+  const double slack = allowance(groups, target) - kept;
+  if (round_to > 1 && slack > 0.0005 * all)
+    session.notes().push_back(
+        fmt::format("{:.1f} % of the {} stay where the target leaves {:.1f} %: no multiples "
+                    "of {} that the search tried come nearer",
+                    100 * kept / all, name_of(target.kind), 100 * (kept + slack) / all, round_to));
+}
+
 void prepare(Options& o, const Context& context) {
   check_outputs({o.output, o.report, o.html, o.plan}, {o.prune.model, o.prune.data.source, o.mask});
   if (o.prune.target.empty() && o.mask.empty())
@@ -78,16 +92,23 @@ void prepare(Options& o, const Context& context) {
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
 }
 
-/// The mask that --mask gives, which must meet the target where one is given too.
+/// The mask that --mask gives, with --round-to the nearest of multiples; it must meet the target where one is
+/// given too.
 Choice given_choice(const Options& o, PruneSession& session) {
   Choice choice;
   choice.objective = "given mask";
-  choice.mask = read_mask(o.mask, session.groups().size());
-  if (o.prune.target.empty()) return choice;
-  const Target& target = o.prune.choose.target;
-  const double most = allowance(session.groups(), target);
-  const double kept = session.groups().cost().value(target.kind, choice.mask);
-  const bool met = target.kind == Cost::filters ? kept == most : kept <= most;
+  const ChannelGroups& groups = session.groups();
+  choice.mask = read_mask(o.mask, groups.size());
+  const int multiple = o.prune.choose.round_to;
+  const bool aimed = !o.prune.target.empty();
+  const Target target =
+      aimed ? o.prune.choose.target
+            : Target{Cost::filters, 1 - static_cast<double>(kept_count(choice.mask)) / groups.size()};
+  if (multiple > 1) choice.mask = Rounder(groups, target, multiple).nearest(choice.mask, Qubo(groups.size()));
+  if (!aimed) return choice;
+  const double most = allowance(groups, target);
+  const double kept = groups.cost().value(target.kind, choice.mask);
+  const bool met = target.kind == Cost::filters && multiple <= 1 ? kept == most : kept <= most;
   if (!met)
     throw InputError(
         fmt::format("{}: keeps {} where --target {} leaves {}: leave --target out, or solve with "
@@ -128,6 +149,8 @@ void run(Options& o, const Context& context) {
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   advise_blocks(session, choice.mask, o.prune.choose.round_to);
+  if (!o.prune.target.empty())
+    say_slack(session, choice.mask, o.prune.choose.target, o.prune.choose.round_to);
   json report = session.header("prune");
   if (!o.prune.target.empty())
     report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},

@@ -6,6 +6,7 @@
 
 #include "coupling/analysis.h"
 #include "coupling/branches.h"
+#include "coupling/frozen.h"
 #include "coupling/size_flow.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
@@ -51,11 +52,6 @@ void couple_all(Analysis& a) {
         std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) { return v < 0 || c.seen(v); }))
       op->cost(node, c);
   }
-}
-
-/// The output axis that a layer's channels lie on: 1 for convolutions, the last for matrix products.
-int channel_axis(const Node& node, int rank) {
-  return node.op == "Gemm" || node.op == "MatMul" ? rank - 1 : std::min(1, rank - 1);
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -161,36 +157,6 @@ std::vector<Layer> layers_of(const Analysis& a) {
     layers.push_back(std::move(layer));
   }
   return layers;
-}
-
-/// Why a layer's outputs carry no labels.
-std::string no_channels(const Analysis& a, const Node& layer) {
-  const int weight = layer.input(1);
-  const int from = weight < 0 ? -1 : a.graph.values[at(weight)].producer;
-  if (from < 0) return layer.title() + ": its outputs have no channels of their own";
-  return layer.title() + ": its weights come from " + a.graph.nodes[at(from)].title();
-}
-
-std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
-  std::map<std::string, Frozen> by_reason;
-  for (const auto& layer : layers) {
-    const Node& node = a.graph.nodes[at(layer.node)];
-    const int out = node.output(0);
-    const Labels labels = a.coupling->peek(out, channel_axis(node, a.coupling->rank(out)));
-    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
-      if (layer.groups[i] >= 0) continue;
-      std::string reason = labels.empty() ? no_channels(a, node) : a.coupling->reason(labels[i]);
-      if (reason.empty()) reason = "nothing reads them";
-      Frozen& entry = by_reason[reason];
-      entry.reason = reason;
-      ++entry.channels;
-      entry.macs += layer.macs / static_cast<double>(layer.groups.size());
-    }
-  }
-  std::vector<Frozen> result;
-  for (auto& [reason, entry] : by_reason) result.push_back(std::move(entry));
-  std::sort(result.begin(), result.end(), [](const Frozen& x, const Frozen& y) { return x.macs > y.macs; });
-  return result;
 }
 
 bool matches(const std::string& name, const std::vector<std::string>& patterns) {

@@ -52,8 +52,10 @@ std::vector<double> CostModel::sizes(const Mask& mask) const {
 }
 
 double CostModel::value(Cost cost, const Mask& mask) const {
-  if (cost == Cost::filters) return kept_count(mask);
-  const auto size = sizes(mask);
+  return cost == Cost::filters ? kept_count(mask) : value(cost, sizes(mask));
+}
+
+double CostModel::value(Cost cost, const std::vector<double>& size) const {
   double total = 0;
   for (const auto& term : terms(cost)) {
     double product = term.coefficient;

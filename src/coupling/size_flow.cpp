@@ -42,8 +42,7 @@ class SizeFlow {
     for (std::size_t n = 0; n < a_.graph.nodes.size(); ++n) {
       const Node& node = a_.graph.nodes[n];
       c_.begin(static_cast<int>(n));
-      if (c_.seen(node.output(0)) && has_computed_sizes(node) && !channels_follow(node))
-        c_.freeze(c_.peek(node.input(0), 1), "its sizes aren't constant");
+      if (c_.seen(node.output(0)) && has_computed_sizes(node)) hold_what_does_not_follow(node);
       if (!c_.seen(node.output(0))) {
         freeze_all(node);
       } else if (node.op == "Shape" || node.op == "Size") {
@@ -87,32 +86,54 @@ class SizeFlow {
     return false;
   }
 
-  /// A Resize to sizes that each run computes, a number of channels among them.
+  /// A Resize or Expand to sizes that each run computes, a number of channels among them.
   bool has_computed_sizes(const Node& node) const {
-    return node.op == "Resize" && node.domain.empty() && node.input(3) >= 0 && c_.rank(node.input(0)) > 1 &&
-           !node.has("axes") && !c_.known(node.input(3)).defined();
+    if (!node.domain.empty() || node.has("axes") || c_.rank(node.input(0)) < 1) return false;
+    const int sizes = node.op == "Resize" ? node.input(3) : node.op == "Expand" ? node.input(1) : -1;
+    return sizes >= 0 && !c_.known(sizes).defined();
   }
 
-  /// Is the number of channels among its sizes that of the channels which it resizes? Then it is right
-  /// whatever goes.
-  bool channels_follow(const Node& node) const {
-    const at::Tensor& sizes = ids(node.input(3));
-    if (!sizes.defined() || sizes.numel() < 2) return false;
-    const Axes& own = sets_[at(to_integers(sizes)[1])];
+  /// Which of the computed sizes is that of an axis of the data; below 0: none.
+  int place_of(const Node& node, int axis) const {
+    const auto count = static_cast<int>(c_.shape(sizes_input(node)).at(0));
+    return count - c_.rank(node.input(0)) + axis;
+  }
+
+  static int sizes_input(const Node& node) { return node.op == "Resize" ? node.input(3) : node.input(1); }
+
+  /// Is the size of a labelled axis among those that are computed the number of the very channels on it? Then
+  /// it is right whatever goes.
+  bool follows(const Node& node, int axis) const {
+    const int place = place_of(node, axis);
+    if (place < 0) return true;
+    const at::Tensor& sizes = ids(sizes_input(node));
+    if (!sizes.defined()) return false;
+    const Axes& own = sets_[at(to_integers(sizes)[at(place)])];
     if (own.size() != 1) return false;
     const Labels counted = c_.peek(own.begin()->first, own.begin()->second);
-    const Labels resized = c_.peek(node.input(0), 1);
-    return std::equal(counted.begin(), counted.end(), resized.begin(), resized.end(),
+    const Labels here = c_.peek(node.input(0), axis);
+    return std::equal(counted.begin(), counted.end(), here.begin(), here.end(),
                       [&](int a, int b) { return c_.find(a) == c_.find(b); });
+  }
+
+  /// Keeps the channels of axes whose computed size doesn't follow them.
+  void hold_what_does_not_follow(const Node& node) {
+    for (int axis = 0; axis < c_.rank(node.input(0)); ++axis) {
+      const Labels here = c_.peek(node.input(0), axis);
+      if (!here.empty() && !follows(node, axis)) c_.freeze(here, "its sizes aren't constant");
+    }
   }
 
   /// The axes that a size input depends on and that nothing puts right when they are cut.
   Axes sizes_of(const Node& node, std::size_t k) const {
-    if (k != 3 || !has_computed_sizes(node) || !channels_follow(node)) return all_of(node.inputs[k]);
+    if (!has_computed_sizes(node) || node.inputs[k] != sizes_input(node) || !ids(node.inputs[k]).defined())
+      return all_of(node.inputs[k]);
     Axes result;
     const auto each = to_integers(ids(node.inputs[k]));
-    for (std::size_t e = 0; e < each.size(); ++e) {
-      if (e != 1) result.insert(sets_[at(each[e])].begin(), sets_[at(each[e])].end());
+    for (int axis = 0; axis < static_cast<int>(each.size()); ++axis) {
+      const int of_data = axis + c_.rank(node.input(0)) - static_cast<int>(each.size());
+      const bool right = of_data >= 0 && !c_.peek(node.input(0), of_data).empty() && follows(node, of_data);
+      if (!right) result.insert(sets_[at(each[at(axis)])].begin(), sets_[at(each[at(axis)])].end());
     }
     return result;
   }
@@ -231,10 +252,33 @@ class SizeFlow {
     return all;
   }
 
+  /// Arithmetic on lists of sizes, element by element: each depends on those that it is made of.
+  bool merge_elements(const Node& node) {
+    static const std::set<std::string> operators = {
+        "Add", "Sub", "Mul",   "Div",   "Min",  "Max",   "Mod",  "Abs",  "Neg",    "Not",
+        "And", "Or",  "Where", "Equal", "Cast", "Floor", "Ceil", "Less", "Greater"};
+    const int out = node.output(0);
+    if (!operators.contains(node.op) || !node.domain.empty() || c_.rank(out) != 1) return false;
+    std::vector<Axes> each(at(c_.shape(out)[0]));
+    for (int v : node.inputs) {
+      if (!ids(v).defined()) continue;
+      const auto own = to_integers(ids(v));
+      if (own.size() != 1 && own.size() != each.size()) return false;
+      for (std::size_t e = 0; e < each.size(); ++e) {
+        const Axes& here = sets_[at(own[own.size() == 1 ? 0 : e])];
+        each[e].insert(here.begin(), here.end());
+      }
+    }
+    std::vector<std::int64_t> numbers;
+    for (const Axes& axes : each) numbers.push_back(number(axes));
+    ids_[at(out)] = integer_tensor(numbers);
+    return true;
+  }
+
   /// Every element of the outputs may depend on every element of the inputs.
   void merge(const Node& node) {
     const Axes all = all_data(node);
-    if (all.empty()) return;
+    if (all.empty() || merge_elements(node)) return;
     for (int out : node.outputs) {
       if (c_.seen(out)) ids_[at(out)] = at::full(c_.shape(out), number(all), at::kLong);
     }

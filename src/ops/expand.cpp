@@ -24,15 +24,19 @@ class Expand final : public Operator {
   void couple(const Node& node, Coupling& c) const override {
     const int x = node.input(0);
     const int y = node.output(0);
-    const auto sizes = known_integers(node, c, 1, "shape");
+    const bool sizes = known_integers(node, c, 1, "shape").has_value();
     const int offset = c.rank(y) - c.rank(x);
     for (int a = 0; a < c.rank(x); ++a) {
       const Labels here = c.labels(x, a);
       const auto size = c.shape(y)[static_cast<std::size_t>(a + offset)];
       if (here.empty()) continue;
-      if (!sizes || static_cast<std::int64_t>(here.size()) != size) {
-        c.freeze(here, "its shape isn't constant");
-      } else {
+      const bool passes =
+          static_cast<std::int64_t>(here.size()) == size &&
+          c.shape(x)[static_cast<std::size_t>(a)] == c.other_shape(x)[static_cast<std::size_t>(a)] &&
+          c.other_shape(y)[static_cast<std::size_t>(a + offset)] == size;
+      if (!passes) {
+        c.freeze(here, sizes ? "makes several of one" : "its shape isn't constant");
+      } else {  // computed sizes: coupling/size_flow.cpp sees whether they follow
         c.set(y, a + offset, here);
       }
     }

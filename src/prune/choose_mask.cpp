@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -47,7 +48,9 @@ class Chooser {
         evaluator_(evaluator),
         options_(options),
         control_(control),
-        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {}
+        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {
+    if (options.round_to > 1) rounder_.emplace(groups, options.target, options.round_to);
+  }
 
   Choice run() {
     const auto start = Clock::now();
@@ -67,7 +70,8 @@ class Chooser {
     bound(best);
     best.solve_seconds = seconds_since(start);
     best.start = best.best = best.check_start = best.check_best = std::numeric_limits<double>::quiet_NaN();
-    if (options_.refine != "none") refine(best, groups_, evaluator_, options_, control_);
+    if (options_.refine != "none")
+      refine(best, groups_, evaluator_, rounder_ ? &*rounder_ : nullptr, options_, control_);
     return best;
   }
 
@@ -198,10 +202,9 @@ class Chooser {
     }
     choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
                                       : solved(choice.formulation, groups_, options_.target, solver);
-    if (options_.round_to > 1) {
+    if (rounder_) {
       for (auto& solution : choice.solved.pool) {
-        solution.x =
-            rounded(solution.x, choice.formulation.qubo, groups_, options_.target, options_.round_to);
+        solution.x = rounder_->rounded(solution.x, choice.formulation.qubo);
         solution.energy = choice.formulation.qubo.energy(solution.x);
       }
     }
@@ -243,6 +246,7 @@ class Chooser {
   const ChooseOptions& options_;
   const Control& control_;
   const Formulator formulator_;
+  std::optional<Rounder> rounder_;  // with --round-to
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by the bits of the mask
 };

@@ -3,29 +3,31 @@
 #include <memory>
 
 #include "prune/candidates.h"
-#include "prune/rounding.h"
 #include "refine/fit_cost.h"
 
 namespace quboprune {
 namespace {
 
-/// What the search's masks obey: the start's count, or the target's allowance by repair.
-MaskConstraint constraint(const Choice& choice, const ChannelGroups& groups, const ChooseOptions& options,
-                          const std::vector<std::int8_t>& fixed) {
+/// What the search's masks obey: the start's count, or by repair the rounder's multiples or the target's
+/// allowance.
+MaskConstraint constraint(const Choice& choice, const ChannelGroups& groups, const Rounder* rounder,
+                          const Target& target, const std::vector<std::int8_t>& fixed) {
   MaskConstraint c;
-  const bool rounded_counts = options.round_to > 1;
-  if (options.target.kind == Cost::filters && !rounded_counts) {
+  if (rounder != nullptr) {
+    c.repair = [rounder, &qubo = choice.formulation.qubo](Mask& mask) {
+      mask = rounder->nearest(mask, qubo);
+      return true;
+    };
+    return c;
+  }
+  if (target.kind == Cost::filters) {
     c.kind = MaskConstraint::Kind::exactly;
     c.count = kept_count(choice.mask);
     return c;
   }
-  const auto fitter = std::make_shared<CostFitter>(choice.formulation.qubo, groups, options.target.kind,
-                                                   allowance(groups, options.target), fixed);
-  c.repair = [&groups, &options, fitter, &qubo = choice.formulation.qubo, rounded_counts](Mask& mask) {
-    if (!rounded_counts) return fitter->fit(mask);
-    mask = rounded(mask, qubo, groups, options.target, options.round_to);
-    return true;
-  };
+  const auto fitter = std::make_shared<CostFitter>(choice.formulation.qubo, groups, target.kind,
+                                                   allowance(groups, target), fixed);
+  c.repair = [fitter](Mask& mask) { return fitter->fit(mask); };
   return c;
 }
 
@@ -54,7 +56,7 @@ void check(Choice& choice, const MaskEvaluator& evaluator, const ChooseOptions& 
 }  // namespace
 
 void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& evaluator,
-            const ChooseOptions& options, const Control& control) {
+            const Rounder* rounder, const ChooseOptions& options, const Control& control) {
   SearchOptions search = options.search;
   search.method = options.refine;
   search.fixed = held(choice, groups);
@@ -65,8 +67,9 @@ void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& ev
   for (const auto& solution : choice.solved.pool) {
     if (solution.x != choice.mask) seeds.push_back(solution.x);
   }
-  choice.search = search_masks(evaluator.objective(), groups.size(),
-                               constraint(choice, groups, options, search.fixed), seeds, search, control);
+  choice.search =
+      search_masks(evaluator.objective(), groups.size(),
+                   constraint(choice, groups, rounder, options.target, search.fixed), seeds, search, control);
   choice.start = evaluator.metric(evaluator.value(choice.mask));
   choice.best = evaluator.metric(choice.search.value);
   choice.refined = true;

@@ -1,13 +1,15 @@
 #pragma once
 
+#include "prune/rounding.h"
 #include "quboprune/prune.h"
 
 namespace quboprune {
 
 /// Searches for a better mask than choice.mask by its true value, at the same target, and takes it unless
 /// options.check finds it worse. Sets the choice's `search`, `start`, `best`, `check_start`, `check_best`,
-/// `seed_kept` and `refined`. evaluator: only calibration data belongs there.
+/// `seed_kept` and `refined`. evaluator: only calibration data belongs there. rounder: nullptr where any
+/// counts will do.
 void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& evaluator,
-            const ChooseOptions& options, const Control& control);
+            const Rounder* rounder, const ChooseOptions& options, const Control& control);
 
 }  // namespace quboprune

@@ -1,16 +1,40 @@
 #pragma once
 
+#include <vector>
+
+#include "prune/even_counts.h"
+#include "quboprune/qubo.h"
 #include "quboprune/target.h"
 
 namespace quboprune {
 
-/// A mask whose layers (groups by the layer that first produces them; halves that are split off apart) keep
-/// multiples of `multiple` channels, the frozen ones counted in, or all, at the same target. How many each
-/// layer keeps is chosen to cost least energy in all, by dynamic programming for filters and by best ratio
-/// for parameters and MACs; within a layer those with the largest fields stay. Never empties a layer.
-/// Filters: exactly the target where multiples can make it, the largest count below it otherwise. Throws
-/// InputError if even the smallest counts are above it.
-Mask rounded(const Mask& mask, const Qubo& qubo, const ChannelGroups& groups, const Target& target,
-             int multiple);
+/// Masks whose layers keep multiples of `multiple` channels, or all (EvenCounts says which axes do), at a
+/// target. How many each keeps is chosen for the most worth in all; within a bundle those of most worth stay.
+/// Never empties a layer.
+///
+/// Filters: exactly the target where multiples can make it, the largest count below it otherwise, by dynamic
+/// programming. Parameters and MACs: whole layers are lowered step by step, the least worth lost for what is
+/// saved first, until the cost fits; then steps up, and exchanges of a step down for one up, that gain and
+/// still fit. Nothing that would still fit is left out.
+///
+/// Holds references to the groups. Its functions throw InputError if even the smallest counts are above the
+/// target; they are safe from several threads.
+class Rounder {
+ public:
+  Rounder(const ChannelGroups& groups, const Target& target, int multiple);
+
+  /// The mask of most worth; worth: by group, what keeping it gains.
+  Mask best(const std::vector<double>& worth) const;
+  /// Least energy as far as it is linear around the mask, then around what comes of it while that gains.
+  Mask rounded(const Mask& mask, const Qubo& qubo) const;
+  /// The mask that differs least from one proposed; where many do, that of least energy.
+  Mask nearest(const Mask& mask, const Qubo& qubo) const;
+
+ private:
+  const ChannelGroups& groups_;
+  Cost kind_;
+  double allowed_;
+  EvenCounts counts_;
+};
 
 }  // namespace quboprune

@@ -42,6 +42,21 @@ double low_rank_energy(const Qubo::LowRank& term, const Mask& x) {
   return 0.5 * term.scale * sum;
 }
 
+/// With F x = r: s F_i·r, and s/2 |F_i|² more or less as x_i is in r or not.
+void add_low_rank_slopes(const Qubo::LowRank& term, const Mask& x, std::vector<double>& slopes) {
+  const std::size_t n = x.size();
+  for (int r = 0; r < term.rank; ++r) {
+    const float* row = term.factor.data() + static_cast<std::size_t>(r) * n;
+    double product = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      if (x[i] != 0) product += static_cast<double>(row[i]);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto entry = static_cast<double>(row[i]);
+      slopes[i] += term.scale * entry * (product + (x[i] != 0 ? -0.5 : 0.5) * entry);
+    }
+  }
+}
+
 void add_low_rank_dense(const Qubo::LowRank& term, std::size_t n, std::vector<double>& couplings,
                         std::vector<double>& diagonal) {
   for (int r = 0; r < term.rank; ++r) {
@@ -129,6 +144,26 @@ double Qubo::energy(const Mask& x) const {
   for (const DenseBlock& block : dense_blocks_) sum += block_energy(block, x);
   for (const LowRank& term : low_rank_) sum += low_rank_energy(term, x);
   return sum;
+}
+
+std::vector<double> Qubo::slopes(const Mask& x) const {
+  std::vector<double> result(linear_.begin(), linear_.end());
+  const auto index = [](int i) { return static_cast<std::size_t>(i); };
+  for (const Pair& pair : pairs_) {
+    if (x[index(pair.j)] != 0) result[index(pair.i)] += pair.value;
+    if (x[index(pair.i)] != 0) result[index(pair.j)] += pair.value;
+  }
+  for (const DenseBlock& block : dense_blocks_) {
+    const std::size_t m = block.variables.size();
+    for (std::size_t p = 0; p < m; ++p) {
+      for (std::size_t q = 0; q < m; ++q) {
+        if (p != q && x[index(block.variables[q])] != 0)
+          result[index(block.variables[p])] += block.values[p * m + q];
+      }
+    }
+  }
+  for (const LowRank& term : low_rank_) add_low_rank_slopes(term, x, result);
+  return result;
 }
 
 void Qubo::to_dense(std::vector<double>& couplings, std::vector<double>& diagonal) const {

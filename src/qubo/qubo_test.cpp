@@ -56,6 +56,23 @@ TEST(Qubo, DenseFormIsSymmetricWithAnEmptyDiagonal) {
   }
 }
 
+TEST(Qubo, SlopesAreDifferencesOfEnergies) {
+  const int n = 9;
+  const Qubo qubo = mixed_qubo(n, 5);
+  for (unsigned bits = 0; bits < (1U << n); bits += 7) {
+    Mask x(n);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = (bits >> i) & 1U;
+    const auto slopes = qubo.slopes(x);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      Mask with = x;
+      Mask without = x;
+      with[i] = 1;
+      without[i] = 0;
+      ASSERT_NEAR(slopes[i], qubo.energy(with) - qubo.energy(without), 1e-12);
+    }
+  }
+}
+
 TEST(Qubo, RefusesWhatDoesNotFit) {
   EXPECT_THROW(Qubo(0), InputError);
   Qubo qubo(3);

@@ -1,0 +1,112 @@
+#include "coupling/frozen.h"
+
+#include <c10/util/accumulate.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "ops/base/operator.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+const std::set<std::string> kLayers = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
+
+/// Output channels of a layer by its weight alone.
+std::int64_t channels_made(const Node& node, at::IntArrayRef weight) {
+  if (weight.size() < 2) return 1;
+  if (node.op == "Conv") return weight[0];
+  if (node.op == "ConvTranspose") return weight[1] * node.integer("group", 1);
+  return node.op == "Gemm" && node.integer("transB", 0) != 0 ? weight[0] : weight[weight.size() - 1];
+}
+
+std::int64_t floats_in(const Constant& constant) {
+  return constant.defined() && at::isFloatingType(constant.scalar_type())
+             ? c10::multiply_integers(constant.sizes())
+             : 0;
+}
+
+/// Why a layer's outputs carry no labels.
+std::string no_channels(const Analysis& a, const Node& layer) {
+  const int weight = layer.input(1);
+  const int from = weight < 0 ? -1 : a.graph.values[at(weight)].producer;
+  if (from < 0) return layer.title() + ": its outputs have no channels of their own";
+  return layer.title() + ": its weights come from " + a.graph.nodes[at(from)].title();
+}
+
+/// Layers behind operators that can't be run, by the first such operator: they stay, and for want of sizes
+/// their multiply-accumulates aren't counted.
+std::vector<Frozen> behind_unknown(const Analysis& a) {
+  std::vector<int> cause(a.graph.values.size(), -1);  // by value: the node
+  struct Behind {
+    int layers = 0, channels = 0;
+    double parameters = 0;
+  };
+  std::map<int, Behind> by_cause;
+  double all = 0;
+  for (const auto& value : a.graph.values) all += static_cast<double>(floats_in(value.constant));
+  for (std::size_t n = 0; n < a.graph.nodes.size(); ++n) {
+    const Node& node = a.graph.nodes[n];
+    int from = operators().find(node) ? -1 : static_cast<int>(n);
+    for (int v : node.inputs) {
+      if (v >= 0 && cause[at(v)] >= 0) from = cause[at(v)];
+    }
+    if (from < 0) continue;
+    for (int v : node.outputs) {
+      if (v >= 0) cause[at(v)] = from;
+    }
+    if (from == static_cast<int>(n) || node.input(1) < 0) continue;
+    const Constant& weight = a.graph.values[at(node.input(1))].constant;
+    if (!kLayers.contains(node.op) || !weight.defined()) continue;
+    Behind& entry = by_cause[from];
+    ++entry.layers;
+    entry.channels += static_cast<int>(channels_made(node, weight.sizes()));
+    for (int v : node.inputs) {
+      if (v >= 0) entry.parameters += static_cast<double>(floats_in(a.graph.values[at(v)].constant));
+    }
+  }
+  std::vector<Frozen> result;
+  for (const auto& [n, entry] : by_cause) {
+    result.push_back({fmt::format("{} layers behind {}, which can't be run, with {:.1f} % of the parameters",
+                                  entry.layers, a.graph.nodes[at(n)].title(), 100 * entry.parameters / all),
+                      entry.channels, 0});
+  }
+  return result;
+}
+
+}  // namespace
+
+int channel_axis(const Node& node, int rank) {
+  return node.op == "Gemm" || node.op == "MatMul" ? rank - 1 : std::min(1, rank - 1);
+}
+
+std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
+  std::map<std::string, Frozen> by_reason;
+  for (const auto& layer : layers) {
+    const Node& node = a.graph.nodes[at(layer.node)];
+    const int out = node.output(0);
+    const Labels labels = a.coupling->peek(out, channel_axis(node, a.coupling->rank(out)));
+    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+      if (layer.groups[i] >= 0) continue;
+      std::string reason = labels.empty() ? no_channels(a, node) : a.coupling->reason(labels[i]);
+      if (reason.empty()) reason = "nothing reads them";
+      Frozen& entry = by_reason[reason];
+      entry.reason = reason;
+      ++entry.channels;
+      entry.macs += layer.macs / static_cast<double>(layer.groups.size());
+    }
+  }
+  std::vector<Frozen> result;
+  for (auto& [reason, entry] : by_reason) result.push_back(std::move(entry));
+  std::sort(result.begin(), result.end(), [](const Frozen& x, const Frozen& y) { return x.macs > y.macs; });
+  for (auto& entry : behind_unknown(a)) result.push_back(std::move(entry));
+  return result;
+}
+
+}  // namespace quboprune

@@ -34,6 +34,7 @@ def test_training_follows_a_refit_and_both_are_reported(quboprune, denoiser, pai
 
 
 def test_harmful_training_is_thrown_away(quboprune, denoiser, pairs):
+    np.savez(pairs, inputs=networks.smooth_images(12, 32)[1])  # judged by the distance to the original
     report = quboprune.report(*PRUNE, *TRAINED, "--finetune-lr", "1")
     metric = report["result"]["metric"]["heldout"]
     assert not report["recovery"]["training"]["kept"]

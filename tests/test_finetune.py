@@ -83,6 +83,9 @@ def test_plans_that_do_not_fit_a_training(quboprune, denoiser, pairs):
         return done.stderr
 
     assert "--teacher" in refused("plan.json")
+    done = quboprune("finetune", "out.onnx", "-o", "trained.onnx", "--data", "data.npz", "--teacher", "net.onnx",
+                     "--plan", "plan.json")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "--feature-weight" in done.stderr
     plan = json.loads((quboprune.folder / "plan.json").read_text(encoding="utf-8"))
     plan["removed"] = plan["removed"][:1]
     (quboprune.folder / "other.json").write_text(json.dumps(plan), encoding="utf-8")

@@ -10,8 +10,8 @@
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
-#include "cli/base/recovery.h"
 #include "cli/commands.h"
+#include "quboprune/distil.h"
 #include "quboprune/error.h"
 #include "quboprune/model.h"
 
@@ -20,7 +20,7 @@ namespace {
 
 struct Options {
   std::string model, output, report, teacher, plan, loss, batch_norm = "frozen";
-  double feature_weight = distillation().feature_weight;
+  double feature_weight = 0;
   DataArguments data;
   FinetuneOptions train;
 };
@@ -33,12 +33,13 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("--teacher-weight", o.train.teacher_weight, "Its share of the loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command.add_option("--plan", o.plan,
-                     "The plan by which the model was cut from the teacher: follow it inside too, at the cut "
-                     "layers (--feature-weight)");
-  command.add_option("--feature-weight", o.feature_weight, "How much, with --plan")
-      ->check(not_negative())
-      ->capture_default_str();
+  auto* plan = command.add_option("--plan", o.plan,
+                                  "The plan by which the model was cut from the teacher: follow it inside "
+                                  "too, at the cut layers");
+  auto* weight = command.add_option("--feature-weight", o.feature_weight, "How much, with --plan")
+                     ->check(not_negative());
+  plan->needs(weight);
+  weight->needs(plan);
   command.add_option("--steps", o.train.steps, "Of the optimiser")->check(positive())->capture_default_str();
   command.add_option("--time-limit", o.train.time_limit, "Seconds; the schedule ends then at the latest")
       ->check(not_negative());

@@ -77,7 +77,7 @@ Recovery recovered(const std::string& how, const Repair& r, const Control& contr
 }
 
 FinetuneOptions distillation() {
-  return {.steps = 500, .learning_rate = 3e-4};
+  return {.steps = 300, .batch = 4, .learning_rate = 3e-4, .feature_weight = 0};
 }
 
 }  // namespace quboprune

@@ -169,6 +169,25 @@ TEST_F(Trained, ComesCloserToTheTeachersFeatures) {
   EXPECT_LT(feature_loss(from(start)), 0.2 * feature_loss(start));
 }
 
+TEST_F(Trained, TakesSamplesOfDifferentSizes) {
+  class Sizes final : public Scenes {
+   public:
+    Sample random_crop(Rng& rng, int crop, bool augment) const override {
+      return Scenes::random_crop(rng, crop + static_cast<int>(rng.below(3)), augment);
+    }
+  };
+  const Graph start = slice(groups_, mask_);
+  FinetuneOptions train = options_.train;
+  train.teacher = &graph_;
+  const FinetuneResult result = finetune(start, Sizes(), train);
+  EXPECT_EQ(result.steps, 150);
+  const at::Tensor x = numbers({8, 3, 10, 10}, 79, 0.6);
+  const auto distance = [&](const Graph& graph) {
+    return (Executor(graph)(x) - Executor(graph_)(x)).square().mean().item<double>();
+  };
+  EXPECT_LT(distance(result.graph), 0.5 * distance(start));
+}
+
 TEST_F(Trained, TakesSamplesOneByOneWhereTheFileFixesTheBatch) {
   options_.train.steps = 10;
   const Graph start = slice(groups_, mask_);

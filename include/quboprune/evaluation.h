@@ -34,6 +34,9 @@ struct Batch {
 std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
                            std::int64_t elements = 1 << 19);
 
+/// Whether samples must be run one by one: the file fixes the batch, or there are inputs besides the data.
+bool one_at_a_time(const Graph& graph);
+
 /// The network's inputs for a batch [n, ...]: the batch itself, then the fills (open sizes as the batch's).
 /// Throws InputError where the batch doesn't fit the first input's declared shape, or an input has no fill.
 std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge);

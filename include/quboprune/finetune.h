@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "quboprune/dataset.h"
@@ -10,6 +12,15 @@
 #include "quboprune/progress.h"
 
 namespace quboprune {
+
+/// A tensor inside a network whose counterpart in the teacher is a target too.
+struct Feature {
+  int value = -1;    ///< number in Graph::values of the network that is trained
+  int teacher = -1;  ///< in the teacher's
+  /// Indices of the teacher's axes that the network has kept, in its own order: axis, indices. Axes that
+  /// aren't listed are whole.
+  std::vector<std::pair<int, std::vector<std::int64_t>>> kept{};
+};
 
 /// How a network is trained further, or from scratch.
 struct FinetuneOptions {
@@ -30,6 +41,12 @@ struct FinetuneOptions {
   bool train_batch_norm = false;
   const Graph* teacher = nullptr;  ///< its outputs are a second target
   double teacher_weight = 0.5;     ///< of its loss; the data's own has 1 - that. 1 where there are no targets
+  std::vector<Feature> features{};  ///< what to follow the teacher in besides its output; cut_features()
+  /// Of the features' part of the teacher's loss: their mean squared differences, each divided by the mean
+  /// square of the teacher's feature, averaged over the features and multiplied by the size of the teacher's
+  /// output (mean magnitude for l1, mean square otherwise). So it has the same meaning whatever the range of
+  /// values and the depth. At least 0.
+  double feature_weight = 0;
   std::uint64_t seed = 1;
   /// Folder to keep the state in, every minute and at the end, and to take it up from. Empty: none.
   std::filesystem::path work{};
@@ -51,8 +68,9 @@ struct FinetuneResult {
 /// Trains all weights (of convolutions, matrix products, normalisations, PRelu and added biases) with Adam on
 /// random crops of the data's calibration part. Stopped runs return what they have; with a work folder the
 /// same call goes on from there as if it hadn't been stopped.
-/// Throws InputError if there are neither targets nor a teacher, an option is out of range, the loss is no
-/// longer finite, or the work folder holds another network's state.
+/// Networks whose file fixes the batch get their crops one by one, the gradients are added up.
+/// Throws InputError if there are neither targets nor a teacher, an option is out of range, a feature doesn't
+/// have its teacher's shape, the loss is no longer finite, or the work folder holds another network's state.
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control = {});
 

@@ -4,11 +4,14 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "cli/base/data_arguments.h"
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
+#include "cli/base/plan.h"
 #include "cli/commands.h"
+#include "quboprune/distil.h"
 #include "quboprune/error.h"
 #include "quboprune/model.h"
 
@@ -16,7 +19,8 @@ namespace quboprune {
 namespace {
 
 struct Options {
-  std::string model, output, report, teacher, loss, batch_norm = "frozen";
+  std::string model, output, report, teacher, plan, loss, batch_norm = "frozen";
+  double feature_weight = 0;
   DataArguments data;
   FinetuneOptions train;
 };
@@ -29,6 +33,13 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("--teacher-weight", o.train.teacher_weight, "Its share of the loss")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  auto* plan = command.add_option("--plan", o.plan,
+                                  "The plan by which the model was cut from the teacher: follow it inside "
+                                  "too, at the cut layers");
+  auto* weight = command.add_option("--feature-weight", o.feature_weight, "How much, with --plan")
+                     ->check(not_negative());
+  plan->needs(weight);
+  weight->needs(plan);
   command.add_option("--steps", o.train.steps, "Of the optimiser")->check(positive())->capture_default_str();
   command.add_option("--time-limit", o.train.time_limit, "Seconds; the schedule ends then at the latest")
       ->check(not_negative());
@@ -52,8 +63,40 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("--report", o.report, "Write what was done as JSON");
 }
 
+/// Where the model follows the teacher inside: what the plan cut, by the values' names.
+std::vector<Feature> features_of(const Options& o, const Graph& model, const Graph& teacher) {
+  const ChannelGroups groups = analyse(teacher, {.allow_empty = true});
+  std::unordered_map<std::string, int> by_name;
+  for (std::size_t v = 0; v < model.values.size(); ++v) by_name[model.values[v].name] = static_cast<int>(v);
+  std::vector<Feature> features = cut_features(groups, mask_of(read_plan(o.plan), o.plan, groups));
+  std::erase_if(features, [&](Feature& f) {
+    const auto found = by_name.find(teacher.values[static_cast<std::size_t>(f.teacher)].name);
+    if (found != by_name.end()) f.value = found->second;
+    return found == by_name.end();
+  });
+  if (features.empty())
+    throw InputError(o.plan + ": nothing that it cuts from " + o.teacher + " is in " + o.model +
+                     "; give the plan that the model was made by, or leave --plan out");
+  return features;
+}
+
+/// Loads the teacher, which must stay as long as the training lasts.
+std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model) {
+  if (o.teacher.empty()) {
+    if (!o.plan.empty()) throw InputError("--plan needs --teacher, the network that the plan is for");
+    return nullptr;
+  }
+  auto teacher = std::make_unique<Model>(Model::load(o.teacher));
+  o.train.teacher = &teacher->graph();
+  if (!o.plan.empty() && o.feature_weight > 0) {
+    o.train.features = features_of(o, model, teacher->graph());
+    o.train.feature_weight = o.feature_weight;
+  }
+  return teacher;
+}
+
 void run(Options& o, const Context& context) {
-  check_outputs({o.output, o.report}, {o.model, o.teacher, o.data.source});
+  check_outputs({o.output, o.report}, {o.model, o.teacher, o.plan, o.data.source});
   if (!o.train.work.empty()) make_folder(o.train.work, "--work");
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
@@ -62,11 +105,7 @@ void run(Options& o, const Context& context) {
   o.train.crop = o.data.options.crop;
   o.train.seed = context.seed;
   o.train.train_batch_norm = o.batch_norm == "train";
-  std::unique_ptr<Model> teacher;
-  if (!o.teacher.empty()) {
-    teacher = std::make_unique<Model>(Model::load(o.teacher));
-    o.train.teacher = &teacher->graph();
-  }
+  const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph());
   const auto heldout = data->samples(Part::heldout);
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
   const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);

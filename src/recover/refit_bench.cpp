@@ -35,13 +35,6 @@ std::size_t share_of(std::size_t n, double share) {
   return std::clamp<std::size_t>(wanted, 1, n - 1);
 }
 
-/// Batches of one where the network asks for it: a fixed batch, or inputs besides the data.
-int largest_batch(const Graph& graph) {
-  const Value& input = graph.values[at_index(graph.inputs.front())];
-  const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
-  return fixed || graph.inputs.size() > 1 ? 1 : kBatch;
-}
-
 }  // namespace
 
 CheckSplit split_scenes(std::span<const Sample> samples, double share, std::uint64_t seed) {
@@ -103,7 +96,7 @@ std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const st
                                                     const Judge& judge, std::vector<std::size_t>& counts) {
   if (graph.inputs.empty()) throw InputError("the network has no inputs: there is nothing to refit it on");
   std::vector<std::vector<at::Tensor>> result;
-  for (const auto& batch : batches(samples, largest_batch(graph), kElements)) {
+  for (const auto& batch : batches(samples, one_at_a_time(graph) ? 1 : kBatch, kElements)) {
     counts.push_back(batch.samples.size());
     result.push_back(network_inputs(graph, batch.input, judge));
   }

@@ -93,6 +93,20 @@ std::string removed_section(const Json& report) {
   return html::section("What was removed, and why", "Every coupled set of channels that is gone.", body);
 }
 
+/// What training added to the refit, by the metric on scenes that neither saw.
+std::string training_text(const Json& report) {
+  const auto refitted = number(report, "/recovery/checking/refitted");
+  const auto trained = number(report, "/recovery/checking/trained");
+  if (!refitted || !trained) return "";
+  const std::string metric = text(report, "/result/metric/name");
+  const bool kept = at(report, "/recovery/training/kept") == Json(true);
+  return fmt::format(
+      "<p>On calibration scenes that neither step saw: {} refitted, {} after {} steps of training, {}.</p>\n",
+      html::escape(show_metric(metric, refitted)), html::escape(show_metric(metric, trained)),
+      show_count(number(report, "/recovery/steps")),
+      kept ? "which is what was kept" : "so the refitted network was kept");
+}
+
 std::string recovery_section(const Json& report) {
   Rows rows;
   for (const Json& layer : list(report, "/recovery/layers")) {
@@ -102,7 +116,7 @@ std::string recovery_section(const Json& report) {
                     show_number(number(layer, "/error_after")),
                     kept_old ? (note.empty() ? "kept its old weights" : note) : note});
   }
-  std::string body = html::table({"Layer", "Error before", "Error after", ""}, rows);
+  std::string body = training_text(report) + html::table({"Layer", "Error before", "Error after", ""}, rows);
   const std::string name = text(report, "/recovery/name");
   if (body.empty() && !name.empty()) body = "<p>" + html::escape(name) + "</p>\n";
   return html::section("Repair: " + name,

@@ -121,6 +121,24 @@ TEST(HtmlReport, EscapesAllThatComesFromTheUser) {
   EXPECT_TRUE(holds(page, "\\u003c/script>\\u003cscript>alert"));
 }
 
+TEST(Reports, ShowBothStepsOfARepairByTraining) {
+  json report = full_report();
+  report.erase("methods");
+  const auto in_either = [&](const std::string& part) {
+    return holds(terminal_report(report), part) || holds(html_report(report), part);
+  };
+  EXPECT_FALSE(in_either("refitted"));
+  EXPECT_FALSE(in_either("Refitted"));
+  report["result"]["metric"]["heldout"]["refitted"] = 31.5;
+  report["recovery"]["steps"] = 300;
+  report["recovery"]["checking"] = {{"before", 30}, {"refitted", 32.25}, {"trained", 31.0}, {"after", 32.25}};
+  report["recovery"]["training"] = {{"kept", false}};
+  EXPECT_TRUE(holds(terminal_report(report), "31.50 dB"));
+  const std::string page = html_report(report);
+  for (const char* part : {"Refitted", "31.50 dB", "32.25 dB refitted, 31.00 dB after 300 steps", "was kept"})
+    EXPECT_TRUE(holds(page, part)) << part;
+}
+
 TEST(HtmlReport, ShowsComparedMethodsWithoutTakingOneForTheResult) {
   const std::string compared = html_report(full_report());
   EXPECT_TRUE(holds(compared, "taylor"));

@@ -90,12 +90,17 @@ std::string quality_section(const Json& report) {
     const std::string path = std::string("/result/metric/") + key;
     if (!at(report, path).is_object()) continue;
     std::vector<std::string> row{name};
-    for (const char* stage : {"dense", "pruned", "recovered"}) {
+    for (const char* stage : {"dense", "pruned", "refitted", "recovered"}) {
       row.push_back(show_metric(metric, number(report, path + "/" + stage)));
     }
     rows.push_back(row);
   }
-  std::string body = html::table({"Data", "Original", "Pruned", "Recovered"}, rows);
+  std::vector<std::string> head{"Data", "Original", "Pruned", "Refitted", "Recovered"};
+  if (!number(report, "/result/metric/heldout/refitted")) {  // a step of its own only where training follows
+    head.erase(head.begin() + 3);
+    for (auto& row : rows) row.erase(row.begin() + 3);
+  }
+  std::string body = html::table(head, rows);
   const Json charts = chart_data(report);
   if (charts.contains("quality")) {
     body += html::chart("quality", 190, "Change of the metric against the original network after each stage");

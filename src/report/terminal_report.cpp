@@ -84,19 +84,26 @@ std::string sizes(const Json& report) {
 std::string quality(const Json& report) {
   const std::string metric = text(report, "/result/metric/name");
   std::vector<Row> rows;
+  bool trained = false;
   for (const auto& [key, name] :
        {std::pair{"heldout", "held-out data"}, {"calibration", "calibration data"}}) {
     const std::string path = std::string("/result/metric/") + key;
     if (!at(report, path).is_object()) continue;
     const auto dense = number(report, path + "/dense");
     const auto pruned = number(report, path + "/pruned");
+    const auto refitted = number(report, path + "/refitted");
     const auto recovered = number(report, path + "/recovered");
+    trained = trained || refitted;
     rows.push_back({name, show_metric(metric, dense), show_metric(metric, pruned),
-                    show_metric(metric, recovered),
+                    show_metric(metric, refitted), show_metric(metric, recovered),
                     show_change(metric, recovered ? recovered : pruned, dense)});
   }
-  return table("Quality (" + show_name(plain(metric, 20)) + ")",
-               {"", "original", "pruned", "recovered", "change"}, rows);
+  Row head{"", "original", "pruned", "refitted", "recovered", "change"};
+  if (!trained) {  // a step of its own only where training follows
+    head.erase(head.begin() + 3);
+    for (auto& row : rows) row.erase(row.begin() + 3);
+  }
+  return table("Quality (" + show_name(plain(metric, 20)) + ")", head, rows);
 }
 
 /// What one compared method left: its size and its metric on held-out data.

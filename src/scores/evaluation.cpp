@@ -33,13 +33,14 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
   return batch;
 }
 
-/// The batch size that the file fixes, 0 where it is open.
-std::int64_t fixed_batch(const Graph& graph) {
-  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
-  return input.declared && !input.shape.empty() && input.shape[0] > 0 ? input.shape[0] : 0;
-}
-
 }  // namespace
+
+bool one_at_a_time(const Graph& graph) {
+  if (graph.inputs.empty()) return true;
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
+  return fixed || graph.inputs.size() > 1;
+}
 
 std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::int64_t elements) {
   std::vector<Batch> result;
@@ -95,7 +96,7 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
                                    const Judge& judge, const Control& control) {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> result(samples.size());
-  const int largest = fixed_batch(network.graph()) > 0 || network.graph().inputs.size() > 1 ? 1 : 16;
+  const int largest = one_at_a_time(network.graph()) ? 1 : 16;
   std::size_t done = 0;
   for (const auto& batch : batches(samples, largest)) {
     if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");

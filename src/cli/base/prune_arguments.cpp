@@ -67,11 +67,24 @@ void PruneArguments::add_choice(CLI::App& command) {
 
 void PruneArguments::add_recovery(CLI::App& command) {
   command
-      .add_option("--recover", recover, "none, refit (least squares), bn (batch-norm statistics) or finetune")
+      .add_option("--recover", recover,
+                  "none, refit (least squares), bn (batch-norm statistics) or finetune (refit, then training "
+                  "with the original as the teacher)")
       ->check(CLI::IsMember({"none", "refit", "bn", "finetune"}))
       ->capture_default_str();
-  command.add_option("--finetune-steps", finetune_steps, "For --recover finetune")
+  command.add_option("--finetune-steps", train.steps, "For --recover finetune")
       ->check(positive())
+      ->capture_default_str();
+  command.add_option("--finetune-lr", train.learning_rate, "Highest learning rate of --recover finetune")
+      ->check(positive())
+      ->capture_default_str();
+  command.add_option("--finetune-batch", train.batch, "Crops a step of --recover finetune")
+      ->check(positive())
+      ->capture_default_str();
+  command
+      .add_option("--feature-weight", train.feature_weight,
+                  "How much --recover finetune follows the original inside, at the cut layers; 0: not")
+      ->check(not_negative())
       ->capture_default_str();
   command.add_flag_callback(
       "--refine-before-refit", [this] { refit_aware = false; },

@@ -12,7 +12,6 @@
 #include "prune/candidates.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
-#include "quboprune/finetune.h"
 #include "quboprune/judged_outputs.h"
 #include "quboprune/surgery.h"
 
@@ -136,7 +135,7 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   const bool measures =
       options.refine != "none" || settings_for(options).size() > 1 || options.formulation.rounds > 1;
-  const bool repaired = arguments_.recover == "refit";
+  const bool repaired = arguments_.refits();
   const CalibrationParts parts = calibration_parts(calibration_, repaired && arguments_.refit_aware);
   EvaluatorOptions with;
   with.refit = measures && repaired && arguments_.refit_aware;
@@ -168,43 +167,18 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
 }
 
-json PruneSession::recovered_by(const Mask& mask, Outcome& outcome) {
-  const std::string& how = arguments_.recover;
-  if (how == "finetune") {
-    FinetuneOptions train;
-    train.steps = arguments_.finetune_steps;
-    train.crop = arguments_.data.options.crop;
-    train.loss = judge_.loss == Loss::output ? Loss::mse : judge_.loss;
-    train.learning_rate = 3e-4;
-    train.teacher = &graph_;
-    train.seed = context_.seed;
-    train.judge = judge_;
-    if (!arguments_.work.empty()) train.work = std::filesystem::path(arguments_.work) / "finetune";
-    FinetuneResult tuned = finetune(outcome.cut, *data_, train, context_.control);
-    outcome.recovered = std::move(tuned.graph);
-    return {{"name", how}, {"steps", tuned.steps}, {"seconds", tuned.seconds}, {"reason", tuned.reason}};
+Recovery PruneSession::recover(const Mask& mask) const {
+  Repair repair{groups_, mask, *data_, calibration_, judge_, arguments_.refit, arguments_.train};
+  repair.train.crop = arguments_.data.options.crop;
+  repair.train.seed = context_.seed;
+  if (!arguments_.work.empty()) {
+    // A folder for each mask and data: another one's state isn't taken up.
+    std::string key = fingerprint();
+    for (const auto x : mask) key += x != 0 ? '1' : '0';
+    repair.train.work =
+        std::filesystem::path(arguments_.work) / ("finetune-" + sha256_of_bytes(key).substr(0, 12));
   }
-  RefitResult repaired =
-      how == "refit"
-          ? refit(groups_, mask, calibration_, judge_, arguments_.refit, context_.control)
-          : reestimate_batch_norm(groups_, mask, calibration_, judge_, arguments_.refit, context_.control);
-  json list = json::array();
-  for (const auto& l : repaired.layers) {
-    list.push_back({{"name", l.name},
-                    {"error_before", number(l.error_before)},
-                    {"error_after", number(l.error_after)},
-                    {"ridge", l.ridge},
-                    {"kept_old", l.kept_old},
-                    {"note", l.note}});
-  }
-  notes_.insert(notes_.end(), repaired.notes.begin(), repaired.notes.end());
-  outcome.recovered = std::move(repaired.graph);
-  return {
-      {"name", how},
-      {"seconds", repaired.seconds},
-      {"reason", repaired.reason},
-      {"layers", list},
-      {"checking", {{"before", number(repaired.metric_before)}, {"after", number(repaired.metric_after)}}}};
+  return recovered(arguments_.recover, repair, context_.control);
 }
 
 PruneSession::Outcome PruneSession::cut(const Mask& mask) {
@@ -223,7 +197,11 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
   }
   if (arguments_.recover != "none") {
     if (!data_) throw InputError("--recover " + arguments_.recover + " needs --data");
-    outcome.recovery = stages_.run("recover", [&] { return recovered_by(mask, outcome); });
+    Recovery recovery = stages_.run("recover", [&] { return recover(mask); });
+    outcome.recovered = std::move(recovery.graph);
+    outcome.refitted = std::move(recovery.refitted);
+    outcome.recovery = std::move(recovery.report);
+    notes_.insert(notes_.end(), recovery.notes.begin(), recovery.notes.end());
   }
   return outcome;
 }
@@ -279,6 +257,10 @@ json PruneSession::result(const Mask& mask, const Outcome& outcome) {
     const Score pruned = on_heldout_->score(outcome.cut);
     metric["heldout"] = {{"dense", number(dense_->second)}, {"pruned", number(pruned.mean)}};
     metric["heldout"]["samples"] = {{"pruned", pruned.samples}};
+    if (outcome.refitted) {
+      metric["calibration"]["refitted"] = number(on_calibration_->score(*outcome.refitted).mean);
+      metric["heldout"]["refitted"] = number(on_heldout_->score(*outcome.refitted).mean);
+    }
     if (outcome.recovered) {
       metric["calibration"]["recovered"] = number(on_calibration_->score(*outcome.recovered).mean);
       const Score recovered = on_heldout_->score(*outcome.recovered);

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "cli/base/data_arguments.h"
+#include "cli/base/recovery.h"
 #include "cli/commands.h"
 #include "quboprune/model.h"
 #include "quboprune/prune.h"
-#include "quboprune/recover.h"
 
 namespace quboprune {
 
@@ -25,12 +25,14 @@ struct PruneArguments {
   RefitOptions refit;
   bool refit_aware = true;  ///< refinement against the metric after refit, where --recover refit
   int refine_samples = 0;   ///< calibration samples for refinement; 0: all
-  std::int64_t finetune_steps = 500;
+  FinetuneOptions train = distillation();  ///< for --recover finetune
   std::string capacity = "direct";
 
   void add_network_and_data(CLI::App& command, bool data_required);
   void add_choice(CLI::App& command);
   void add_recovery(CLI::App& command);
+  /// Layers behind the cut get new weights by least squares, whatever follows.
+  bool refits() const { return recover == "refit" || recover == "finetune"; }
 };
 
 /// A stage's name, time and the process's peak memory when it ended.
@@ -79,6 +81,7 @@ class PruneSession {
   struct Outcome {
     Graph cut;
     std::optional<Graph> recovered;
+    std::optional<Graph> refitted;  ///< what training started from
     nlohmann::json recovery, equivalence;
   };
   Outcome cut(const Mask& mask);
@@ -95,7 +98,7 @@ class PruneSession {
  private:
   void load_data();
   void choose_outputs();
-  nlohmann::json recovered_by(const Mask& mask, Outcome& outcome);
+  Recovery recover(const Mask& mask) const;
 
   PruneArguments& arguments_;
   const Context& context_;

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "quboprune/finetune.h"
+#include "quboprune/recover.h"
+
+namespace quboprune {
+
+/// How a cut network is refitted and then trained by the original.
+struct DistilOptions {
+  RefitOptions refit{};
+  /// Of these distil() itself sets teacher, features and judge, and the loss where there are no targets.
+  FinetuneOptions train{};
+};
+
+struct DistilResult {
+  Graph graph;  ///< the better of the refitted and the trained network
+  RefitResult refit;
+  FinetuneResult training;
+  bool trained = false;  ///< graph is the trained one
+  /// The judge's metric on the calibration scenes that neither step was fitted on: as cut, after the refit,
+  /// after training.
+  double metric_cut = 0, metric_refitted = 0, metric_trained = 0;
+  std::vector<std::string> notes;  ///< what the user should know, a sentence each
+};
+
+/// Cuts the network by the mask, refits it by least squares (refit()) and trains the result with the original
+/// as its teacher, on outputs and, where train.feature_weight is above 0, on cut_features(). Needs no labels.
+///
+/// No harm: training draws from the calibration scenes that the refit was fitted on; those kept back
+/// (refit.check_share of the scenes) judge the refit and then the trained network. Where training made the
+/// metric worse on them, the refitted network is returned. With a single scene there is none to keep back
+/// from training, and the notes say so.
+///
+/// data: what `calibration` was taken from. Stopped work returns the better of what there is.
+/// Throws InputError as refit() and finetune() do.
+/// Source: distillation after Hinton et al. (1503.02531), features after FitNets (1412.6550); that the kept
+/// channels need no adapter, the start from a refit and the judgement on other scenes are ours.
+DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset& data,
+                    std::span<const Sample> calibration, const Judge& judge, const DistilOptions& options,
+                    const Control& control = {});
+
+/// Where a cut network can follow the original inside: what reaches the layers that sum over channels some of
+/// which are gone (so after batch norm and activation), each tensor once, with the indices that are kept.
+/// Numbers of values are those of the original and of slice()'s result alike.
+std::vector<Feature> cut_features(const ChannelGroups& groups, const Mask& mask);
+
+}  // namespace quboprune

@@ -1,0 +1,83 @@
+#include "cli/base/recovery.h"
+
+#include <cmath>
+
+namespace quboprune {
+namespace {
+
+using nlohmann::json;
+
+json number(double value) {
+  return std::isfinite(value) ? json(value) : json(nullptr);
+}
+
+json layers_json(const RefitResult& refitted) {
+  json list = json::array();
+  for (const auto& l : refitted.layers) {
+    list.push_back({{"name", l.name},
+                    {"error_before", number(l.error_before)},
+                    {"error_after", number(l.error_after)},
+                    {"ridge", l.ridge},
+                    {"kept_old", l.kept_old},
+                    {"note", l.note}});
+  }
+  return list;
+}
+
+Recovery by_layers(const std::string& how, RefitResult repaired) {
+  Recovery recovery;
+  recovery.report = {
+      {"name", how},
+      {"seconds", repaired.seconds},
+      {"reason", repaired.reason},
+      {"layers", layers_json(repaired)},
+      {"checking", {{"before", number(repaired.metric_before)}, {"after", number(repaired.metric_after)}}}};
+  recovery.graph = std::move(repaired.graph);
+  recovery.notes = std::move(repaired.notes);
+  return recovery;
+}
+
+Recovery by_training(const Repair& repair, const Control& control) {
+  DistilResult d = distil(repair.groups, repair.mask, repair.data, repair.calibration, repair.judge,
+                          {.refit = repair.refit, .train = repair.train}, control);
+  json history = json::array();
+  for (const auto& p : d.training.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
+  Recovery recovery;
+  recovery.report = {{"name", "finetune"},
+                     {"seconds", d.refit.seconds + d.training.seconds},
+                     {"steps", d.training.steps},
+                     {"reason", d.training.reason},
+                     {"layers", layers_json(d.refit)},
+                     {"refit", {{"seconds", d.refit.seconds}, {"reason", d.refit.reason}}},
+                     {"training",
+                      {{"seconds", d.training.seconds},
+                       {"learning_rate", repair.train.learning_rate},
+                       {"batch", repair.train.batch},
+                       {"feature_weight", repair.train.feature_weight},
+                       {"kept", d.trained},
+                       {"history", history}}},
+                     {"checking",
+                      {{"before", number(d.metric_cut)},
+                       {"refitted", number(d.metric_refitted)},
+                       {"trained", number(d.metric_trained)},
+                       {"after", number(d.trained ? d.metric_trained : d.metric_refitted)}}}};
+  recovery.graph = std::move(d.graph);
+  recovery.refitted = std::move(d.refit.graph);
+  recovery.notes = std::move(d.notes);
+  return recovery;
+}
+
+}  // namespace
+
+Recovery recovered(const std::string& how, const Repair& r, const Control& control) {
+  if (how == "finetune") return by_training(r, control);
+  return by_layers(how, how == "refit" ? refit(r.groups, r.mask, r.calibration, r.judge, r.refit, control)
+                                       : reestimate_batch_norm(r.groups, r.mask, r.calibration, r.judge,
+                                                               r.refit, control));
+}
+
+FinetuneOptions distillation() {
+  return {.steps = 300, .batch = 4, .learning_rate = 3e-4, .feature_weight = 0};
+}
+
+}  // namespace quboprune

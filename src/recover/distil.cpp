@@ -1,0 +1,130 @@
+#include "quboprune/distil.h"
+
+#include <algorithm>
+#include <set>
+
+#include "coupling/analysis.h"
+#include "quboprune/error.h"
+#include "quboprune/surgery.h"
+#include "recover/refit_bench.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at_index(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// A data set whose training samples come from some of its scenes alone.
+class WithoutScenes final : public Dataset {
+ public:
+  WithoutScenes(const Dataset& data, std::set<std::string> scenes)
+      : data_(data), scenes_(std::move(scenes)) {}
+
+  Sample random_crop(Rng& rng, int crop, bool augment) const override {
+    constexpr int kTries = 10000;  // even a single scene among a thousand is met
+    for (int i = 0; i < kTries; ++i) {
+      Sample sample = data_.random_crop(rng, crop, augment);
+      if (!scenes_.contains(sample.scene)) return sample;
+    }
+    throw InputError(
+        "no training crop can be drawn besides the scenes kept back for checking; give more data");
+  }
+  std::vector<Sample> samples(Part part) const override { return data_.samples(part); }
+  TargetKind target_kind() const override { return data_.target_kind(); }
+  Manifest manifest() const override { return data_.manifest(); }
+  std::vector<std::string> notes() const override { return data_.notes(); }
+
+ private:
+  const Dataset& data_;
+  std::set<std::string> scenes_;
+};
+
+std::set<std::string> scenes_of(const std::vector<Sample>& samples) {
+  std::set<std::string> scenes;
+  for (const auto& s : samples) scenes.insert(s.scene);
+  return scenes;
+}
+
+/// Scenes that only judge; none where a single one has to serve for both.
+std::set<std::string> kept_back(const CheckSplit& split) {
+  std::set<std::string> scenes = scenes_of(split.check);
+  for (const auto& scene : scenes_of(split.fit)) scenes.erase(scene);
+  return scenes;
+}
+
+/// The indices that are kept on each cut axis; nothing to follow where an axis is gone as a whole.
+bool find_kept(const ChannelGroups& groups, const Mask& mask, Feature& feature, std::size_t rank) {
+  for (std::size_t axis = 0; axis < rank; ++axis) {
+    auto kept = groups.kept(feature.value, static_cast<int>(axis), mask);
+    if (kept && kept->empty()) return false;
+    if (kept) feature.kept.emplace_back(static_cast<int>(axis), std::move(*kept));
+  }
+  return true;
+}
+
+FinetuneOptions training_of(const DistilOptions& options, const ChannelGroups& groups, const Mask& mask,
+                            const Judge& judge) {
+  FinetuneOptions train = options.train;
+  train.judge = judge;
+  train.loss = judge.loss;
+  if (judge.loss == Loss::output) {  // targets that there may be don't count
+    train.loss = Loss::mse;
+    train.teacher_weight = 1;
+  }
+  train.teacher = &groups.analysis().graph;
+  train.features = cut_features(groups, mask);
+  return train;
+}
+
+}  // namespace
+
+std::vector<Feature> cut_features(const ChannelGroups& groups, const Mask& mask) {
+  const Analysis& analysis = groups.analysis();
+  std::vector<Feature> result;
+  std::set<int> seen;
+  for (const auto& gate : groups.gates()) {
+    const int value = analysis.graph.nodes[at_index(gate.node)].inputs[at_index(gate.input)];
+    const bool is_cut = std::any_of(gate.groups.begin(), gate.groups.end(),
+                                    [&](int g) { return g >= 0 && mask[at_index(g)] == 0; });
+    if (!is_cut || analysis.graph.values[at_index(value)].is_constant() || !seen.insert(value).second)
+      continue;
+    Feature feature{.value = value, .teacher = value};
+    if (find_kept(groups, mask, feature, analysis.probe.shapes[at_index(value)].size()))
+      result.push_back(std::move(feature));
+  }
+  return result;
+}
+
+DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset& data,
+                    std::span<const Sample> calibration, const Judge& judge, const DistilOptions& options,
+                    const Control& control) {
+  DistilResult result;
+  result.refit = refit(groups, mask, calibration, judge, options.refit, control);
+  result.notes = result.refit.notes;
+  // The same scenes as in the refit: what it was fitted on may be trained on too.
+  const CheckSplit split = split_scenes(calibration, options.refit.check_share, options.refit.seed);
+  const FinetuneOptions train = training_of(options, groups, mask, judge);
+  const std::set<std::string> judging = kept_back(split);
+  if (judging.empty())
+    result.notes.push_back(
+        "training saw the only scene that its result was judged on: give data of more scenes");
+  result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
+
+  const auto references = outputs_of(Executor(*train.teacher), split.check, judge);
+  const auto score = [&](const Graph& graph) {
+    return evaluate_network(Executor(graph), split.check, judge, references).mean;
+  };
+  result.metric_cut = score(slice(groups, mask));
+  result.metric_refitted = score(result.refit.graph);
+  result.metric_trained = score(result.training.graph);
+  result.trained = larger_is_better(judge.metric) ? result.metric_trained >= result.metric_refitted
+                                                  : result.metric_trained <= result.metric_refitted;
+  result.graph = result.trained ? result.training.graph : result.refit.graph;
+  if (!result.trained)
+    result.notes.push_back(
+        "training made the network worse on calibration scenes that it didn't see: the refitted one is kept");
+  return result;
+}
+
+}  // namespace quboprune

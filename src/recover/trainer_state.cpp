@@ -1,0 +1,60 @@
+// A training's state on disk: weights, averages, Adam's moments, how far it has come.
+
+#include <torch/serialize.h>
+
+#include "quboprune/error.h"
+#include "recover/trainer.h"
+
+namespace quboprune {
+namespace {
+
+constexpr const char* kFile = "finetune.pt";
+
+}  // namespace
+
+void Trainer::save(const std::filesystem::path& folder, const TrainingProgress& progress) {
+  torch::serialize::OutputArchive archive;
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    archive.write("tensor" + std::to_string(i), tensors_[i].detach());
+    archive.write("average" + std::to_string(i), average_->tensors()[i]);
+  }
+  archive.write("step", at::scalar_tensor(progress.step, at::kLong));
+  archive.write("seconds", at::scalar_tensor(progress.seconds, at::kDouble));
+  torch::serialize::OutputArchive adam;
+  optimizer_->save(adam);
+  archive.write("adam", adam);
+  const auto beside = folder / (std::string(kFile) + ".part");
+  archive.save_to(beside.string());
+  std::filesystem::rename(beside, folder / kFile);
+}
+
+TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
+  const auto path = folder / kFile;
+  if (!std::filesystem::exists(path)) return {};
+  const torch::NoGradGuard no_grad;
+  try {
+    torch::serialize::InputArchive archive;
+    archive.load_from(path.string());
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      at::Tensor tensor;
+      archive.read("tensor" + std::to_string(i), tensor);
+      tensors_[i].copy_(tensor);
+      archive.read("average" + std::to_string(i), tensor);
+      average_->tensors()[i].copy_(tensor);
+    }
+    torch::serialize::InputArchive adam;
+    archive.read("adam", adam);
+    optimizer_->load(adam);
+    at::Tensor seconds;
+    archive.read("seconds", seconds);
+    at::Tensor step;
+    archive.read("step", step);
+    return {step.item<std::int64_t>(), seconds.item<double>()};
+  } catch (const c10::Error&) {
+    throw InputError(
+        path.string() +
+        ": doesn't belong to this network, or is damaged; remove it or name another --work folder");
+  }
+}
+
+}  // namespace quboprune

@@ -32,13 +32,6 @@ std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   return order;
 }
 
-/// One sample at a time for networks that take no more, as outputs_of() does.
-int at_once(const Graph& graph, int wanted) {
-  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
-  const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
-  return fixed || graph.inputs.size() > 1 ? 1 : wanted;
-}
-
 std::size_t bytes_of_constants(const Graph& graph) {
   std::size_t bytes = 0;
   for (const auto& value : graph.values) {
@@ -116,7 +109,7 @@ MaskEvaluator::Work::Work(const Graph& original, const std::vector<Sample>& samp
     : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes) {
   std::vector<Sample> in_order;
   for (std::size_t s : order) in_order.push_back(samples[s]);
-  batches = quboprune::batches(in_order, at_once(original, options.at_once));
+  batches = quboprune::batches(in_order, one_at_a_time(original) ? 1 : options.at_once);
   const std::size_t bytes = std::max<std::size_t>(1, 2 * bytes_of_constants(original));
   together = std::max<std::size_t>(1, options.shared_bytes / kWeightsPart / bytes);
 }

@@ -84,7 +84,7 @@ class ScorePass {
   Scores run() {
     add_norms(groups_, network_, result_);
     if (options_.weight_gradients && !result_.label_free) watch_weights();
-    const bool one_by_one = !run_batches(fixed_batch() ? 1 : options_.batch);
+    const bool one_by_one = !run_batches(one_at_a_time(groups_.analysis().graph) ? 1 : options_.batch);
     if (one_by_one) {
       start_again();
       check(run_batches(1), "gates of a single sample can't be told apart");
@@ -94,12 +94,6 @@ class ScorePass {
   }
 
  private:
-  bool fixed_batch() const {
-    const Graph& graph = groups_.analysis().graph;
-    const Value& input = graph.values[at_index(graph.inputs.front())];
-    return (input.declared && !input.shape.empty() && input.shape[0] > 0) || graph.inputs.size() > 1;
-  }
-
   void watch_weights() {
     for (const auto& layer : groups_.layers()) {
       const LayerWeight weight = weight_of(groups_, layer);

@@ -130,20 +130,19 @@ class Chooser {
     return std::move(all[best_or_plainest(cut, after)]);
   }
 
-  /// The metric tells objectives apart as far as it can, the trust meter decides between the rest.
+  /// The best by what the evaluator measured and, where there is a check, by that. Only where there is none
+  /// the trust meter decides between those that the values can't tell apart: how a network as it would ship
+  /// does on scenes that nothing saw says more than how well energies rank masks by a quick repair.
   Choice most_trusted(std::vector<Candidate>& found) {
     std::vector<std::vector<double>> values;
     for (const auto& candidate : found) values.push_back(candidate.values);
     std::vector<std::size_t> equal(found.size());
     std::iota(equal.begin(), equal.end(), std::size_t{0});
-    equal = not_clearly_worse(values, equal);
-    if (options_.check && equal.size() > 1) {
-      for (std::size_t k : equal) {
-        const auto seen = lower_is_better(options_.check(found[k].choice.mask), evaluator_.judge().metric);
-        values[k].insert(values[k].end(), seen.begin(), seen.end());
-        tried_.emplace_back(found[k].choice.objective + ", as it would ship, on other scenes",
-                            evaluator_.metric(mean(seen)));
-      }
+    // A quick repair's values are too far from the final one's to drop an objective by.
+    if (!evaluator_.options().refit || !options_.check) equal = not_clearly_worse(values, equal);
+    const bool checked = options_.check && equal.size() > 1;
+    if (checked) {
+      for (std::size_t k : equal) add_check(found[k], values[k]);
       equal = not_clearly_worse(values, equal);
     }
     const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
@@ -151,8 +150,9 @@ class Chooser {
       const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;
       return std::isnan(r) ? -1.0 : r;
     };
-    const std::size_t taken = *std::max_element(
-        equal.begin(), equal.end(), [&](auto a, auto b) { return correlation(a) < correlation(b); });
+    const std::size_t taken = *std::min_element(equal.begin(), equal.end(), [&](auto a, auto b) {
+      return checked ? mean(values[a]) < mean(values[b]) : correlation(a) > correlation(b);
+    });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
     choice.reason = fmt::format("{}{} measured {:.4f} on calibration data", choice.objective,
@@ -160,10 +160,18 @@ class Chooser {
                                 evaluator_.metric(mean(values[taken])));
     if (equal.size() > 1)
       choice.reason += fmt::format(
-          "; of the {} objectives that this can't tell apart its energies follow the true "
-          "values best (rank correlation {:.2f})",
-          equal.size(), correlation(taken));
+          "; of the {} objectives that this can't tell apart {} (rank correlation {:.2f})", equal.size(),
+          checked ? "it measured best" : "its energies follow the true values best", correlation(taken));
     return choice;
+  }
+
+  /// Measures the mask as it would ship on other scenes; with a quick repair those values count alone.
+  void add_check(const Candidate& candidate, std::vector<double>& values) {
+    const auto seen = lower_is_better(options_.check(candidate.choice.mask), evaluator_.judge().metric);
+    if (evaluator_.options().refit) values.clear();
+    values.insert(values.end(), seen.begin(), seen.end());
+    tried_.emplace_back(candidate.choice.objective + ", as it would ship, on other scenes",
+                        evaluator_.metric(mean(seen)));
   }
 
   Trust measure_trust(const std::vector<Candidate>& found) const {

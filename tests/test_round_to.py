@@ -129,6 +129,8 @@ def image_beside_features():
 
 NO_MULTIPLE = {"image_beside_features": {51}}  # axes that can't be, by their size before
 TOO_MUCH = {("halves_that_part", "filters=0.6")}  # 8 of each half, 8 of 24, 8 and 8: 40 of 72 at least
+
+
 def axes_of_weights(before, after):
     """Sizes of the two channel axes of every layer's weight, before and after."""
     small = {w.name: w.dims for w in onnx.load(after).graph.initializer}

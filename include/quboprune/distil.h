@@ -21,9 +21,9 @@ struct DistilResult {
   RefitResult refit;
   FinetuneResult training;
   bool trained = false;  ///< graph is the trained one
-  /// The judge's metric on the calibration scenes that neither step was fitted on: as cut, after the refit,
-  /// after training.
-  double metric_cut = 0, metric_refitted = 0, metric_trained = 0;
+  /// The judge's metric on the calibration scenes that neither step was fitted on, after the refit and after
+  /// training; as cut: refit.metric_before.
+  double metric_refitted = 0, metric_trained = 0;
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
 };
 

@@ -30,9 +30,10 @@ struct RoundsOptions {
 struct ChooseOptions {
   Target target;
   /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one whose
-  /// mask measures best on calibration data after the stage that follows. Where the evaluator repairs quickly,
-  /// `check` alone says so; else those within a standard error of the best by the evaluator are checked too, and
-  /// both count. Without a check the trust meter decides between those within a standard error.
+  /// mask measures best on calibration data after the stage that follows. Where the evaluator repairs
+  /// quickly, `check` alone says so; else those within a standard error of the best by the evaluator are
+  /// checked too, and both count. Without a check the trust meter decides between those within a standard
+  /// error.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "coupling/analysis.h"
+#include "ops/base/layers.h"
 
 namespace quboprune {
 namespace {
@@ -83,8 +84,7 @@ class Walk {
 
   /// A layer that reads nothing gives its bias.
   bool sums_over_nothing(const Node& node) {
-    static const std::set<std::string> layers = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
-    if (!layers.contains(node.op) || !node.domain.empty() || !is(node.input(0), Fate::nothing)) return false;
+    if (!is_layer(node) || !is(node.input(0), Fate::nothing)) return false;
     for (std::size_t k = 1; k < node.inputs.size(); ++k) {
       if (!constant(node.inputs[k])) return false;
     }

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
+#include "ops/base/layers.h"
 #include "ops/base/operator.h"
 
 namespace quboprune {
@@ -15,8 +15,6 @@ namespace {
 std::size_t at(int i) {
   return static_cast<std::size_t>(i);
 }
-
-const std::set<std::string> kLayers = {"Conv", "ConvTranspose", "Gemm", "MatMul"};
 
 /// Output channels of a layer by its weight alone.
 std::int64_t channels_made(const Node& node, at::IntArrayRef weight) {
@@ -63,7 +61,7 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     }
     if (from == static_cast<int>(n) || node.input(1) < 0) continue;
     const Constant& weight = a.graph.values[at(node.input(1))].constant;
-    if (!kLayers.contains(node.op) || !weight.defined()) continue;
+    if (!is_layer(node) || !weight.defined()) continue;
     Behind& entry = by_cause[from];
     ++entry.layers;
     entry.channels += static_cast<int>(channels_made(node, weight.sizes()));

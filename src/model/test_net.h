@@ -12,6 +12,10 @@
 
 namespace quboprune::testing {
 
+inline std::size_t index_of(int i) {
+  return static_cast<std::size_t>(i);
+}
+
 /// Normal-like numbers (a sum of four uniform ones), the same for the same seed.
 inline at::Tensor numbers(const std::vector<std::int64_t>& shape, std::uint64_t seed, double scale = 1) {
   at::Tensor result = at::empty(shape, at::kFloat);

@@ -65,7 +65,7 @@ class Chooser {
                               settings.size() == 1));
       first = end;
     }
-    Choice best = found.size() == 1 ? std::move(found.front().choice) : most_trusted(found);
+    Choice best = found.size() == 1 ? std::move(found.front().choice) : best_objective(found);
     best.tried = tried_;
     bound(best);
     best.solve_seconds = seconds_since(start);
@@ -133,7 +133,7 @@ class Chooser {
   /// The best by what the evaluator measured and, where there is a check, by that. Only where there is none
   /// the trust meter decides between those that the values can't tell apart: how a network as it would ship
   /// does on scenes that nothing saw says more than how well energies rank masks by a quick repair.
-  Choice most_trusted(std::vector<Candidate>& found) {
+  Choice best_objective(std::vector<Candidate>& found) {
     std::vector<std::vector<double>> values;
     for (const auto& candidate : found) values.push_back(candidate.values);
     std::vector<std::size_t> equal(found.size());

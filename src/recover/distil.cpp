@@ -5,7 +5,6 @@
 
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
-#include "quboprune/surgery.h"
 #include "recover/refit_bench.h"
 
 namespace quboprune {
@@ -115,7 +114,6 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   const auto score = [&](const Graph& graph) {
     return evaluate_network(Executor(graph), split.check, judge, references).mean;
   };
-  result.metric_cut = score(slice(groups, mask));
   result.metric_refitted = score(result.refit.graph);
   result.metric_trained = score(result.training.graph);
   result.trained = larger_is_better(judge.metric) ? result.metric_trained >= result.metric_refitted

@@ -15,12 +15,9 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::numbers;
 using testing::uniform;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Ten scenes of four inputs each without targets; in training those of `poisoned` scenes are NaN.
 class Scenes : public Dataset {
@@ -94,7 +91,7 @@ class Distil : public ::testing::Test {
 TEST_F(Distil, ImprovesOnTheRefitWithoutTargets) {
   const DistilResult result = run();
   EXPECT_EQ(result.training.steps, 150);
-  EXPECT_LE(result.metric_refitted, result.metric_cut);
+  EXPECT_LE(result.metric_refitted, result.refit.metric_before);
   EXPECT_LT(result.metric_trained, 0.9 * result.metric_refitted);
   EXPECT_TRUE(result.trained);
 }

@@ -17,14 +17,11 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::list;
 using testing::Net;
 using testing::numbers;
 using testing::uniform;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// 3 -> 4 -> 2 with a batch norm between; `seed` draws the convolutions' weights.
 Graph small_network(std::uint64_t seed) {

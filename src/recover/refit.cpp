@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "ops/base/layers.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "quboprune/recover.h"
@@ -96,8 +97,7 @@ class Walk {
     std::vector<int> nodes;
     const auto& which = options_.downstream && options_.sequential ? bench_.affected() : bench_.reads_cut();
     for (std::size_t n = 0; n < which.size(); ++n) {
-      if (which[n] && LinearLayer::is_candidate(bench_.graph().nodes[n]))
-        nodes.push_back(static_cast<int>(n));
+      if (which[n] && is_layer(bench_.graph().nodes[n])) nodes.push_back(static_cast<int>(n));
     }
     return nodes;
   }

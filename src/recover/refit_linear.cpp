@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ops/base/convolution.h"
+#include "ops/base/layers.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -66,15 +67,10 @@ bool is_depthwise(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-bool LinearLayer::is_candidate(const Node& node) {
-  return node.domain.empty() &&
-         (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul");
-}
-
 std::optional<LinearLayer> LinearLayer::of(const Graph& graph, const Graph& original, int node,
                                            std::string& why_not) {
   const Node& description = graph.nodes[at_index(node)];
-  if (!is_candidate(description)) return std::nullopt;
+  if (!is_layer(description)) return std::nullopt;
   LinearLayer layer;
   layer.description_ = description;
   layer.node_ = node;

@@ -28,8 +28,6 @@ class LinearLayer {
   /// left with one channel a group isn't).
   static std::optional<LinearLayer> of(const Graph& graph, const Graph& original, int node,
                                        std::string& why_not);
-  /// Is the node one that this could be at all, whatever its weights?
-  static bool is_candidate(const Node& node);
 
   int node() const { return node_; }
   int data_input() const { return data_; }  ///< which of the node's inputs carries data

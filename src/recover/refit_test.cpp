@@ -16,15 +16,12 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::list;
 using testing::Net;
 using testing::numbers;
 using testing::six_channels;
 using testing::twin_scenes;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 Judge by_output() {
   Judge judge;

@@ -12,13 +12,10 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::Net;
 using testing::numbers;
 using testing::six_channels;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// 3 -> 6 -> 5 -> 2 with Relu between: two tensors that a cut can go through.
 Graph chain() {

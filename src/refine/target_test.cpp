@@ -14,13 +14,10 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::mixed_structures;
 using testing::Net;
 using testing::numbers;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// 3 -> 8 -> 8 -> 8 -> 2: 24 groups.
 Graph chain() {

@@ -11,15 +11,12 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::list;
 using testing::Net;
 using testing::numbers;
 
 constexpr int kGroups = 6;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Two layers of three channels each.
 ChannelGroups two_layers() {

@@ -13,15 +13,12 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::list;
 using testing::mixed_structures;
 using testing::Net;
 using testing::numbers;
 using testing::uniform;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// In double, so that differences of losses mean something.
 std::vector<Sample> double_samples(int count) {

@@ -9,13 +9,10 @@
 namespace quboprune {
 namespace {
 
+using testing::index_of;
 using testing::mixed_structures;
 using testing::Net;
 using testing::numbers;
-
-std::size_t index_of(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// One of every axis of mixed_structures() at least, the others by chance.
 Mask random_mask(Rng& rng) {

@@ -7,10 +7,6 @@ namespace {
 
 using nlohmann::json;
 
-json number(double value) {
-  return std::isfinite(value) ? json(value) : json(nullptr);
-}
-
 json layers_json(const RefitResult& refitted) {
   json list = json::array();
   for (const auto& l : refitted.layers) {
@@ -57,7 +53,7 @@ Recovery by_training(const Repair& repair, const Control& control) {
                        {"kept", d.trained},
                        {"history", history}}},
                      {"checking",
-                      {{"before", number(d.metric_cut)},
+                      {{"before", number(d.refit.metric_before)},
                        {"refitted", number(d.metric_refitted)},
                        {"trained", number(d.metric_trained)},
                        {"after", number(d.trained ? d.metric_trained : d.metric_refitted)}}}};
@@ -68,6 +64,10 @@ Recovery by_training(const Repair& repair, const Control& control) {
 }
 
 }  // namespace
+
+json number(double value) {
+  return std::isfinite(value) ? json(value) : json(nullptr);
+}
 
 Recovery recovered(const std::string& how, const Repair& r, const Control& control) {
   if (how == "finetune") return by_training(r, control);

@@ -26,9 +26,6 @@ struct RefitOptions {
   /// Share of the calibration scenes that the fit doesn't see, on which ridge and harm are judged; in (0, 1).
   /// With one scene only, that share of its samples instead (RefitResult::notes then says so).
   double check_share = 0.3;
-  /// Each layer's inputs come from the network pruned and refitted so far. false: from the original network,
-  /// its removed channels left out; layers then don't know of each other's errors.
-  bool sequential = true;
   /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
   bool downstream = true;
   /// Positions count by what the output sees of them: the squared derivative of the output, by one random
@@ -37,8 +34,9 @@ struct RefitOptions {
   bool weigh_by_output = true;
   /// A layer is fitted on at most so many positions for each unknown of an output channel, drawn evenly.
   double positions_per_unknown = 50;
-  /// Bytes for kept activations and Gram matrices; beyond it activations are computed anew for each layer
-  /// (slower), and a layer whose Gram matrix alone doesn't fit keeps its weights.
+  /// Bytes for kept outputs of the original (a quarter; beyond it layers are fitted on fewer positions),
+  /// activations of the cut network (half; beyond it they are computed anew for each layer, which is slower)
+  /// and Gram matrices (a layer whose own takes more than an eighth keeps its weights).
   std::size_t memory_limit = std::size_t{2} << 30U;
   std::uint64_t seed = 1;  ///< of the choice of scenes, positions and probes
 };
@@ -83,6 +81,24 @@ struct RefitResult {
 RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
                   const Judge& judge, const RefitOptions& options = {}, const Control& control = {});
 
+/// refit() for many masks on the same data: the original network is run and differentiated once, here.
+class Refitter {
+ public:
+  /// Throws InputError as refit() does. `groups` must outlive it.
+  Refitter(const ChannelGroups& groups, std::span<const Sample> calibration, const Judge& judge,
+           const RefitOptions& options = {}, const Control& control = {});
+  ~Refitter();
+  Refitter(const Refitter&) = delete;
+  Refitter& operator=(const Refitter&) = delete;
+
+  RefitResult operator()(const Mask& mask, const Control& control = {}) const;
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
 /// Cuts the network by the mask and estimates the means and variances of its BatchNormalization nodes anew on
 /// the calibration samples, in order, each from the network with those before it done. The same no-harm rule,
 /// a node at a time; of the options only check_share, memory_limit and seed matter.
@@ -106,8 +122,8 @@ struct InputGram {
 };
 
 /// Gram matrices of the original network, for refits of many masks: one Cholesky solve a layer, kept for the
-/// sets of inputs already seen. The layers are fitted independently on the original's activations (sequential
-/// = false in refit()); no check for harm: the caller measures the mask's value anyway.
+/// sets of inputs already seen. The layers are fitted independently on the original's activations; no check
+/// for harm: the caller measures the mask's value anyway.
 class GramCache {
  public:
   /// Runs the network once over all samples. Layers whose Gram matrices don't fit into memory_limit together

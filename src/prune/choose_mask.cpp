@@ -167,7 +167,9 @@ class Chooser {
 
   /// Measures the mask as it would ship on other scenes; with a quick repair those values count alone.
   void add_check(const Candidate& candidate, std::vector<double>& values) {
-    const auto seen = lower_is_better(options_.check(candidate.choice.mask), evaluator_.judge().metric);
+    const Mask& mask = candidate.choice.mask;
+    auto& seen = checked_[std::string(mask.begin(), mask.end())];  // several objectives come to the same mask
+    if (seen.empty()) seen = lower_is_better(options_.check(mask), evaluator_.judge().metric);
     if (evaluator_.options().refit) values.clear();
     values.insert(values.end(), seen.begin(), seen.end());
     tried_.emplace_back(candidate.choice.objective + ", as it would ship, on other scenes",
@@ -257,6 +259,7 @@ class Chooser {
   std::optional<Rounder> rounder_;  // with --round-to
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by the bits of the mask
+  std::map<std::string, std::vector<double>> checked_;
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/recover.h"
 #include "recover/refit_bench.h"
@@ -55,7 +56,11 @@ class Reestimation {
  public:
   Reestimation(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
                const Judge& judge, const RefitOptions& options, const Control& control)
-      : control_(control), bench_(groups, mask, calibration, judge, options) {}
+      : control_(control),
+        data_(groups.analysis().graph, calibration, judge, options),
+        dense_(dense_network(groups.analysis().graph, options)),
+        trial_(trial_of(judge)),
+        bench_(groups, mask, data_, trial_, options) {}
 
   RefitResult run() {
     RefitResult result;
@@ -63,7 +68,7 @@ class Reestimation {
     result.reason = "done";
     const auto& nodes = bench_.graph().nodes;
     for (std::size_t n = 0; n < nodes.size(); ++n) {
-      if (nodes[n].op != "BatchNormalization" || !bench_.affected()[n]) continue;
+      if (nodes[n].op != "BatchNormalization" || !bench_.nodes().affected[n]) continue;
       if (control_.stopped()) {
         result.reason = "stopped";
         break;
@@ -75,11 +80,24 @@ class Reestimation {
     if (result.layers.empty()) result.notes.emplace_back("no batch norm lies behind the cut");
     result.metric_after = bench_.metric();
     result.graph = bench_.graph();
-    if (!bench_.split().note.empty()) result.notes.push_back(bench_.split().note);
+    if (!data_.split.note.empty()) result.notes.push_back(data_.split.note);
     return result;
   }
 
  private:
+  Lockstep dense_network(const Graph& graph, const RefitOptions& options) const {
+    Lockstep network(graph, data_.inputs, false);
+    if (network.live_bytes() < options.memory_limit / 4) return {graph, data_.inputs, true};
+    return network;
+  }
+
+  Trial trial_of(const Judge& judge) {
+    Trial trial(data_.split.check, judge);
+    for (std::size_t b = data_.fit_batches; b < data_.batches(); ++b)
+      trial.add_references(dense_.finish(0, b, {}), data_.counts[b]);
+    return trial;
+  }
+
   RefitLayer reestimate(int n) {
     const Node& node = bench_.graph().nodes[at_index(n)];
     RefitLayer result;
@@ -92,7 +110,7 @@ class Reestimation {
     }
     ChannelStatistics before;
     ChannelStatistics after;
-    for (std::size_t b = 0; b < bench_.fit_batches(); ++b) {
+    for (std::size_t b = 0; b < data_.fit_batches; ++b) {
       before.add(dense_value(node.input(0), n, b));
       after.add(bench_.cut().before(n, b)[at_index(node.input(0))]);
     }
@@ -125,7 +143,7 @@ class Reestimation {
 
   /// A value of the original network, read by node n, less the channels that are cut.
   at::Tensor dense_value(int value, int n, std::size_t b) {
-    const at::Tensor tensor = bench_.dense().before(n, b)[at_index(value)];
+    const at::Tensor tensor = dense_.before(n, b)[at_index(value)];
     const at::Tensor kept = bench_.kept(value, 1);
     return kept.defined() ? tensor.index_select(1, kept) : tensor;
   }
@@ -149,11 +167,11 @@ class Reestimation {
     const int y = bench_.graph().nodes[at_index(n)].output(0);
     double error = 0;
     double energy = 0;
-    for (std::size_t b = bench_.fit_batches(); b < bench_.batches(); ++b) {
+    for (std::size_t b = data_.fit_batches; b < data_.batches(); ++b) {
       Lockstep::Values values = bench_.cut().before(n, b);
       for (const auto& [value, tensor] : changes) values[at_index(value)] = as_run(tensor);
       const at::Tensor output = bench_.cut().output_of(n, values);
-      at::Tensor target = bench_.dense().output_of(n, bench_.dense().before(n, b));
+      at::Tensor target = dense_.output_of(n, dense_.before(n, b));
       const at::Tensor kept = bench_.kept(y, 1);
       if (kept.defined()) target = target.index_select(1, kept);
       error += (target - output).square().sum().item<double>();
@@ -164,6 +182,9 @@ class Reestimation {
   }
 
   const Control& control_;
+  const FitAndCheck data_;
+  Lockstep dense_;
+  const Trial trial_;
   Bench bench_;
 };
 

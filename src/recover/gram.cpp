@@ -14,19 +14,15 @@
 
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
-#include "quboprune/random.h"
 #include "quboprune/recover.h"
 #include "recover/refit_algebra.h"
 #include "recover/refit_bench.h"
-#include "recover/refit_importance.h"
 #include "recover/refit_linear.h"
 #include "recover/refit_moments.h"
-#include "recover/refit_positions.h"
+#include "recover/refit_targets.h"
 
 namespace quboprune {
 namespace {
-
-constexpr double kPositionsPerUnknown = 50;  // as RefitOptions::positions_per_unknown
 
 std::size_t at_index(int i) {
   return static_cast<std::size_t>(i);
@@ -105,39 +101,27 @@ void GramCache::State::find_layers(std::size_t limit) {
 void GramCache::State::gather(const JudgedInputs& judged, const Control& control) {
   const Graph& graph = groups.analysis().graph;
   const auto& inputs = judged.inputs;
-  PositionWeights importance = position_weights(graph, judged, layers, 1);
-  double size = 0;
-  for (const auto& input : inputs)
-    size += static_cast<double>(input.front().numel()) / static_cast<double>(inputs[0].front().numel());
+  const TargetPass pass =
+      gather_targets(graph, judged, layers, {.outputs = false, .fitted = inputs.size()}, control);
   Lockstep network(graph, {inputs.begin(), inputs.end()}, false);
-  Rng rng(1);
   std::vector<Moments> moments;
-  std::vector<double> share(layers.size(), 0);
   for (const auto& layer : layers) moments.emplace_back(layer.bias().value >= 0);
-  for (std::size_t b = 0; b < inputs.size() && (b == 0 || !control.stopped()); ++b) {
+  for (std::size_t b = 0; b < pass.batches && (b == 0 || !control.stopped()); ++b) {
     for (std::size_t k = 0; k < layers.size(); ++k) {
       const LinearLayer& layer = layers[k];
+      const auto found = pass.layers.find(layer.node());
+      check(found != pass.layers.end(), "a layer without any position");
+      const LayerTargets& targets = found->second;
       const at::Tensor data = network.before(layer.node(), b)[at_index(layer.data_value())];
-      const int y = graph.nodes[at_index(layer.node())].output(0);
-      const at::Tensor output = network.before(layer.node() + 1, b)[at_index(y)];
-      const auto count = layer.flat(output).size(0);
-      if (b == 0) {
-        share[k] = std::min(1.0, kPositionsPerUnknown * static_cast<double>(layer.columns() + 1) /
-                                     (static_cast<double>(count) * size));
-      }
-      const at::Tensor positions = spread_positions(count, share[k], rng);
-      const auto weights = importance.find(layer.node());
+      const at::Tensor& positions = targets.positions[b];
       const at::Tensor none = at::empty({layer.groups(), positions.numel(), 0}, at::kFloat);
-      moments[k].add(layer.rows(data, output.sizes(), positions), none, none,
-                     weights == importance.end() ? at::ones({positions.numel()}, at::kFloat)
-                                                 : weights->second[b].index_select(0, positions));
+      moments[k].add(layer.rows(data, targets.shapes[b], positions), none, none, targets.weights[b]);
       grams[k].positions += static_cast<double>(positions.numel());
     }
     control.report("gram", static_cast<double>(b + 1), static_cast<double>(inputs.size()),
                    std::numeric_limits<double>::quiet_NaN());
   }
   for (std::size_t k = 0; k < layers.size(); ++k) {
-    check(!moments[k].empty(), "a layer without any position");
     grams[k].gram = moments[k].gram();
     grams[k].mean = moments[k].row_mean();
   }

@@ -7,20 +7,20 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
+#include "coupling/analysis.h"
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
-#include "quboprune/random.h"
 #include "quboprune/recover.h"
 #include "recover/refit_bench.h"
-#include "recover/refit_importance.h"
 #include "recover/refit_linear.h"
 #include "recover/refit_moments.h"
-#include "recover/refit_positions.h"
+#include "recover/refit_targets.h"
 
 namespace quboprune {
 namespace {
@@ -29,11 +29,57 @@ std::size_t at_index(int i) {
   return static_cast<std::size_t>(i);
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 struct Candidate {
   double ridge = 0;
   double error = 0;
   WeightChange change;
 };
+
+}  // namespace
+
+struct Refitter::State {
+  State(const ChannelGroups& channel_groups, std::span<const Sample> calibration, const Judge& judge,
+        const RefitOptions& refit_options, const Control& control)
+      : groups(channel_groups),
+        options(refit_options),
+        data(groups.analysis().graph, calibration, judge, options),
+        trial(data.split.check, judge) {
+    const Graph& graph = groups.analysis().graph;
+    std::vector<LinearLayer> layers;
+    std::string ignored;
+    const CutNodes any = cut_nodes(groups, Mask(at_index(groups.size()), 0));
+    for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+      if (!any.affected[n]) continue;
+      if (auto layer = LinearLayer::of(graph, graph, static_cast<int>(n), ignored))
+        layers.push_back(std::move(*layer));
+    }
+    pass = gather_targets(graph, data.judged(judge), layers,
+                          {.weigh = options.weigh_by_output,
+                           .positions_per_unknown = options.positions_per_unknown,
+                           .fitted = data.fit_batches,
+                           .memory_limit = options.memory_limit / 4,
+                           .seed = options.seed},
+                          control);
+    for (std::size_t b = 0; b < pass.outputs.size(); ++b)
+      trial.add_references(pass.outputs[b], data.check_counts()[b]);
+    dense_metric = trial.score(pass.outputs, data.check_counts());
+  }
+
+  const ChannelGroups& groups;
+  const RefitOptions options;
+  const FitAndCheck data;
+  TargetPass pass;
+  Trial trial;
+  double dense_metric = 0;
+};
+
+namespace {
 
 /// One walk through the layers.
 ///
@@ -42,22 +88,20 @@ struct Candidate {
 /// layer, so that its result is never worse than the cut network.
 class Walk {
  public:
-  Walk(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration, const Judge& judge,
-       const RefitOptions& options, const Control& control, bool guarded)
-      : options_(options),
+  Walk(const Refitter::State& shared, const Mask& mask, const Control& control, bool guarded)
+      : shared_(shared),
+        options_(shared.options),
         guarded_(guarded),
         control_(control),
-        bench_(groups, mask, calibration, judge, options),
-        rng_(options.seed) {}
+        bench_(shared.groups, mask, shared.data, shared.trial, shared.options) {}
 
   RefitResult run() {
     RefitResult result;
     result.metric_before = bench_.metric();
     result.reason = "done";
     const std::vector<int> nodes = wanted();
-    if (options_.weigh_by_output) weigh(nodes);
     for (std::size_t k = 0; k < nodes.size(); ++k) {
-      if (control_.stopped()) {
+      if (control_.stopped() || shared_.pass.batches < shared_.data.batches()) {
         result.reason = "stopped";
         break;
       }
@@ -68,17 +112,16 @@ class Walk {
     result.metric_after =
         guarded_ ? bench_.metric() : bench_.score(static_cast<int>(bench_.graph().nodes.size()), {});
     result.graph = bench_.graph();
-    if (!bench_.split().note.empty()) result.notes.push_back(bench_.split().note);
+    if (!shared_.data.split.note.empty()) result.notes.push_back(shared_.data.split.note);
     return result;
   }
 
   bool not_worse(double a, double than) const { return bench_.not_worse(a, than); }
-  /// Nine tenths of what the cut cost on the checking samples are made up for: a guarded walk needn't be
-  /// tried.
+  /// Four fifths of what the cut cost on the checking samples are made up for: a guarded walk, which takes
+  /// twice as long, then gains next to nothing (docs/recover.md).
   bool good_enough(double metric) const {
-    return bench_.not_worse(metric,
-                            bench_.cut_metric() + 0.9 * (bench_.dense_metric() - bench_.cut_metric())) &&
-           bench_.not_worse(metric, bench_.cut_metric());
+    const double cut = bench_.cut_metric();
+    return not_worse(metric, cut + 0.8 * (shared_.dense_metric - cut)) && not_worse(metric, cut);
   }
   /// The cut network as it was; for a trusting walk that was stopped before it did any good.
   void undo(RefitResult& result) const {
@@ -95,21 +138,11 @@ class Walk {
  private:
   std::vector<int> wanted() const {
     std::vector<int> nodes;
-    const auto& which = options_.downstream && options_.sequential ? bench_.affected() : bench_.reads_cut();
+    const auto& which = options_.downstream ? bench_.nodes().affected : bench_.nodes().read_cut;
     for (std::size_t n = 0; n < which.size(); ++n) {
       if (which[n] && is_layer(bench_.graph().nodes[n])) nodes.push_back(static_cast<int>(n));
     }
     return nodes;
-  }
-
-  void weigh(const std::vector<int>& nodes) {
-    std::vector<LinearLayer> layers;
-    std::string ignored;
-    for (int n : nodes) {
-      if (auto layer = LinearLayer::of(bench_.dense().graph(), bench_.dense().graph(), n, ignored))
-        layers.push_back(std::move(*layer));
-    }
-    weights_ = position_weights(bench_.dense().graph(), bench_.judged(), layers, options_.seed);
   }
 
   RefitLayer refit_node(int n) {
@@ -117,16 +150,18 @@ class Walk {
     result.name = bench_.graph().nodes[at_index(n)].name;
     result.node = n;
     result.kept_old = true;
-    const auto layer = LinearLayer::of(bench_.graph(), bench_.dense().graph(), n, result.note);
+    const Graph& original = shared_.groups.analysis().graph;
+    const auto layer = LinearLayer::of(bench_.graph(), original, n, result.note);
     if (!layer) return result;
     const double bytes = 8.0 * static_cast<double>(layer->groups() * layer->columns() * layer->columns());
     if (8 * bytes > static_cast<double>(options_.memory_limit)) {
       result.note = "its Gram matrix doesn't fit into the memory allowed";
       return result;
     }
+    const auto targets = shared_.pass.layers.find(n);
     Moments fit(layer->bias().value >= 0);
     Moments check(layer->bias().value >= 0);
-    gather(*layer, fit, check, result.note);
+    if (targets != shared_.pass.layers.end()) gather(*layer, targets->second, fit, check, result.note);
     if (!result.note.empty()) return result;
     if (fit.empty() || check.empty()) {
       result.note = "nothing reaches it on the calibration data";
@@ -136,98 +171,71 @@ class Walk {
     return result;
   }
 
-  void gather(const LinearLayer& layer, Moments& fit, Moments& check, std::string& note) {
-    double share = 0;
-    for (std::size_t b = 0; b < bench_.batches() && note.empty(); ++b) {
-      const Views views = views_of(layer, b);
-      if (b == 0) share = share_of_positions(layer, views.target.size(0));
-      const auto weights = weights_of(layer.node(), b, views.target.size(0));
-      const auto positions = spread_positions(views.target.size(0), share, rng_);
-      if (b == 0 && !layer.is_scale()) note = mismatch(layer, views, positions);
-      // 2^24 floats of rows at once: 64 MB.
-      const std::int64_t chunk =
-          std::max<std::int64_t>(256, (std::int64_t{1} << 24) / (layer.columns() * layer.groups()));
-      for (std::int64_t from = 0; from < positions.numel() && note.empty(); from += chunk) {
-        const at::Tensor some = positions.slice(0, from, std::min(from + chunk, positions.numel()));
-        const at::Tensor target = layer.by_group(views.target.index_select(0, some));
-        const at::Tensor residual = target - layer.by_group(views.output.index_select(0, some));
-        (bench_.checks(b) ? check : fit)
-            .add(rows_of(layer, views, some), residual, target, weights.index_select(0, some));
+  void gather(const LinearLayer& layer, const LayerTargets& targets, Moments& fit, Moments& check,
+              std::string& note) {
+    const int y = bench_.graph().nodes[at_index(layer.node())].output(0);
+    const int axis = layer.channel_axis();
+    const int rank = static_cast<int>(targets.shapes.front().size());
+    const at::Tensor kept = bench_.kept(y, axis < 0 ? axis + rank : axis);
+    const at::Tensor bias = layer.is_scale() ? at::Tensor() : constant_part(layer, targets);
+    if (!layer.is_scale() && !bias.defined()) {
+      note = "its outputs aren't its weights times its inputs plus a bias";
+      return;
+    }
+    // 2^24 floats of rows at once: 64 MB.
+    const std::int64_t chunk =
+        std::max<std::int64_t>(256, (std::int64_t{1} << 24) / (layer.columns() * layer.groups()));
+    for (std::size_t b = 0; b < shared_.data.batches(); ++b) {
+      const Lockstep::Values& values = bench_.cut().before(layer.node(), b);
+      const at::Tensor own = layer.is_scale() ? output_of(layer, values) : at::Tensor();
+      for (std::int64_t from = 0; from < targets.positions[b].numel(); from += chunk) {
+        const auto part = [&](const at::Tensor& all) { return all.slice(0, from, from + chunk); };
+        const at::Tensor positions = part(targets.positions[b]);
+        const at::Tensor wanted = part(targets.outputs[b]);
+        const at::Tensor target = layer.by_group(kept.defined() ? wanted.index_select(1, kept) : wanted);
+        at::Tensor rows, output;  // of the cut network: what is read, and what the old weights make of it
+        if (layer.is_scale()) {
+          output = layer.by_group(own.index_select(0, positions));
+          rows = without_bias(layer, output, values);
+        } else {
+          rows = layer.rows(values[at_index(layer.data_value())], targets.shapes[b], positions);
+          output = product_of(layer, rows) + bias;
+        }
+        (shared_.data.checks(b) ? check : fit).add(rows, target - output, target, part(targets.weights[b]));
       }
     }
   }
 
-  /// One layer on one batch.
-  struct Views {
-    at::Tensor data;                  ///< what it reads
-    at::Tensor target, output;        ///< flat: the original's outputs, and its own with the old weights
-    std::vector<std::int64_t> shape;  ///< of its outputs
-    at::Tensor offset;                ///< flat biases that the node itself adds, where it is a scale
-  };
-
-  Views views_of(const LinearLayer& layer, std::size_t b) {
-    const int n = layer.node();
-    const Node& node = bench_.graph().nodes[at_index(n)];
-    Lockstep::Values values = bench_.cut().before(n, b);
-    if (!options_.sequential) values[at_index(layer.data_value())] = dense_data(layer, b);
-    Views views;
-    views.data = values[at_index(layer.data_value())];
-    const at::Tensor output = bench_.cut().output_of(n, values);
-    views.shape = output.sizes().vec();
-    views.output = layer.flat(output);
-    const int y = node.output(0);
-    at::Tensor target = bench_.dense().before(n + 1, b)[at_index(y)];
-    const at::Tensor kept = bench_.kept(y, bench_axis(layer, target));
-    if (kept.defined()) target = target.index_select(layer.channel_axis(), kept);
-    views.target = layer.flat(target);
-    if (layer.is_scale() && node.input(2) >= 0) views.offset = values[at_index(node.input(2))].view({1, -1});
-    return views;
+  at::Tensor output_of(const LinearLayer& layer, const Lockstep::Values& values) {
+    return layer.flat(bench_.cut().output_of(layer.node(), values));
   }
 
-  static int bench_axis(const LinearLayer& layer, const at::Tensor& tensor) {
-    return layer.channel_axis() < 0 ? layer.channel_axis() + static_cast<int>(tensor.dim())
-                                    : layer.channel_axis();
-  }
-
-  /// The original network's data, what is cut left out.
-  at::Tensor dense_data(const LinearLayer& layer, std::size_t b) {
-    at::Tensor data = bench_.dense().before(layer.node(), b)[at_index(layer.data_value())];
-    const int axis = layer.contracted_axis();
-    const at::Tensor kept =
-        bench_.kept(layer.data_value(), axis < 0 ? axis + static_cast<int>(data.dim()) : axis);
-    return kept.defined() ? data.index_select(axis, kept) : data;
-  }
-
-  static at::Tensor rows_of(const LinearLayer& layer, const Views& views, const at::Tensor& positions) {
-    if (!layer.is_scale()) return layer.rows(views.data, views.shape, positions);
-    const at::Tensor output = views.output.index_select(0, positions);
-    return layer.by_group(views.offset.defined() ? output - views.offset : output);
-  }
-
-  double share_of_positions(const LinearLayer& layer, std::int64_t first) const {
-    const double wanted = options_.positions_per_unknown * static_cast<double>(layer.columns() + 1);
-    const double all = static_cast<double>(first) * bench_.fit_size();
-    return std::min(1.0, wanted / all);
-  }
-
-  at::Tensor weights_of(int node, std::size_t b, std::int64_t positions) const {
-    const auto found = weights_.find(node);
-    if (found == weights_.end() || found->second[b].numel() != positions)
-      return at::ones({positions}, at::kFloat);
-    return found->second[b];
-  }
-
-  /// Rows times the old weights must be the node's own outputs up to its biases; else this node has a form
-  /// that we didn't foresee, and stays as it is.
-  std::string mismatch(const LinearLayer& layer, const Views& views, const at::Tensor& positions) const {
-    const at::Tensor some = positions.slice(0, 0, std::min<std::int64_t>(positions.numel(), 64));
+  /// Rows times the old weights: [groups, n, outputs].
+  at::Tensor product_of(const LinearLayer& layer, const at::Tensor& rows) const {
     const at::Tensor& weight = bench_.graph().values[at_index(layer.weight_value())].constant;
-    const at::Tensor rows = layer.rows(views.data, views.shape, some);
-    const at::Tensor mine = at::bmm(rows, layer.matrix(weight).to(rows.scalar_type()).transpose(1, 2));
-    const at::Tensor rest = layer.by_group(views.output.index_select(0, some)) - mine;
-    const double spread = (rest - rest.mean(1, true)).abs().max().item<double>();
-    const double size = views.output.abs().max().item<double>() + mine.abs().max().item<double>();
-    return spread <= 1e-3 * size ? "" : "its outputs aren't its weights times its inputs plus a bias";
+    return at::bmm(rows, layer.matrix(weight).to(rows.scalar_type()).transpose(1, 2));
+  }
+
+  at::Tensor without_bias(const LinearLayer& layer, const at::Tensor& output,
+                          const Lockstep::Values& values) const {
+    const int bias = bench_.graph().nodes[at_index(layer.node())].input(2);
+    return bias < 0 ? output : output - layer.by_group(values[at_index(bias)].view({1, -1}));
+  }
+
+  /// What the node adds to the product of its rows and weights, [groups, 1, outputs], by its outputs at some
+  /// positions. Undefined if that isn't the same everywhere: then the node has a form that we didn't foresee,
+  /// and stays as it is.
+  at::Tensor constant_part(const LinearLayer& layer, const LayerTargets& targets) {
+    const at::Tensor some = targets.positions[0].slice(0, 0, 64);
+    const Lockstep::Values& values = bench_.cut().before(layer.node(), 0);
+    const at::Tensor output = layer.by_group(output_of(layer, values).index_select(0, some));
+    const at::Tensor product =
+        product_of(layer, layer.rows(values[at_index(layer.data_value())], targets.shapes[0], some));
+    const at::Tensor rest = output - product;
+    const at::Tensor mean = rest.mean(1, true);
+    const double spread = (rest - mean).abs().max().item<double>();
+    const double size = output.abs().max().item<double>() + product.abs().max().item<double>();
+    return spread <= 1e-3 * size ? mean : at::Tensor();
   }
 
   void choose(const LinearLayer& layer, const Moments& fit, const Moments& check, RefitLayer& result) {
@@ -245,10 +253,15 @@ class Walk {
     }
     std::sort(candidates.begin(), candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.error < b.error; });
+    double too_weak = 0;  // a pull that allowed a harmful change; weaker ones allow larger changes
     for (const auto& candidate : candidates) {
+      if (candidate.ridge < too_weak) continue;
       const Changes changes = changes_of(layer, candidate.change);
       const double metric = guarded_ ? bench_.score(layer.node(), changes) : bench_.metric();
-      if (!bench_.not_worse(metric, bench_.metric())) continue;
+      if (!bench_.not_worse(metric, bench_.metric())) {
+        too_weak = candidate.ridge;
+        continue;
+      }
       bench_.accept(changes, metric);
       result.error_after = candidate.error;
       result.ridge = candidate.ridge;
@@ -266,29 +279,47 @@ class Walk {
     return changes;
   }
 
+  const Refitter::State& shared_;
   const RefitOptions& options_;
   bool guarded_;
   const Control& control_;
   Bench bench_;
-  Rng rng_;
-  PositionWeights weights_;
 };
 
 }  // namespace
 
-RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
-                  const Judge& judge, const RefitOptions& options, const Control& control) {
+Refitter::Refitter(const ChannelGroups& groups, std::span<const Sample> calibration, const Judge& judge,
+                   const RefitOptions& options, const Control& control) {
   check_options(options);
-  const auto start = std::chrono::steady_clock::now();
   const at::NoGradGuard no_grad;
-  Walk trusting(groups, mask, calibration, judge, options, control, false);
+  state_ = std::make_unique<State>(groups, calibration, judge, options, control);
+}
+
+Refitter::~Refitter() = default;
+
+RefitResult Refitter::operator()(const Mask& mask, const Control& control) const {
+  const auto start = Clock::now();
+  const at::NoGradGuard no_grad;
+  Walk trusting(*state_, mask, control, false);
   RefitResult result = trusting.run();
   if (result.reason == "done" && !trusting.good_enough(result.metric_after)) {
-    RefitResult other = Walk(groups, mask, calibration, judge, options, control, true).run();
+    RefitResult other = Walk(*state_, mask, control, true).run();
     if (!trusting.not_worse(result.metric_after, other.metric_after)) result = std::move(other);
   }
   if (!trusting.not_worse(result.metric_after, result.metric_before)) trusting.undo(result);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (state_->pass.thinned < 1)
+    result.notes.push_back(
+        fmt::format("memory had room for {:.0f} % of the positions that layers are fitted on",
+                    100 * state_->pass.thinned));
+  result.seconds = seconds_since(start);
+  return result;
+}
+
+RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
+                  const Judge& judge, const RefitOptions& options, const Control& control) {
+  const auto start = Clock::now();
+  RefitResult result = Refitter(groups, calibration, judge, options, control)(mask, control);
+  result.seconds = seconds_since(start);
   return result;
 }
 

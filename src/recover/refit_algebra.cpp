@@ -3,9 +3,12 @@
 #include <ATen/Functions.h>
 
 #include <Eigen/Cholesky>
+#include <algorithm>
 
 namespace quboprune {
 namespace {
+
+constexpr std::int64_t kGramBlock = 128;  // rows at once; only what lies right of the diagonal is multiplied
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -28,6 +31,19 @@ at::Tensor transposed_product(const at::Tensor& a, const at::Tensor& b) {
   return at::convolution(image, kernels, {}, {1, 1}, {0, 0}, {1, 1}, false, {0, 0}, g)
       .contiguous()
       .view({g, p, q});
+}
+
+at::Tensor weighted_gram(const at::Tensor& x, const at::Tensor& wx) {
+  const auto columns = x.size(2);
+  if (columns < 2 * kGramBlock) return transposed_product(wx, x);
+  at::Tensor result = at::empty({x.size(0), columns, columns}, x.options());
+  for (std::int64_t from = 0; from < columns; from += kGramBlock) {
+    const auto to = std::min(from + kGramBlock, columns);
+    const at::Tensor rows = transposed_product(wx.slice(2, from, to), x.slice(2, from));
+    result.slice(1, from, to).slice(2, from).copy_(rows);
+    result.slice(2, from, to).slice(1, to).copy_(rows.slice(2, to - from).transpose(1, 2));
+  }
+  return result;
 }
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {

@@ -13,6 +13,10 @@ namespace quboprune {
 /// oneDNN's in every LibTorch.
 at::Tensor transposed_product(const at::Tensor& a, const at::Tensor& b);
 
+/// xᵀ·(w x) over the middle axis for x [groups, n, columns] and wx, its rows times weights: symmetric, of
+/// which about half is multiplied.
+at::Tensor weighted_gram(const at::Tensor& x, const at::Tensor& wx);
+
 /// a b for each group, double [g, p, q] and [g, q, r].
 at::Tensor product(const at::Tensor& a, const at::Tensor& b);
 

@@ -81,7 +81,7 @@ void Trial::split(const at::Tensor& outputs, std::size_t count, std::vector<at::
   }
 }
 
-double Trial::score(const std::vector<at::Tensor>& outputs, const std::vector<std::size_t>& counts) const {
+double Trial::score(const std::vector<at::Tensor>& outputs, std::span<const std::size_t> counts) const {
   std::vector<at::Tensor> single;
   for (std::size_t b = 0; b < outputs.size(); ++b) split(outputs[b], counts[b], single);
   std::vector<double> values;
@@ -103,85 +103,66 @@ std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const st
   return result;
 }
 
-std::vector<std::vector<at::Tensor>> Bench::inputs_of(const Graph& graph, const Judge& judge) {
-  auto result = batched_inputs(graph, split_.fit, judge, counts_);
-  fit_batches_ = counts_.size();
-  for (auto& inputs : batched_inputs(graph, split_.check, judge, counts_))
-    result.push_back(std::move(inputs));
+FitAndCheck::FitAndCheck(const Graph& graph, std::span<const Sample> calibration, const Judge& judge,
+                         const RefitOptions& options)
+    : split(split_scenes(calibration, options.check_share, options.seed)), samples(split.fit) {
+  samples.insert(samples.end(), split.check.begin(), split.check.end());
+  inputs = batched_inputs(graph, split.fit, judge, counts);
+  fit_batches = counts.size();
+  for (auto& batch : batched_inputs(graph, split.check, judge, counts)) inputs.push_back(std::move(batch));
+}
+
+CutNodes cut_nodes(const ChannelGroups& groups, const Mask& mask) {
+  const Graph& graph = groups.analysis().graph;
+  CutNodes result;
+  result.read_cut.assign(graph.nodes.size(), false);
+  for (const auto& gate : groups.gates()) {
+    if (std::any_of(gate.groups.begin(), gate.groups.end(),
+                    [&](int g) { return g >= 0 && mask[at_index(g)] == 0; }))
+      result.read_cut[at_index(gate.node)] = true;
+  }
+  result.affected = result.read_cut;
+  std::vector<bool> other(graph.values.size(), false);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (const auto* list : {&graph.nodes[n].inputs, &graph.nodes[n].captured}) {
+      for (int v : *list) {
+        if (v >= 0 && other[at_index(v)]) result.affected[n] = true;
+      }
+    }
+    if (!result.affected[n]) continue;
+    for (int v : graph.nodes[n].outputs) {
+      if (v >= 0) other[at_index(v)] = true;
+    }
+  }
   return result;
 }
 
-Bench::Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
-             const Judge& judge, const RefitOptions& options)
+Bench::Bench(const ChannelGroups& groups, const Mask& mask, const FitAndCheck& data, const Trial& trial,
+             const RefitOptions& options)
     : groups_(groups),
       mask_(mask),
-      judge_(judge),
+      data_(data),
+      trial_(trial),
       cut_graph_(slice(groups, mask)),
       graph_(cut_graph_),
-      split_(split_scenes(calibration, options.check_share, options.seed)),
-      inputs_(inputs_of(groups.analysis().graph, judge)),
-      trial_(split_.check, judge),
-      dense_(groups.analysis().graph, inputs_, false),
-      cut_(graph_, inputs_, false) {
-  samples_ = split_.fit;
-  samples_.insert(samples_.end(), split_.check.begin(), split_.check.end());
-  // Both networks' live values and the trials' own must fit; else everything is run from the inputs anew.
-  if (2 * dense_.live_bytes() < options.memory_limit / 4 * 3) {
-    dense_ = Lockstep(groups.analysis().graph, inputs_, true);
-    cut_ = Lockstep(graph_, inputs_, true);
-  }
-  std::vector<at::Tensor> outputs;
-  for (std::size_t b = fit_batches_; b < batches(); ++b) {
-    outputs.push_back(dense_.finish(0, b, {}));
-    trial_.add_references(outputs.back(), counts_[b]);
-  }
-  dense_metric_ = trial_.score(outputs, check_counts());
+      cut_(graph_, data.inputs, false),
+      nodes_(cut_nodes(groups, mask)) {
+  // The live values and the trials' own must fit; else everything is run from the inputs anew.
+  if (cut_.live_bytes() < options.memory_limit / 2) cut_ = Lockstep(graph_, data.inputs, true);
   metric_ = cut_metric_ = score(0, {});
-  find_affected();
-}
-
-double Bench::fit_size() const {
-  double elements = 0;
-  for (std::size_t b = 0; b < fit_batches_; ++b) elements += static_cast<double>(inputs_[b].front().numel());
-  return elements / static_cast<double>(inputs_[0].front().numel());
-}
-
-std::vector<std::size_t> Bench::check_counts() const {
-  return {counts_.begin() + static_cast<std::ptrdiff_t>(fit_batches_), counts_.end()};
 }
 
 double Bench::score(int node, const Changes& changes) {
   std::vector<at::Tensor> outputs;
-  for (std::size_t b = fit_batches_; b < batches(); ++b) outputs.push_back(cut_.finish(node, b, changes));
-  return trial_.score(outputs, {counts_.begin() + static_cast<std::ptrdiff_t>(fit_batches_), counts_.end()});
+  for (std::size_t b = data_.fit_batches; b < data_.batches(); ++b)
+    outputs.push_back(cut_.finish(node, b, changes));
+  return trial_.score(outputs, data_.check_counts());
 }
 
 void Bench::accept(const Changes& changes, double metric) {
   for (const auto& [value, tensor] : changes) graph_.values[at_index(value)].constant = tensor;
   cut_.apply(changes);
   metric_ = metric;
-}
-
-void Bench::find_affected() {
-  reads_cut_.assign(graph_.nodes.size(), false);
-  for (const auto& gate : groups_.gates()) {
-    if (std::any_of(gate.groups.begin(), gate.groups.end(),
-                    [&](int g) { return g >= 0 && mask_[at_index(g)] == 0; }))
-      reads_cut_[at_index(gate.node)] = true;
-  }
-  affected_ = reads_cut_;
-  std::vector<bool> other(graph_.values.size(), false);
-  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    for (const auto* list : {&graph_.nodes[n].inputs, &graph_.nodes[n].captured}) {
-      for (int v : *list) {
-        if (v >= 0 && other[at_index(v)]) affected_[n] = true;
-      }
-    }
-    if (!affected_[n]) continue;
-    for (int v : graph_.nodes[n].outputs) {
-      if (v >= 0) other[at_index(v)] = true;
-    }
-  }
 }
 
 at::Tensor Bench::kept(int value, int axis) const {

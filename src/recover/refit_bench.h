@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "quboprune/recover.h"
-#include "recover/refit_importance.h"
 #include "recover/refit_lockstep.h"
+#include "recover/refit_targets.h"
 
 namespace quboprune {
 
@@ -29,7 +29,7 @@ class Trial {
   /// The original's outputs, batch by batch in order, kept as references.
   void add_references(const at::Tensor& outputs, std::size_t count) { split(outputs, count, references_); }
   /// Mean of the metric for outputs given batch by batch in order.
-  double score(const std::vector<at::Tensor>& outputs, const std::vector<std::size_t>& counts) const;
+  double score(const std::vector<at::Tensor>& outputs, std::span<const std::size_t> counts) const;
   bool not_worse(double a, double than) const {
     return larger_is_better(judge_.metric) ? a >= than : a <= than;
   }
@@ -42,28 +42,42 @@ class Trial {
   std::vector<at::Tensor> references_;
 };
 
-/// The original and the cut network side by side on the samples that are fitted on and on those that judge;
-/// what both kinds of repair work at.
+/// The samples of a repair in batches, those that are fitted on first.
+struct FitAndCheck {
+  FitAndCheck(const Graph& graph, std::span<const Sample> calibration, const Judge& judge,
+              const RefitOptions& options);
+
+  CheckSplit split;
+  std::vector<Sample> samples;  ///< of both parts
+  std::vector<std::size_t> counts;
+  std::vector<std::vector<at::Tensor>> inputs;
+  std::size_t fit_batches = 0;
+
+  std::size_t batches() const { return counts.size(); }
+  bool checks(std::size_t batch) const { return batch >= fit_batches; }
+  JudgedInputs judged(const Judge& judge) const { return {inputs, counts, samples, judge}; }
+  std::span<const std::size_t> check_counts() const { return std::span(counts).subspan(fit_batches); }
+};
+
+/// Nodes by number, the same in the original and in the cut network.
+struct CutNodes {
+  std::vector<bool> read_cut;  ///< sum over channels some of which are cut
+  std::vector<bool> affected;  ///< these and what lies behind them: what is read is another than before
+};
+CutNodes cut_nodes(const ChannelGroups& groups, const Mask& mask);
+
+/// A cut network that is repaired node by node, and its metric on the checking samples; what both kinds of
+/// repair work at.
 class Bench {
  public:
-  Bench(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
-        const Judge& judge, const RefitOptions& options);
+  /// `trial` holds the original's outputs on the checking samples.
+  Bench(const ChannelGroups& groups, const Mask& mask, const FitAndCheck& data, const Trial& trial,
+        const RefitOptions& options);
 
-  Lockstep& dense() { return dense_; }
   Lockstep& cut() { return cut_; }
-  const Graph& graph() const { return graph_; }  ///< cut, with all changes so far
-  std::size_t fit_batches() const { return fit_batches_; }
-  std::size_t batches() const { return counts_.size(); }
-  /// Both parts, those fitted on first.
-  JudgedInputs judged() const { return {inputs_, counts_, samples_, judge_}; }
-  /// The fitted samples' size in units of the first batch's.
-  double fit_size() const;
-  bool checks(std::size_t batch) const { return batch >= fit_batches_; }
-  const CheckSplit& split() const { return split_; }
-  double metric() const { return metric_; }  ///< of graph() on the checking samples
-
+  const Graph& graph() const { return graph_; }          ///< cut, with all changes so far
+  double metric() const { return metric_; }              ///< of graph() on the checking samples
   double cut_metric() const { return cut_metric_; }      ///< of the cut network without changes
-  double dense_metric() const { return dense_metric_; }  ///< of the original
   const Graph& cut_graph() const { return cut_graph_; }  ///< without changes
 
   /// The metric with changes at node `node` or behind it.
@@ -71,32 +85,21 @@ class Bench {
   bool not_worse(double a, double than) const { return trial_.not_worse(a, than); }
   /// Takes the changes over, with the metric that score() gave for them.
   void accept(const Changes& changes, double metric);
-  /// Nodes of the cut network that read other values than in the original: by number.
-  const std::vector<bool>& affected() const { return affected_; }
-  /// Nodes that sum over channels some of which are cut.
-  const std::vector<bool>& reads_cut() const { return reads_cut_; }
+  /// Where the repair may have to do something.
+  const CutNodes& nodes() const { return nodes_; }
   /// The indices of an axis of one of the original's values that are kept; undefined where all are.
   at::Tensor kept(int value, int axis) const;
 
  private:
-  std::vector<std::vector<at::Tensor>> inputs_of(const Graph& graph, const Judge& judge);
-  void find_affected();
-  std::vector<std::size_t> check_counts() const;
-
   const ChannelGroups& groups_;
   const Mask& mask_;
-  const Judge& judge_;
+  const FitAndCheck& data_;
+  const Trial& trial_;
   Graph cut_graph_;
   Graph graph_;
-  CheckSplit split_;
-  std::vector<Sample> samples_;  // fit, then check
-  std::size_t fit_batches_ = 0;
-  std::vector<std::size_t> counts_;
-  std::vector<std::vector<at::Tensor>> inputs_;
-  Trial trial_;
-  Lockstep dense_, cut_;
-  double metric_ = 0, cut_metric_ = 0, dense_metric_ = 0;
-  std::vector<bool> affected_, reads_cut_;
+  Lockstep cut_;
+  double metric_ = 0, cut_metric_ = 0;
+  CutNodes nodes_;
 };
 
 /// A network's inputs for samples stacked into small batches (of one where it asks for that); appends each

@@ -32,7 +32,7 @@ void Moments::add(const at::Tensor& rows, const at::Tensor& residuals, const at:
   const at::Tensor w = weights.to(rows.scalar_type()).view({1, -1, 1});
   const at::Tensor x = with_bias_ ? rows - shift_ : rows;
   const at::Tensor wx = x * w;
-  accumulate(gram_, transposed_product(wx, x));
+  accumulate(gram_, weighted_gram(x, wx));
   accumulate(rows_, wx.sum(1));
   accumulate(cross_, residuals.size(2) > 0 ? transposed_product(residuals, wx)
                                            : at::zeros({rows.size(0), 0, rows.size(2)}));

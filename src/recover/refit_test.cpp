@@ -347,7 +347,7 @@ TEST(Refit, GivesTheSameWithoutRoomForActivations) {
   const auto samples = twin_scenes(8, {3, 40, 40});
   RefitOptions roomy;
   RefitOptions tight;
-  tight.memory_limit = 400'000;  // a value of one batch has 150 kB, the Gram matrix 10 kB
+  tight.memory_limit = 500'000;  // a value of one batch has 150 kB, the outputs fitted to 110 kB
   const RefitResult a = refit(groups, mask, samples, by_output(), roomy);
   const RefitResult b = refit(groups, mask, samples, by_output(), tight);
   for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
@@ -361,6 +361,34 @@ TEST(Refit, GivesTheSameWithoutRoomForActivations) {
   EXPECT_TRUE(c.layers[0].kept_old);
   EXPECT_NE(c.layers[0].note.find("memory"), std::string::npos);
   EXPECT_EQ(GramCache(groups, samples, by_output(), 1000).left_out().size(), 1U);
+}
+
+TEST(Refit, FitsOnFewerPositionsWhereTheOutputsDontFit) {
+  const ChannelGroups groups = analyse(with_a_twin());
+  const auto samples = twin_scenes(8, {3, 40, 40});
+  RefitOptions options;
+  options.ridges = {1e-6};
+  options.memory_limit = 250'000;  // of the 110 kB of outputs 62 have room
+  const RefitResult result = refit(groups, without(groups, {1}), samples, by_output(), options);
+  EXPECT_FALSE(result.layers[0].kept_old);
+  EXPECT_LT(result.layers[0].error_after, 1e-6);  // a twin's removal can still be undone
+  ASSERT_EQ(result.notes.size(), 1U);
+  EXPECT_NE(result.notes[0].find("positions"), std::string::npos);
+}
+
+TEST(Refit, OfManyMasksIsTheRefitOfEach) {
+  const ChannelGroups groups = analyse(with_a_twin());
+  const auto samples = twin_scenes(4, {3, 12, 12});
+  const Refitter refitter(groups, samples, by_output());
+  for (const Mask& mask : {without(groups, {1}), without(groups, {0, 4}), without(groups, {1})}) {
+    const RefitResult alone = refit(groups, mask, samples, by_output());
+    const RefitResult together = refitter(mask);
+    EXPECT_EQ(together.metric_after, alone.metric_after);
+    for (std::size_t v = 0; v < alone.graph.values.size(); ++v) {
+      if (!alone.graph.values[v].is_constant()) continue;
+      EXPECT_TRUE(at::equal(alone.graph.values[v].constant, together.graph.values[v].constant));
+    }
+  }
 }
 
 TEST(Refit, StopsWithTheCutNetwork) {

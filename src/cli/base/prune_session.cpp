@@ -153,11 +153,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
         std::make_unique<MaskEvaluator>(groups_, parts.check, judge_, EvaluatorOptions{}, context_.control);
     std::vector<Sample> seen = parts.search;
     if (with.refit) seen.insert(seen.end(), parts.fit.begin(), parts.fit.end());
-    checked.check = [this, &others, repaired, seen](const Mask& mask) {
-      const Graph shipped = repaired
-                                ? refit(groups_, mask, seen, judge_, arguments_.refit, context_.control).graph
-                                : slice(groups_, mask);
-      return others->score(shipped).samples;
+    checked.check = [this, &others, repaired, seen,
+                     refitter = std::shared_ptr<Refitter>()](const Mask& mask) mutable {
+      if (!repaired) return others->score(slice(groups_, mask)).samples;
+      if (!refitter)
+        refitter = std::make_shared<Refitter>(groups_, seen, judge_, arguments_.refit, context_.control);
+      return others->score((*refitter)(mask, context_.control).graph).samples;
     };
   }
   return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });

@@ -50,6 +50,9 @@ struct FinetuneOptions {
   std::uint64_t seed = 1;
   /// Folder to keep the state in, every minute and at the end, and to take it up from. Empty: none.
   std::filesystem::path work{};
+  /// What the state in `work` is of, in the caller's words (network, data, whatever else makes another
+  /// training of it): a state with other words isn't taken up. Steps and time limit may change.
+  std::string problem{};
   Judge judge{};
 };
 
@@ -57,6 +60,7 @@ struct FinetuneResult {
   Graph graph;
   std::int64_t steps = 0;  ///< with those of earlier runs of the same work folder, as are the seconds
   double seconds = 0;
+  std::int64_t taken_up = 0;  ///< of these steps: those that were there before
   struct Point {
     std::int64_t step = 0;
     double loss = 0;  ///< mean since the point before
@@ -70,7 +74,8 @@ struct FinetuneResult {
 /// same call goes on from there as if it hadn't been stopped.
 /// Networks whose file fixes the batch get their crops one by one, the gradients are added up.
 /// Throws InputError if there are neither targets nor a teacher, an option is out of range, a feature doesn't
-/// have its teacher's shape, the loss is no longer finite, or the work folder holds another network's state.
+/// have its teacher's shape, the loss is no longer finite, or the work folder holds the state of a network of
+/// other shapes or of another problem.
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control = {});
 

@@ -13,7 +13,9 @@
 #include "cli/commands.h"
 #include "quboprune/distil.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 #include "quboprune/model.h"
+#include "quboprune/random.h"
 
 namespace quboprune {
 namespace {
@@ -95,6 +97,31 @@ std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model) {
   return teacher;
 }
 
+/// All that makes another training of it, but the steps and the time limit.
+std::string problem_of(const Options& o, const Model& model, const Model* teacher, const Dataset& data) {
+  constexpr int kLooks = 4;  // crops of which the content counts, not only their names
+  Rng rng(o.train.seed);
+  std::vector<Sample> crops;
+  for (int k = 0; k < kLooks; ++k) crops.push_back(data.random_crop(rng, o.train.crop, false));
+  const nlohmann::json key = {{"model", model.sha256()},
+                              {"teacher", teacher != nullptr ? teacher->sha256() : ""},
+                              {"teacher_weight", o.train.teacher_weight},
+                              {"plan", o.plan.empty() ? "" : sha256_of_file(o.plan)},
+                              {"feature_weight", o.feature_weight},
+                              {"data", describe(data)},
+                              {"crops", digest_of(crops)},
+                              {"crop", o.train.crop},
+                              {"augment", o.train.augment},
+                              {"batch", o.train.batch},
+                              {"lr", o.train.learning_rate},
+                              {"weight_decay", o.train.weight_decay},
+                              {"ema", o.train.ema},
+                              {"loss", name_of(o.train.loss)},
+                              {"batch_norm", o.batch_norm},
+                              {"seed", o.train.seed}};
+  return sha256_of_bytes(key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 void run(Options& o, const Context& context) {
   check_outputs({o.output, o.report}, {o.model, o.teacher, o.plan, o.data.source});
   if (!o.train.work.empty()) make_folder(o.train.work, "--work");
@@ -110,6 +137,7 @@ void run(Options& o, const Context& context) {
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
   const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);
   check_score(before, heldout, o.model);
+  if (!o.train.work.empty()) o.train.problem = problem_of(o, model, teacher.get(), *data);
   const FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
   const Score after = evaluate_network(Executor(result.graph), heldout, o.train.judge, references);
   model.save(o.output, result.graph,
@@ -118,6 +146,8 @@ void run(Options& o, const Context& context) {
   const std::string metric = name_of(o.train.judge.metric);
   fmt::print("{} steps in {:.0f} s ({}), {} on {} held-out samples: {:.4f} -> {:.4f}\n", result.steps,
              result.seconds, result.reason, metric, heldout.size(), before.mean, after.mean);
+  if (result.taken_up > 0)
+    fmt::print("{} of the steps were taken up from {}\n", result.taken_up, o.train.work.string());
   if (o.report.empty()) return;
   nlohmann::json history = nlohmann::json::array();
   for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
@@ -129,6 +159,7 @@ void run(Options& o, const Context& context) {
       {"data", describe(*data)},
       {"result",
        {{"steps", result.steps},
+        {"taken_up", result.taken_up},
         {"seconds", result.seconds},
         {"reason", result.reason},
         {"metric", {{"name", metric}, {"heldout", {{"dense", before.mean}, {"recovered", after.mean}}}}}}},

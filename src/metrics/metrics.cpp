@@ -107,7 +107,9 @@ at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor&
     throw InputError("the network's outputs " + at::str(outputs.sizes()) + " don't have the targets' shape " +
                      at::str(targets.sizes()));
   const at::Tensor difference = outputs - targets;
-  return (loss == Loss::l1 ? difference.abs() : difference.square()).flatten(1).mean(1);
+  return (loss == Loss::l1 ? difference.abs() : difference.square())
+      .reshape({difference.size(0), -1})
+      .mean(1);
 }
 
 double evaluate(Metric metric, Loss loss, const at::Tensor& output, const at::Tensor& target, double peak) {

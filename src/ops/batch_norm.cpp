@@ -19,6 +19,8 @@ std::vector<std::int64_t> all_but_channels(std::int64_t rank) {
   return axes;
 }
 
+constexpr const char* kAverages = "averages over this axis";
+
 class BatchNormalization final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
@@ -42,6 +44,10 @@ class BatchNormalization final : public Operator {
   void couple(const Node& node, Coupling& c) const override {
     couple_same(node, c);
     if (c.rank(node.input(0)) < 2) return;
+    if (node.integer("training_mode", 0) != 0) {  // statistics of the batch run over all other axes
+      c.freeze(c.labels(node.input(0), 0), kAverages);
+      freeze_from(node.input(0), 2, c, kAverages);
+    }
     const Labels channels = c.labels(node.input(0), 1);
     for (std::size_t k = 1; k < 5; ++k)
       c.tie(c.labels(node.input(k), 0), channels, "normalises channels that must stay");

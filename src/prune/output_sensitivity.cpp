@@ -50,10 +50,9 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
         layers[k].matrix(graph.values[static_cast<std::size_t>(layers[k].weight_value())].constant).size(1);
     sums.push_back(at::zeros({layers[k].groups(), outputs, outputs}, at::kDouble));
   }
-  const bool single = graph.inputs.size() > 1;
   Rng random(seed);
   double elements = 0;
-  for (const auto& batch : batches(samples, single ? 1 : 8)) {
+  for (const auto& batch : batches(samples, one_at_a_time(graph) ? 1 : 8)) {
     if (control.stopped() && elements > 0) break;
     const Reached reached = run(network, network_inputs(graph, batch.input, judge), layer_of);
     const auto first = static_cast<std::size_t>(batch.samples.front());

@@ -136,6 +136,7 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
   result.reason = control.stopped() ? "stopped" : step >= options.steps ? "steps" : "time limit";
   result.graph = trainer.result();
   result.steps = step;
+  result.taken_up = before.step;
   result.seconds = elapsed();
   return result;
 }

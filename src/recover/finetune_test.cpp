@@ -163,6 +163,10 @@ TEST_F(Resumed, RefusesStateThatIsDamagedOrAnothers) {
   options.work = folder_;
   finetune(start_, Lessons(&truth_), options);
   EXPECT_THROW(finetune(testing::mixed_structures(), Lessons(&truth_), options), InputError);
+  FinetuneOptions other = options;
+  other.problem = "other data";
+  EXPECT_THROW(finetune(start_, Lessons(&truth_), other), InputError);
+  EXPECT_EQ(finetune(start_, Lessons(&truth_), options).taken_up, 2);
   std::filesystem::resize_file(folder_ / "finetune.pt", 100);
   EXPECT_THROW(finetune(start_, Lessons(&truth_), options), InputError);
 }

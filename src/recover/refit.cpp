@@ -177,7 +177,13 @@ class Walk {
     const int axis = layer.channel_axis();
     const int rank = static_cast<int>(targets.shapes.front().size());
     const at::Tensor kept = bench_.kept(y, axis < 0 ? axis + rank : axis);
-    const at::Tensor bias = layer.is_scale() ? at::Tensor() : constant_part(layer, targets);
+    const at::Tensor first = bench_.cut().output_of(layer.node(), bench_.cut().before(layer.node(), 0));
+    if (!same_positions(first.sizes(), targets.shapes[0], axis < 0 ? axis + rank : axis)) {
+      note = "positions of its outputs are cut, which can't be told from the original's";
+      return;
+    }
+    const at::Tensor bias =
+        layer.is_scale() ? at::Tensor() : constant_part(layer, layer.flat(first), targets);
     if (!layer.is_scale() && !bias.defined()) {
       note = "its outputs aren't its weights times its inputs plus a bias";
       return;
@@ -206,6 +212,16 @@ class Walk {
     }
   }
 
+  /// Channels that lie on another axis than the layer's own (tokens, a batch they were folded into) may be
+  /// cut too: a position then is another one than in the original.
+  static bool same_positions(at::IntArrayRef cut, at::IntArrayRef original, int channels) {
+    if (cut.size() != original.size()) return false;
+    for (std::size_t a = 0; a < cut.size(); ++a) {
+      if (static_cast<int>(a) != channels && cut[a] != original[a]) return false;
+    }
+    return true;
+  }
+
   at::Tensor output_of(const LinearLayer& layer, const Lockstep::Values& values) {
     return layer.flat(bench_.cut().output_of(layer.node(), values));
   }
@@ -225,10 +241,10 @@ class Walk {
   /// What the node adds to the product of its rows and weights, [groups, 1, outputs], by its outputs at some
   /// positions. Undefined if that isn't the same everywhere: then the node has a form that we didn't foresee,
   /// and stays as it is.
-  at::Tensor constant_part(const LinearLayer& layer, const LayerTargets& targets) {
+  at::Tensor constant_part(const LinearLayer& layer, const at::Tensor& outputs, const LayerTargets& targets) {
     const at::Tensor some = targets.positions[0].slice(0, 0, 64);
     const Lockstep::Values& values = bench_.cut().before(layer.node(), 0);
-    const at::Tensor output = layer.by_group(output_of(layer, values).index_select(0, some));
+    const at::Tensor output = layer.by_group(outputs.index_select(0, some));
     const at::Tensor product =
         product_of(layer, layer.rows(values[at_index(layer.data_value())], targets.shapes[0], some));
     const at::Tensor rest = output - product;

@@ -20,6 +20,7 @@ void Trainer::save(const std::filesystem::path& folder, const TrainingProgress& 
   }
   archive.write("step", at::scalar_tensor(progress.step, at::kLong));
   archive.write("seconds", at::scalar_tensor(progress.seconds, at::kDouble));
+  archive.write("problem", c10::IValue(options_.problem));
   torch::serialize::OutputArchive adam;
   optimizer_->save(adam);
   archive.write("adam", adam);
@@ -35,6 +36,12 @@ TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
   try {
     torch::serialize::InputArchive archive;
     archive.load_from(path.string());
+    c10::IValue problem;
+    archive.read("problem", problem);
+    if (problem.toStringRef() != options_.problem)
+      throw InputError(path.string() +
+                       ": is the state of another training (other weights, data or settings); remove it or "
+                       "name another --work folder");
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       at::Tensor tensor;
       archive.read("tensor" + std::to_string(i), tensor);

@@ -4,6 +4,7 @@
 
 #include "cli/base/numbers.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -137,6 +138,18 @@ void check_score(const Score& score, std::span<const Sample> samples, const std:
       throw InputError(model + ": computes NaN for sample '" + samples[s].name +
                        "': check the network's weights, and --value-scale");
   }
+}
+
+std::string digest_of(std::span<const Sample> samples) {
+  std::string digests;
+  for (const auto& sample : samples) {
+    for (const at::Tensor* tensor : {&sample.input, &sample.target}) {
+      if (!tensor->defined()) continue;
+      const at::Tensor whole = tensor->contiguous();
+      digests += sha256_of_bytes({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
+    }
+  }
+  return sha256_of_bytes(digests);
 }
 
 nlohmann::json describe(const Dataset& data) {

@@ -32,6 +32,9 @@ struct DataArguments {
 /// Throws InputError where the metric is no number on a sample: the network computes NaN there.
 void check_score(const Score& score, std::span<const Sample> samples, const std::string& model);
 
+/// SHA-256 of what samples hold: another one where the images behind the same names have changed.
+std::string digest_of(std::span<const Sample> samples);
+
 /// What was used, for reports: source, form, the samples and scenes of each part, notes.
 nlohmann::json describe(const Dataset& data);
 

@@ -73,6 +73,8 @@ int main(int argc, char** argv) {
     return quboprune::failed(2, e.what());
   } catch (const std::bad_alloc&) {
     return quboprune::failed(1, "out of memory; use smaller crops (--crop) or fewer of them (--calibration)");
+  } catch (const c10::Error& e) {
+    return quboprune::failed(1, e.what_without_backtrace());
   } catch (const std::exception& e) {
     return quboprune::failed(1, e.what());
   }

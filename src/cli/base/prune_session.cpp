@@ -81,19 +81,15 @@ void PruneSession::choose_outputs() {
 
 std::string PruneSession::fingerprint() const {
   constexpr int kDefinition =
-      2;  // of the scores: raised when they change, so that older ones aren't taken up
+      3;  // of the scores: raised when they change, so that older ones aren't taken up
   const json key = {{"scores", kDefinition},
                     {"model", model_.sha256()},
-                    {"data", describe(*data_)},
-                    {"crop", arguments_.data.options.crop},
-                    {"noise", arguments_.data.options.noise},
-                    {"samples", calibration_.size()},
+                    {"data", digest_of(calibration_)},
                     {"probes", arguments_.score.probes},
                     {"loss", name_of(judge_.loss)},
                     {"metric", name_of(judge_.metric)},
                     {"seed", context_.seed},
                     {"groups", groups_.size()},
-                    {"scale", arguments_.data.options.value_scale},
                     {"fills", judge_.fills},
                     {"scope", arguments_.layers.scope},
                     {"freeze", arguments_.layers.freeze},
@@ -169,11 +165,14 @@ Recovery PruneSession::recover(const Mask& mask) const {
   repair.train.crop = arguments_.data.options.crop;
   repair.train.seed = context_.seed;
   if (!arguments_.work.empty()) {
-    // A folder for each mask and data: another one's state isn't taken up.
-    std::string key = fingerprint();
+    // A folder for each mask, data and way of training: another one's state isn't taken up.
+    const auto& train = repair.train;
+    std::string key = fmt::format("{} {} {} {} {} ", fingerprint(), train.learning_rate, train.batch,
+                                  train.feature_weight, train.crop);
     for (const auto x : mask) key += x != 0 ? '1' : '0';
+    repair.train.problem = sha256_of_bytes(key);
     repair.train.work =
-        std::filesystem::path(arguments_.work) / ("finetune-" + sha256_of_bytes(key).substr(0, 12));
+        std::filesystem::path(arguments_.work) / ("finetune-" + repair.train.problem.substr(0, 12));
   }
   return recovered(arguments_.recover, repair, context_.control);
 }

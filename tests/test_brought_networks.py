@@ -74,6 +74,19 @@ def test_pruned_by_gradients_on_data_without_targets(quboprune, name, words, tmp
     agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
+@pytest.mark.parametrize("name", ["pieces_folded_into_a_fixed_batch", "positions_mixed_while_rows_are_channels",
+                                  "weights_standardised_by_a_batch_norm", "one_number_a_sample"])
+@pytest.mark.parametrize("recover", ["refit", "finetune"])
+def test_defaults_serve_channels_on_other_axes(quboprune, name, recover, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(ALL[name](), path)
+    data = data_for(path, tmp_path / "x.npz", 10)
+    report = quboprune.report("prune", path, "-o", "out.onnx", "--data", data, "--target", "filters=0.3", "--evaluations", 8,
+                              "--recover", recover, "--finetune-steps", 3, "--finetune-batch", 2, "--solver-time", 0.3)
+    assert report["result"]["filters"] == report["model"]["filters"] - round(0.3 * report["model"]["filters"])
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
+
+
 @pytest.mark.parametrize("name, whole", [
     ("squeeze_and_excite_by_expand", {"Conv_28"}),
     ("constant_expanded_to_the_size_of_features", {"Conv_2", "Conv_9", "Conv_16"})])

@@ -52,6 +52,28 @@ def test_training_is_taken_up_where_it_stopped(quboprune, denoiser, pairs):
     assert again["recovery"]["training"]["history"] == []  # nothing was left to do
 
 
+def test_a_work_folder_serves_one_training(quboprune, denoiser, pairs):
+    words = ["finetune", "net.onnx", "-o", "trained.onnx", "--data", "data.npz", "--crop", "32", "--batch", "2", "--seed",
+             "1", "--work", "work"]
+    quboprune.succeeds(*words, "--steps", "4")
+    assert "4 of the steps were taken up from work" in quboprune.succeeds(*words, "--steps", "6").stdout
+    trained = (quboprune.folder / "trained.onnx").read_bytes()
+    clean, noisy = networks.smooth_images(12, 32)
+    for other in (["--lr", "1e-5"], ["--ema", "0"], ["--teacher", "net.onnx"], []):
+        if not other:
+            np.savez(pairs, inputs=noisy[::-1], targets=clean[::-1])  # other data of the same name
+        done = quboprune(*words, "--steps", "8", *other)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "another training" in done.stderr
+        assert (quboprune.folder / "trained.onnx").read_bytes() == trained
+
+
+def test_other_settings_have_a_training_of_their_own(quboprune, denoiser, pairs):
+    quboprune.succeeds(*PRUNE, *TRAINED, "--work", "work")
+    slower = [*PRUNE, *TRAINED, "--finetune-lr", "1e-6"]
+    alone = quboprune.report(*slower)["recovery"]
+    assert quboprune.report(*slower, "--work", "work")["recovery"]["checking"] == alone["checking"]
+
+
 def test_methods_that_are_compared_do_not_share_a_training(quboprune, denoiser, pairs):
     report = quboprune.report("compare", "net.onnx", "--data", "data.npz", "--target", "macs=0.4", "--methods",
                               "l1,random", "--split", "0.7", *TRAINED, "--work", "work")

@@ -21,6 +21,48 @@ def with_subgraph(make):
     return make
 
 
+# Channels on other axes than the second -------------------------------------------------------------------
+
+
+@unusual
+def pieces_folded_into_a_fixed_batch():
+    """Works at a batch of one alone, as exports with static shapes do."""
+    n = Net()
+    h = n.conv(n.relu(n.conv(n.input("x", [1, 3, 16, 16]), 3, 8)), 8, 8)
+    h = n.node("Transpose", n.node("Reshape", h, n.ints(64, 2, 8, 2)), perm=[0, 2, 1, 3])
+    h = n.node("Reshape", h, n.ints(1, 8, 16, 16))
+    return n.out(n.conv(n.relu(n.conv(n.relu(n.conv(h, 8, 10)), 10, 10)), 10, 3)).model()
+
+
+@unusual
+def positions_mixed_while_rows_are_channels():
+    """A matrix works along the positions, as in MLP-Mixer: cutting channels cuts its rows."""
+    n = Net()
+    h = n.relu(n.conv(n.relu(n.conv(image(n, size=12), 3, 8)), 8, 10))
+    t = n.node("Reshape", h, n.ints(0, -1, 144))
+    t = n.node("MatMul", n.relu(n.node("MatMul", t, n.weight(144, 20))), n.weight(20, 144))
+    return n.out(n.conv(n.node("Reshape", t, n.ints(0, -1, 12, 12)), 10, 3)).model()
+
+
+@unusual
+def weights_standardised_by_a_batch_norm():
+    """One convolution's weights pass through a batch norm in training mode, which averages over its inputs."""
+    n = Net()
+    h = n.relu(n.conv(n.relu(n.conv(image(n), 3, 8)), 8, 10))
+    zeros, ones = (n.constant(np.full(10, value, np.float32)) for value in (0, 1))
+    w = n.node("BatchNormalization", n.node("Reshape", n.weight(10, 10, 3, 3), n.ints(1, 10, -1)), n.positive(10),
+               zeros, zeros, ones, outputs=3, training_mode=1, momentum=1.0)[0]
+    h = n.node("Conv", h, n.node("Reshape", w, n.ints(10, 10, 3, 3)), pads=[1] * 4)
+    return n.out(n.conv(n.relu(h), 10, 3)).model()
+
+
+@unusual
+def one_number_a_sample():
+    n = Net()
+    h = n.conv(n.relu(n.conv(n.relu(n.conv(image(n, size=12), 3, 8)), 8, 10)), 10, 1)
+    return n.out(n.node("ReduceMean", h, axes=[1, 2, 3], keepdims=0)).model()
+
+
 # Quantised in part ----------------------------------------------------------------------------------------
 
 

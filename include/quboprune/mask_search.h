@@ -38,7 +38,8 @@ struct MaskConstraint {
 /// How to search. Defaults are ours; those of plain PROTES are in protes_options().
 struct SearchOptions {
   /// tt: samples of a constrained tensor train, fitted to the best masks seen. local: swaps around the
-  /// best mask, chosen by a learned linear model. tt+local: both take turns. protes: as published, proposals
+  /// best mask, chosen by a learned model with pairwise terms. tt+local: local, and both in turn while that
+  /// finds nothing better. protes: as published, proposals
   /// that break the constraint repaired at random. random: feasible masks drawn at random.
   std::string method = "tt+local";
   std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included

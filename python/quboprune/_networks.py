@@ -22,8 +22,12 @@ def _program():
     return found
 
 
+_REPEATED = ("scope", "freeze", "input")
+
+
 def _arguments(options):
-    """noise="camera" becomes --noise camera; allow_empty=True becomes --allow-empty; None is left out."""
+    """noise="camera" becomes --noise camera; allow_empty=True becomes --allow-empty; None is left out. A list is a
+    word with commas (methods), or an option for each where the program takes it several times."""
     words = []
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
@@ -31,12 +35,14 @@ def _arguments(options):
             words.append(flag)
         elif value is not None and value is not False:
             values = value if isinstance(value, (list, tuple)) else [value]
-            words += [flag, ",".join(os.fspath(v) if isinstance(v, os.PathLike) else str(v) for v in values)]
+            values = [os.fspath(v) if isinstance(v, os.PathLike) else str(v) for v in values]
+            for value in values if name in _REPEATED else [",".join(values)]:
+                words += [flag, value]
     return words
 
 
 def run(*words):
-    """Runs the program with these words. Its progress goes to stderr as usual; returns what it prints.
+    """Runs the program with these words. Returns what it prints; its progress isn't shown.
 
     Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed.
     """
@@ -46,7 +52,7 @@ def run(*words):
             out, err = process.communicate()
         except KeyboardInterrupt:
             # The program got the same Ctrl-C and writes its best result so far.
-            process.wait()
+            process.communicate()
             raise
     if process.returncode == 0:
         return out

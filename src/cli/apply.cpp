@@ -32,6 +32,7 @@ void run(Options& o, const Context& context) {
   report["layers"] = session.layers(mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
+  session.say_if_stopped();
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   session.save(o.output, outcome, plan.value("objective", ""));

@@ -104,11 +104,15 @@ void run(Options& o, const Context& context) {
   }
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
+  if (report["methods"].size() < methods.size())
+    session.notes().push_back(
+        fmt::format("stopped: only {} of {} methods were done", report["methods"].size(), methods.size()));
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   write_json(o.report, report);
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   print(report, o.prune.recover != "none");
+  if (report["methods"].size() < methods.size()) fmt::print("{}\n", session.notes().back());
 }
 
 }  // namespace

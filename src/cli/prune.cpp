@@ -162,8 +162,7 @@ void run(Options& o, const Context& context) {
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   if (o.mask.empty()) add_search(report, o, session, choice);
-  if (context.control.stopped())
-    session.notes().push_back("stopped before everything was done: this is the best so far");
+  session.say_if_stopped();
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
   session.save(o.output, outcome, choice.objective);

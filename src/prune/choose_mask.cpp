@@ -155,13 +155,18 @@ class Chooser {
     });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
-    choice.reason = fmt::format("{}{} measured {:.4f} on calibration data", choice.objective,
-                                choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
-                                evaluator_.metric(mean(values[taken])));
+    choice.reason =
+        fmt::format("{}{} measured {:.4f} on calibration {}", choice.objective,
+                    choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
+                    evaluator_.metric(mean(values[taken])),
+                    checked && evaluator_.options().refit ? "scenes kept back, as it would ship" : "data");
     if (equal.size() > 1)
-      choice.reason += fmt::format(
-          "; of the {} objectives that this can't tell apart {} (rank correlation {:.2f})", equal.size(),
-          checked ? "it measured best" : "its energies follow the true values best", correlation(taken));
+      choice.reason += checked ? fmt::format(", the best of {} objectives", equal.size())
+                               : fmt::format(
+                                     "; of the {} objectives that this can't tell apart its energies "
+                                     "follow the true values best",
+                                     equal.size());
+    if (equal.size() > 1) choice.reason += fmt::format(" (rank correlation {:.2f})", correlation(taken));
     return choice;
   }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "coupling/analysis.h"
 #include "ops/base/layers.h"
@@ -107,7 +108,7 @@ class Walk {
       }
       result.layers.push_back(refit_node(nodes[k]));
       control_.report("refit", static_cast<double>(k + 1), static_cast<double>(nodes.size()),
-                      bench_.metric());
+                      guarded_ ? bench_.metric() : std::numeric_limits<double>::quiet_NaN());
     }
     result.metric_after =
         guarded_ ? bench_.metric() : bench_.score(static_cast<int>(bench_.graph().nodes.size()), {});
@@ -123,11 +124,12 @@ class Walk {
     const double cut = bench_.cut_metric();
     return not_worse(metric, cut + 0.8 * (shared_.dense_metric - cut)) && not_worse(metric, cut);
   }
-  /// The cut network as it was; for a trusting walk that was stopped before it did any good.
+  /// The cut network as it was; for a trusting walk that did harm, or was stopped before it did any good.
   void undo(RefitResult& result) const {
     result.graph = bench_.cut_graph();
     result.metric_after = result.metric_before;
     for (auto& layer : result.layers) {
+      if (layer.kept_old) continue;  // for a reason of its own
       layer.error_after = layer.error_before;
       layer.ridge = 0;
       layer.kept_old = true;
@@ -269,22 +271,22 @@ class Walk {
     }
     std::sort(candidates.begin(), candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.error < b.error; });
+    if (!guarded_) return accept(layer, candidates.front(), bench_.metric(), result);
     double too_weak = 0;  // a pull that allowed a harmful change; weaker ones allow larger changes
     for (const auto& candidate : candidates) {
       if (candidate.ridge < too_weak) continue;
-      const Changes changes = changes_of(layer, candidate.change);
-      const double metric = guarded_ ? bench_.score(layer.node(), changes) : bench_.metric();
-      if (!bench_.not_worse(metric, bench_.metric())) {
-        too_weak = candidate.ridge;
-        continue;
-      }
-      bench_.accept(changes, metric);
-      result.error_after = candidate.error;
-      result.ridge = candidate.ridge;
-      result.kept_old = false;
-      return;
+      const double metric = bench_.score(layer.node(), changes_of(layer, candidate.change));
+      if (bench_.not_worse(metric, bench_.metric())) return accept(layer, candidate, metric, result);
+      too_weak = candidate.ridge;
     }
     result.note = "it made the metric worse on other scenes";
+  }
+
+  void accept(const LinearLayer& layer, const Candidate& candidate, double metric, RefitLayer& result) {
+    bench_.accept(changes_of(layer, candidate.change), metric);
+    result.error_after = candidate.error;
+    result.ridge = candidate.ridge;
+    result.kept_old = false;
   }
 
   Changes changes_of(const LinearLayer& layer, const WeightChange& change) const {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
@@ -97,15 +98,15 @@ std::string PruneSession::fingerprint() const {
   return sha256_of_bytes(key.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
-const Scores& PruneSession::scores(const std::string& objective) {
+void PruneSession::find_scores(const std::string& objective) {
   const bool weights = objective == "taylor-weight";
   const auto serves = [&] {
     return scores_ && (!weights || !scores_->taylor_weight.empty() || scores_->label_free);
   };
-  if (serves()) return *scores_;
+  if (serves()) return;
   const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
   if (!arguments_.work.empty()) scores_ = stored_scores(path, fingerprint());
-  if (serves()) return *scores_;
+  if (serves()) return;
   arguments_.score.seed = context_.seed;
   arguments_.score.weight_gradients = weights;
   scores_ = stages_.run(
@@ -116,11 +117,20 @@ const Scores& PruneSession::scores(const std::string& objective) {
                        "' hold NaN or infinity: train or export the network again");
   }
   if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
+}
+
+const Scores& PruneSession::scores(const std::string& objective) {
+  find_scores(objective);
   const auto dead = std::count(scores_->energy.begin(), scores_->energy.end(), 0.0);
-  if (dead > 0)
+  if (dead > 0 && !std::exchange(said_dead_groups_, true))
     notes_.push_back(std::to_string(dead) + " of " + std::to_string(groups_.size()) +
                      " groups are never active on the calibration data: they cost nothing to remove");
   return *scores_;
+}
+
+void PruneSession::say_if_stopped() {
+  if (context_.control.stopped())
+    notes_.emplace_back("stopped before everything was done: this is the best so far");
 }
 
 Choice PruneSession::choose(const ChooseOptions& options) {

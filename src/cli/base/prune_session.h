@@ -74,6 +74,8 @@ class PruneSession {
   const Judge& judge() const { return judge_; }
   Stages& stages() { return stages_; }
   std::vector<std::string>& notes() { return notes_; }
+  /// Notes it where Ctrl-C has ended something early.
+  void say_if_stopped();
   bool has_data() const { return data_ != nullptr; }
 
   Choice choose(const ChooseOptions& options);
@@ -96,6 +98,7 @@ class PruneSession {
   nlohmann::json images(const Outcome& outcome) const;
 
  private:
+  void find_scores(const std::string& objective);
   void load_data();
   void choose_outputs();
   Recovery recover(const Mask& mask) const;
@@ -104,6 +107,7 @@ class PruneSession {
   const Context& context_;
   Stages stages_;
   std::vector<std::string> notes_;
+  bool said_dead_groups_ = false;
   Model model_;
   Graph graph_;  ///< the model's, with the outputs that it is judged by
   ChannelGroups groups_;

@@ -81,11 +81,12 @@ void PruneSession::choose_outputs() {
 }
 
 std::string PruneSession::fingerprint() const {
+  if (calibration_digest_.empty()) calibration_digest_ = digest_of(calibration_);
   constexpr int kDefinition =
       3;  // of the scores: raised when they change, so that older ones aren't taken up
   const json key = {{"scores", kDefinition},
                     {"model", model_.sha256()},
-                    {"data", digest_of(calibration_)},
+                    {"data", calibration_digest_},
                     {"probes", arguments_.score.probes},
                     {"loss", name_of(judge_.loss)},
                     {"metric", name_of(judge_.metric)},

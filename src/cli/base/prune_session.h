@@ -108,6 +108,7 @@ class PruneSession {
   Stages stages_;
   std::vector<std::string> notes_;
   bool said_dead_groups_ = false;
+  mutable std::string calibration_digest_;  ///< made when it is first asked for: whole images take seconds
   Model model_;
   Graph graph_;  ///< the model's, with the outputs that it is judged by
   ChannelGroups groups_;

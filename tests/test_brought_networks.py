@@ -12,10 +12,11 @@ from architectures import ARCHITECTURES
 from brought_networks import NETWORKS
 from conformance_tools import run_tool, session, tool
 from onnx_net import Net, image
+from open_size_networks import COMPUTING
 from test_shared_models import agrees, example
 from unusual_networks import UNUSUAL, WITH_SUBGRAPHS, all_quantised, dead_filters
 
-ALL = NETWORKS | ARCHITECTURES | UNUSUAL
+ALL = NETWORKS | ARCHITECTURES | UNUSUAL | COMPUTING
 NOTHING_TO_CUT = {"slices_gathers_and_flips_of_channels"}
 NOT_IN_ONNX_RUNTIME = {"doubles"}  # has no such convolution
 
@@ -94,6 +95,27 @@ def test_computed_sizes_keep_only_the_channels_that_they_would_miscount(quboprun
     onnx.save(ALL[name](), tmp_path / "net.onnx")
     report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")
     assert {layer["name"] for layer in report["layers"] if layer["prunable"] == 0} == whole
+
+
+@pytest.mark.parametrize("name", sorted(COMPUTING.keys() - {"attention_by_einsum"}))
+def test_what_a_network_computes_freezes_nothing(quboprune, name, tmp_path):
+    onnx.save(ALL[name](), tmp_path / "net.onnx")
+    report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")
+    assert [layer["name"] for layer in report["layers"] if layer["prunable"] < layer["channels"]] == [report["layers"][-1]["name"]]
+    assert [f["reason"].split("'")[0] for f in report["frozen"]] == ["the network"]
+
+
+@pytest.mark.parametrize("name, words, op, before, after", [
+    ("weights_standardised_in_the_graph", ["--scope", "Conv_8"], "ReduceMean", 6, 2),
+    ("kernel_expanded_to_all_channels", ["--scope", "Conv_4"], "Expand", 1, 1),
+    ("spectral_norm_of_weights", ["--scope", "Conv_0"], "MatMul", 2, 0)])
+def test_weights_that_no_cut_meets_are_computed_as_before(quboprune, name, words, op, before, after, tmp_path):
+    onnx.save(ALL[name](), tmp_path / "net.onnx")
+    data = data_for(tmp_path / "net.onnx", tmp_path / "x.npz", 4)
+    prune(quboprune, "net.onnx", data, "filters=0.3", *words, objective="l2")
+    counts = [sum(node.op_type == op for node in onnx.load(tmp_path / file).graph.node) for file in ("net.onnx", "out.onnx")]
+    assert counts == [before, after]
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
 def test_layers_behind_what_we_cannot_run_are_named_with_their_share(quboprune, tmp_path):

@@ -7,6 +7,7 @@
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "quboprune/channel_groups.h"
+#include "quboprune/computed_weights.h"
 #include "quboprune/model.h"
 
 namespace quboprune {
@@ -106,7 +107,7 @@ void add_inspect(CLI::App& app, Context& context) {
     context.action = [options, &context] {
       check_outputs({options->json_path}, {options->model});
       const Model model = Model::load(options->model);
-      json description = describe(model, analyse(model.graph()));
+      json description = describe(model, analyse(with_computed_weights(model.graph())));
       if (options->latency) add_latency(description, context.threads);
       write_json(options->json_path, description);
       print(description);

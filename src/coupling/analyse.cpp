@@ -105,9 +105,11 @@ CostModel cost_of(const Analysis& a, int groups) {
   CostModel cost(groups);
   for (const auto& term : a.coupling->macs())
     cost.add(Cost::macs, term_of(a, term.coefficient, term.axes, cost));
+  const auto readers = a.graph.consumers();
   for (std::size_t v = 0; v < a.graph.values.size(); ++v) {
     const Constant& constant = a.graph.values[v].constant;
     if (!constant.defined() || !at::isFloatingType(constant.scalar_type()) || !a.probe.seen[v]) continue;
+    if (readers[v].empty() && !a.graph.values[v].output) continue;  // a weight was computed from it
     double plain = 1;
     std::vector<Labels> axes;
     for (std::size_t k = 0; k < a.probe.shapes[v].size(); ++k) {
@@ -151,7 +153,7 @@ std::vector<Layer> layers_of(const Analysis& a) {
   for (const auto& [n, amount] : macs) {
     const Node& node = a.graph.nodes[at(n)];
     const int out = node.output(0);
-    const int axis = channel_axis(node, a.coupling->rank(out));
+    const int axis = channel_axis(node, *a.coupling);
     Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount};
     if (layer.groups.empty()) layer.groups.assign(at(static_cast<int>(a.coupling->shape(out)[at(axis)])), -1);
     layers.push_back(std::move(layer));
@@ -190,8 +192,7 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
   a.coupling->begin(-1);
   for (int n : nodes) {
     const Node& node = a.graph.nodes[at(n)];
-    const Labels labels =
-        a.coupling->peek(node.output(0), channel_axis(node, a.coupling->rank(node.output(0))));
+    const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
     if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
     if (!options.scope.empty() && !matches(node.name, options.scope))
       a.coupling->freeze(labels, "outside --scope");

@@ -80,16 +80,21 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
 
 }  // namespace
 
-int channel_axis(const Node& node, int rank) {
-  return node.op == "Gemm" || node.op == "MatMul" ? rank - 1 : std::min(1, rank - 1);
+int channel_axis(const Node& node, const Coupling& coupling) {
+  const int y = node.output(0);
+  const int last = coupling.rank(y) - 1;
+  if (node.op == "Gemm" || node.op == "MatMul") return last;
+  if (node.op != "Einsum") return std::min(1, last);
+  int axis = last;
+  while (axis > 0 && coupling.peek(y, axis).empty()) --axis;
+  return coupling.peek(y, axis).empty() ? last : axis;
 }
 
 std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
   std::map<std::string, Frozen> by_reason;
   for (const auto& layer : layers) {
     const Node& node = a.graph.nodes[at(layer.node)];
-    const int out = node.output(0);
-    const Labels labels = a.coupling->peek(out, channel_axis(node, a.coupling->rank(out)));
+    const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
     for (std::size_t i = 0; i < layer.groups.size(); ++i) {
       if (layer.groups[i] >= 0) continue;
       std::string reason = labels.empty() ? no_channels(a, node) : a.coupling->reason(labels[i]);

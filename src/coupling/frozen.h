@@ -7,8 +7,9 @@
 
 namespace quboprune {
 
-/// The output axis that a layer's channels lie on: 1 for convolutions, the last for matrix products.
-int channel_axis(const Node& node, int rank);
+/// The output axis that a layer's channels lie on: 1 for convolutions, the last for matrix products, the last
+/// that has any for Einsum.
+int channel_axis(const Node& node, const Coupling& coupling);
 
 /// What of the layers' outputs stays, by reason, the dearest first; then the layers behind operators that
 /// can't be run.

@@ -9,6 +9,7 @@
 
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/target_shape.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -124,8 +125,22 @@ class SizeFlow {
     }
   }
 
+  /// Of a Reshape's entries, those that surgery doesn't state anew.
+  Axes computed_entries(const Node& node) const {
+    const auto shape = target_shape(node, c_);
+    Axes result;
+    if (!shape || !ids(node.inputs[1]).defined()) return result;
+    const auto each = to_integers(ids(node.inputs[1]));
+    for (std::size_t a = 0; a < each.size(); ++a) {
+      if (shape->computed(static_cast<int>(a)))
+        result.insert(sets_[at(each[a])].begin(), sets_[at(each[a])].end());
+    }
+    return result;
+  }
+
   /// The axes that a size input depends on and that nothing puts right when they are cut.
   Axes sizes_of(const Node& node, std::size_t k) const {
+    if (node.op == "Reshape") return computed_entries(node);
     if (!has_computed_sizes(node) || node.inputs[k] != sizes_input(node) || !ids(node.inputs[k]).defined())
       return all_of(node.inputs[k]);
     Axes result;
@@ -183,8 +198,7 @@ class SizeFlow {
       if (is_size_input(node, k)) {
         const Axes here = sizes_of(node, k);
         sizes.insert(here.begin(), here.end());
-        // Reshape states its target anew whatever it came from.
-        if (!here.empty() && !c_.known(v).defined() && node.op != "Reshape") unknown_size = true;
+        if (!here.empty() && !c_.known(v).defined()) unknown_size = true;
       } else {
         data = data || !free_[at(v)];
         if (moved_inputs(node) > 0 && k >= moved_inputs(node))

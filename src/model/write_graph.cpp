@@ -66,9 +66,11 @@ class Writer {
   void find_changes() {
     for (std::size_t v = 0; v < after_.values.size(); ++v) {
       const Value& now = after_.values[v];
-      if (v >= before_.values.size()) {
-        if (now.constant.defined()) added_.push_back(static_cast<int>(v));
-      } else if (now.constant.defined() && !now.constant.is_same(before_.values[v].constant)) {
+      if (!now.constant.defined()) continue;
+      const Constant before = v < before_.values.size() ? before_.values[v].constant : Constant();
+      if (!before.defined()) {
+        added_.push_back(static_cast<int>(v));
+      } else if (!now.constant.is_same(before)) {
         changed_[now.name] = static_cast<int>(v);
       }
     }

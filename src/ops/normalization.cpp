@@ -1,6 +1,6 @@
 // InstanceNormalization, GroupNormalization, LayerNormalization, RMSNormalization: statistics over some axes.
-// A channel may go where its own values alone make its statistics (InstanceNormalization, or groups of one);
-// axes that statistics run over are frozen.
+// A channel may go where its own values alone make its statistics (InstanceNormalization), a group of
+// channels as a whole (GroupNormalization); other axes that statistics run over are frozen.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -62,16 +62,31 @@ class GroupNormalization final : public Operator {
   }
 
   void couple(const Node& node, Coupling& c) const override {
-    const auto channels = c.shape(node.input(0))[1];
-    if (node.integer("num_groups", 0) == channels && channels > 1) {
-      couple_by_channel(node, c);
-    } else {
-      couple_outside(node, 1, c.rank(node.input(0)), c, "normalises over groups of channels");
+    const auto groups = node.integer("num_groups", 0);
+    if (groups < 2) {
+      couple_outside(node, 1, c.rank(node.input(0)), c, "normalises over all channels");
+      return;
+    }
+    couple_channels(node, c);
+    const Labels channels = c.labels(node.input(0), 1);
+    const auto each = static_cast<std::size_t>(c.shape(node.input(0))[1] / groups);
+    Labels heads;  // of each group, its first
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      if (i % each == 0) heads.push_back(channels[i]);
+      c.tie(channels[i], heads.back());
+    }
+    for (std::size_t k = 1; k < 3; ++k) {
+      const int vector = node.input(k);
+      const bool by_group = c.shape(vector)[0] == groups;
+      c.tie(c.labels(vector, 0), by_group ? heads : channels, "normalises channels that must stay");
     }
   }
 
   void slice(const Node& node, Slicing& s) const override {
-    if (s.cut(node.input(0), 1)) s.set_attribute("num_groups", Attribute::of(s.size_after(node.input(0), 1)));
+    const int x = node.input(0);
+    if (!s.cut(x, 1)) return;
+    const auto each = s.size_before(x, 1) / node.integer("num_groups", 1);
+    s.set_attribute("num_groups", Attribute::of(s.size_after(x, 1) / each));
   }
 
  private:

@@ -1,5 +1,5 @@
 // Reshape, Flatten, Squeeze, Unsqueeze: the same elements in the same order under another shape.
-// A target shape that is computed must be expressible by fixed sizes, copies (0) and one -1.
+// How a target shape is stated for fewer channels: ops/base/target_shape.h.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -8,31 +8,11 @@
 
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/target_shape.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
-
-/// The shape input of a Reshape whose sizes change when channels go: each entry is a fixed size, 0 (copied
-/// from the input's axis) or -1. Nothing if that can't say it.
-std::optional<std::vector<std::int64_t>> canonical_shape(const Node& node, const Coupling& c) {
-  if (auto known = known_integers(node, c, 1, "shape");
-      known && c.graph().values[static_cast<std::size_t>(node.input(1))].is_constant())
-    return known;
-  const int from = node.input(0);
-  const int to = node.output(0);
-  std::vector<std::int64_t> result = c.shape(to);
-  int open = 0;
-  for (std::size_t a = 0; a < result.size(); ++a) {
-    if (c.shape(to)[a] == c.other_shape(to)[a]) continue;
-    const bool copied = static_cast<int>(a) < c.rank(from) && c.shape(from)[a] == c.shape(to)[a] &&
-                        c.other_shape(from)[a] == c.other_shape(to)[a];
-    result[a] = copied ? 0 : -1;
-    open += copied ? 0 : 1;
-  }
-  if (open > 1) return std::nullopt;
-  return result;
-}
 
 class Reshape final : public Operator {
  public:
@@ -50,26 +30,26 @@ class Reshape final : public Operator {
   }
 
   void couple(const Node& node, Coupling& c) const override {
-    if (!canonical_shape(node, c)) {
+    const auto shape = target_shape(node, c);
+    if (!shape) {
       c.freeze_inputs(node, "its shape isn't constant");
       return;
     }
     couple_reshape(node.input(0), node.output(0), c);
+    for (int a = 0; a < c.rank(node.output(0)); ++a) {
+      if (shape->computed(a)) c.freeze(c.peek(node.output(0), a), "its shape isn't constant");
+    }
+    tie_same_shapes(node, *shape, c);
   }
 
   void slice(const Node& node, Slicing& s) const override {
     if (node.input(1) < 0) return;
-    const auto rank = s.rank(node.output(0));
-    bool any = s.resized(node.input(1));
-    for (int a = 0; a < rank; ++a) any = any || s.cut(node.output(0), a);
-    for (int a = 0; a < s.rank(node.input(0)); ++a) any = any || s.cut(node.input(0), a);
-    if (!any) return;
-    auto shape = *canonical_shape(node, s.coupling());
-    for (int a = 0; a < rank; ++a) {
-      auto& entry = shape[static_cast<std::size_t>(a)];
-      if (entry > 0 && s.cut(node.output(0), a)) entry = s.size_after(node.output(0), a);
+    bool any = s.resized(node.input(1)) || shares_shape(node, s.coupling().graph());
+    for (int v : {node.input(0), node.output(0)}) {
+      for (int a = 0; a < s.rank(v); ++a) any = any || s.cut(v, a);
     }
-    s.replace_input(1, integer_tensor(shape));
+    if (!any) return;
+    if (const auto shape = target_shape(node, s.coupling())) restate_shape(node, *shape, s);
   }
 };
 

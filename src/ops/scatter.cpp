@@ -1,5 +1,5 @@
-// GatherElements, GatherND, ScatterElements, ScatterND, Compress, OneHot, Trilu, MaxUnpool, CenterCropPad,
-// Einsum: values taken from or put at computed places. All that reaches them is frozen.
+// GatherElements, GatherND, ScatterElements, ScatterND, Compress, OneHot, Trilu, MaxUnpool, CenterCropPad:
+// values taken from or put at computed places. All that reaches them is frozen.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -177,8 +177,6 @@ void make_scatter(OperatorTable& table) {
   add("Trilu", trilu);
   add("MaxUnpool", max_unpool);
   add("CenterCropPad", center_crop_pad);
-  add("Einsum",
-      [](const Node& node, const Tensors& in) { return at::einsum(node.text("equation", ""), in); });
 }
 
 }  // namespace quboprune

@@ -1,5 +1,5 @@
 // Slice, Split, Gather: some of an axis's indices. Labels follow the indices; steps other than 1 along
-// labelled axes, and indices that are computed, freeze.
+// labelled axes, and bounds and indices that are computed there, freeze.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -68,17 +68,20 @@ class Slice final : public Operator {
   void couple(const Node& node, Coupling& c) const override {
     const int x = node.input(0);
     const auto all = known_ranges(node, c);
+    const auto untouched = whole_axes(node, c);
     for (int a = 0; a < c.rank(x); ++a) {
       const Labels here = c.labels(x, a);
       if (here.empty()) continue;
+      if (untouched[static_cast<std::size_t>(a)]) {
+        c.set(node.output(0), a, here);
+        continue;
+      }
       if (!all) {
         c.freeze(here, "its bounds aren't constant");
         continue;
       }
       const auto r = std::find_if(all->begin(), all->end(), [&](const Range& q) { return q.axis == a; });
-      if (r == all->end()) {
-        c.set(node.output(0), a, here);
-      } else if (r->step != 1 || r->end <= r->start) {
+      if (r->step != 1 || r->end <= r->start) {
         c.freeze(here, "takes every few channels");
       } else {
         c.set(node.output(0), a, Labels(here.begin() + r->start, here.begin() + r->end));
@@ -105,6 +108,25 @@ class Slice final : public Operator {
   }
 
  private:
+  /// By axis of the input: does the node leave it alone? Image sizes are often cut to bounds that a run
+  /// computes.
+  static std::vector<bool> whole_axes(const Node& node, const Coupling& c) {
+    const int x = node.input(0);
+    std::vector<bool> whole(static_cast<std::size_t>(c.rank(x)), true);
+    std::vector<std::int64_t> axes;
+    if (auto given = known_integers(node, c, 3, "axes")) {
+      axes = *std::move(given);
+    } else if (node.input(3) >= 0) {
+      return std::vector<bool>(whole.size(), false);
+    } else {  // the first ones, as many as there are bounds
+      const auto count = node.input(1) >= 0 ? c.shape(node.input(1)).at(0)
+                                            : static_cast<std::int64_t>(node.integers("starts").size());
+      for (std::int64_t a = 0; a < count; ++a) axes.push_back(a);
+    }
+    for (auto a : axes) whole[static_cast<std::size_t>(positive_axis(a, c.rank(x), node))] = false;
+    return whole;
+  }
+
   static std::optional<std::vector<Range>> known_ranges(const Node& node, const Coupling& c) {
     const auto starts = known_integers(node, c, 1, "starts");
     const auto ends = known_integers(node, c, 2, "ends");

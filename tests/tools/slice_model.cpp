@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "quboprune/channel_groups.h"
+#include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/model.h"
@@ -26,7 +27,8 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
   const auto start = std::chrono::steady_clock::now();
   const Model model = Model::load(path, {.in_memory = 0});
   const double loaded = since(start);
-  const ChannelGroups groups = analyse(model.graph());
+  const Graph graph = with_computed_weights(model.graph());
+  const ChannelGroups groups = analyse(graph);
   const double analysed = since(start) - loaded;
   const Mask mask = random_mask(groups, fraction, seed);
   const Graph sliced = slice(groups, mask);
@@ -48,7 +50,7 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
                            {"tolerance", e.tolerance},
                            {"shapes", e.shapes},
                            {"where", e.where}};
-  model.save(out, sliced);
+  model.save(out, with_weights_computed_as_in(model.graph(), graph, sliced));
   result["peak_rss_bytes_at_end"] = peak_rss_bytes();
   return result;
 }

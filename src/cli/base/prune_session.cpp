@@ -11,6 +11,7 @@
 #include "cli/base/score_store.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
+#include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/judged_outputs.h"
@@ -39,7 +40,7 @@ void Stages::end() {
 PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     : arguments_(arguments), context_(context) {
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
-  graph_ = runnable(model_.graph());
+  graph_ = with_computed_weights(runnable(model_.graph()));
   groups_ = stages_.run("analyse", [&] { return analyse(graph_, arguments.layers); });
   if (groups_.size() == 0) {
     std::string why = groups_.frozen().empty() ? "it has no convolutions" : groups_.frozen().front().reason;
@@ -214,8 +215,10 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
 }
 
 void PruneSession::save(const std::string& path, const Outcome& outcome, const std::string& objective) const {
-  const Graph shipped = without_dead_branches(
-      model_.graph(), with_outputs_of(model_.graph(), outcome.recovered ? *outcome.recovered : outcome.cut));
+  const Graph& file = model_.graph();
+  Graph smaller = with_outputs_of(file, outcome.recovered ? *outcome.recovered : outcome.cut);
+  smaller = with_weights_computed_as_in(file, graph_, std::move(smaller));
+  const Graph shipped = without_dead_branches(file, std::move(smaller));
   std::map<std::string, std::string> metadata = {{"quboprune.version", QUBOPRUNE_VERSION},
                                                  {"quboprune.original_sha256", model_.sha256()},
                                                  {"quboprune.recover", arguments_.recover}};

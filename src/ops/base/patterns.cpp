@@ -182,6 +182,14 @@ bool numbers_heads(int value, int axis, const Coupling& c, int steps) {
   return false;
 }
 
+/// Does what reads the value normalise each index of the axis by itself? So GroupNorm is exported: a Reshape
+/// to groups in front of an InstanceNormalization.
+bool normalised_apart(int value, int axis, const Coupling& c) {
+  return std::ranges::any_of(c.graph().nodes, [&](const Node& node) {
+    return node.op == "InstanceNormalization" && node.input(0) == value && axis == 1;
+  });
+}
+
 void couple_block(const Block& block, int from, int to, Coupling& coupling) {
   std::size_t at = block.from.size();
   Labels labels;
@@ -207,7 +215,8 @@ void couple_block(const Block& block, int from, int to, Coupling& coupling) {
               coupling.shape(to)[static_cast<std::size_t>(block.to[k])], 0};
     c.classes = block.to.size() == 1 ? 1 : classes_left(flat, c, coupling);
     if (c.classes > best.classes) best = c;
-    if (c.classes > 1 && block.to.size() > 1 && numbers_heads(to, block.to[k], coupling, 8)) {
+    if (c.classes > 1 && block.to.size() > 1 &&
+        (numbers_heads(to, block.to[k], coupling, 8) || normalised_apart(to, block.to[k], coupling))) {
       best = c;
       break;
     }

@@ -37,9 +37,13 @@ void Slicing::set_attribute(const std::string& name, Attribute attribute) {
 }
 
 void Slicing::replace_input(std::size_t k, at::Tensor tensor) {
-  Node& node = after_.nodes[static_cast<std::size_t>(node_)];
-  const std::string name = coupling_.graph().values[static_cast<std::size_t>(node.input(k))].name + "_pruned";
-  node.inputs[k] = after_.add_constant(name, std::move(tensor));
+  replace_input_of(node_, k, std::move(tensor));
+}
+
+void Slicing::replace_input_of(int node, std::size_t k, at::Tensor tensor) {
+  const int was = coupling_.graph().nodes[static_cast<std::size_t>(node)].input(k);
+  const std::string name = coupling_.graph().values[static_cast<std::size_t>(was)].name + "_pruned";
+  after_.nodes[static_cast<std::size_t>(node)].inputs[k] = after_.add_constant(name, std::move(tensor));
 }
 
 void Slicing::append_input(std::size_t k, const std::string& name, at::Tensor tensor) {

@@ -39,6 +39,8 @@ class Slicing {
   void set_attribute(const std::string& name, Attribute attribute);
   /// The node reads this tensor from now on; other readers of what it read before aren't touched.
   void replace_input(std::size_t k, at::Tensor tensor);
+  /// The same for another node, of which this one reads.
+  void replace_input_of(int node, std::size_t k, at::Tensor tensor);
   /// The same for an input that the node omits.
   void append_input(std::size_t k, const std::string& name, at::Tensor tensor);
   void remove_attribute(const std::string& name);

@@ -1,0 +1,18 @@
+#pragma once
+
+#include "quboprune/graph.h"
+
+namespace quboprune {
+
+/// The network with weights that it computes from constants as constants: standardised or spectrally
+/// normalised ones, kernels that are expanded to all channels. Norms and means over weights would otherwise
+/// tie channels that pruning could part. Only what can't be followed channel by channel is computed here
+/// (ours); a transposed or scaled weight stays as it is, and so does one that is stored quantised. Values
+/// keep their numbers, nodes don't. Throws InputError where such a weight can't be computed.
+Graph with_computed_weights(const Graph& graph);
+
+/// `changed`, made from `computed`, which with_computed_weights() made from `file`: weights that weren't
+/// changed are computed by the file's own nodes again.
+Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Graph changed);
+
+}  // namespace quboprune

@@ -1,0 +1,128 @@
+#include "ops/base/target_shape.h"
+
+#include <algorithm>
+
+#include "ops/base/patterns.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(std::int64_t i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Fixed sizes, copies, and at most one -1; nothing if that can't say it.
+std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, const Coupling& c) {
+  if (auto known = known_integers(node, c, 1, "shape");
+      known && (node.input(1) < 0 || c.graph().values[at(node.input(1))].is_constant()))
+    return known;
+  const int from = node.input(0);
+  const int to = node.output(0);
+  std::vector<std::int64_t> result = c.shape(to);
+  int open = 0;
+  for (std::size_t a = 0; a < result.size(); ++a) {
+    if (c.shape(to)[a] == c.other_shape(to)[a]) continue;
+    const bool copied = static_cast<int>(a) < c.rank(from) && c.shape(from)[a] == c.shape(to)[a] &&
+                        c.other_shape(from)[a] == c.other_shape(to)[a];
+    result[a] = copied ? 0 : -1;
+    open += copied ? 0 : 1;
+  }
+  if (open > 1) return std::nullopt;
+  return result;
+}
+
+/// Reshapes that read this value as their shape; nothing if something else reads it too.
+std::optional<std::vector<const Node*>> readers_of_shape(const Graph& graph, int value) {
+  if (graph.values[at(value)].output) return std::nullopt;
+  std::vector<const Node*> readers;
+  for (const auto& node : graph.nodes) {
+    if (std::ranges::find(node.captured, value) != node.captured.end()) return std::nullopt;
+    if (std::ranges::find(node.inputs, value) == node.inputs.end()) continue;
+    if (node.op != "Reshape" || !node.domain.empty() || node.input(1) != value || node.input(0) == value)
+      return std::nullopt;
+    readers.push_back(&node);
+  }
+  return readers;
+}
+
+}  // namespace
+
+std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) {
+  if (auto constant = constant_entries(reshape, c)) return TargetShape{*std::move(constant), -1, -1};
+  const int shape = reshape.input(1);
+  const int producer = shape < 0 ? -1 : c.graph().values[at(shape)].producer;
+  if (producer < 0) return std::nullopt;
+  const Node& node = c.graph().nodes[at(producer)];
+  if (node.op == "Shape" && node.domain.empty() && c.rank(node.input(0)) == c.rank(reshape.output(0)))
+    return TargetShape{c.shape(reshape.output(0)), -1, node.input(0)};
+  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c.graph(), shape)) return std::nullopt;
+  TargetShape result{{}, producer, -1};
+  for (int part : node.inputs) {
+    const Constant known = c.known(part);
+    if (c.rank(part) != 1) return std::nullopt;
+    const auto count = at(c.shape(part)[0]);
+    const auto entries = known.defined() ? to_integers(known) : std::vector(count, TargetShape::kComputed);
+    result.entries.insert(result.entries.end(), entries.begin(), entries.end());
+  }
+  if (static_cast<int>(result.entries.size()) != c.rank(reshape.output(0))) return std::nullopt;
+  return result;
+}
+
+void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c) {
+  for (int axis = 0; shape.like >= 0 && axis < c.rank(shape.like); ++axis)
+    c.tie(c.peek(reshape.output(0), axis), c.peek(shape.like, axis),
+          "has its size from channels that must stay");
+  if (shape.concat < 0) return;
+  const auto readers = readers_of_shape(c.graph(), reshape.input(1));
+  for (const Node* other : *readers) {
+    if (other == &reshape) break;  // those behind it have no labels yet, and will meet this one
+    if (const auto theirs = target_shape(*other, c); !theirs || theirs->concat < 0) continue;
+    for (int axis = 0; axis < c.rank(reshape.output(0)); ++axis) {
+      if (shape.entries[at(axis)] > 0)
+        c.tie(c.peek(reshape.output(0), axis), c.peek(other->output(0), axis),
+              "has its size from the same list");
+    }
+  }
+}
+
+bool shares_shape(const Node& reshape, const Graph& graph) {
+  const int shape = reshape.input(1);
+  if (graph.values[at(shape)].is_constant()) return false;
+  const auto readers = readers_of_shape(graph, shape);
+  return readers && readers->size() > 1;
+}
+
+void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
+  if (shape.like >= 0) return;
+  std::vector<std::int64_t> entries = shape.entries;
+  std::vector<bool> changed(entries.size(), false);
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    const int axis = static_cast<int>(a);
+    if (entries[a] > 0 && s.cut(reshape.output(0), axis)) {
+      entries[a] = s.size_after(reshape.output(0), axis);
+      changed[a] = true;
+    }
+  }
+  if (shape.concat < 0) {
+    s.replace_input(1, integer_tensor(entries));
+    return;
+  }
+  const Node& concat = s.coupling().graph().nodes[at(shape.concat)];
+  std::int64_t first = 0;
+  for (std::size_t k = 0; k < concat.inputs.size(); ++k) {
+    const int part = concat.inputs[k];
+    const auto count = s.coupling().shape(part)[0];
+    const auto from = changed.begin() + static_cast<std::ptrdiff_t>(first);
+    const bool any = std::find(from, from + static_cast<std::ptrdiff_t>(count), true) !=
+                     from + static_cast<std::ptrdiff_t>(count);
+    const bool fixed = s.coupling().known(part).defined();
+    if (fixed && (any || s.resized(part))) {
+      s.replace_input_of(shape.concat, k,
+                         integer_tensor({entries.begin() + static_cast<std::ptrdiff_t>(first),
+                                         entries.begin() + static_cast<std::ptrdiff_t>(first + count)}));
+    }
+    first += count;
+  }
+}
+
+}  // namespace quboprune

@@ -1,0 +1,225 @@
+#include "quboprune/computed_weights.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "ops/base/operator.h"
+#include "quboprune/executor.h"
+
+namespace quboprune {
+namespace {
+
+constexpr std::int64_t kSmall = 1 << 16;  // elements that may always be stored
+constexpr std::int64_t kGrowth = 4;       // times the constants that it is made from
+
+std::size_t at(int i) {
+  return static_cast<std::size_t>(i);
+}
+
+/// Operators through which the coupling follows single channels of a weight.
+bool is_followed(const Node& node) {
+  static const std::set<std::string> names = {
+      "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast",  "Mul",   "Div",   "Add",
+      "Sub",       "Sqrt",    "Neg",     "Abs",       "Pow",     "Concat",   "Slice", "Split", "Gather"};
+  return node.domain.empty() && names.contains(node.op);
+}
+
+bool can_be_computed(const Node& node) {
+  static const std::set<std::string> stored_small = {"DequantizeLinear", "QuantizeLinear",
+                                                     "DynamicQuantizeLinear"};
+  return node.domain.empty() && node.captured.empty() && !node.inputs.empty() && operators().find(node) &&
+         !stored_small.contains(node.op);
+}
+
+/// What is known of a value that is made of constants alone.
+struct Made {
+  bool constant = false;           ///< a constant, or made of constants
+  bool followed = true;            ///< the coupling follows its channels
+  at::ScalarType type = at::kInt;  ///< of the floating-point constants that it is made from
+  std::int64_t elements = 0;       ///< of those
+};
+
+std::vector<Made> made_of_constants(const Graph& graph) {
+  std::vector<Made> made(graph.values.size());
+  for (std::size_t v = 0; v < made.size(); ++v) {
+    const Constant& constant = graph.values[v].constant;
+    if (!constant.defined()) continue;
+    made[v].constant = true;
+    if (!constant.is_floating_point()) continue;
+    made[v].type = constant.scalar_type();
+    made[v].elements = constant.numel();
+  }
+  for (const auto& node : graph.nodes) {
+    Made result{can_be_computed(node), is_followed(node)};
+    for (int v : node.inputs) {
+      if (v < 0) continue;
+      const Made& part = made[at(v)];
+      result.constant = result.constant && part.constant;
+      result.followed = result.followed && part.followed;
+      result.elements += part.elements;
+      if (result.type == at::kInt) result.type = part.type;
+    }
+    for (int v : node.outputs) {
+      if (v >= 0 && result.constant) made[at(v)] = result;
+    }
+  }
+  return made;
+}
+
+/// Weights to compute: what nodes that depend on data read of it.
+std::vector<int> weights_to_compute(const Graph& graph, const std::vector<Made>& made) {
+  std::set<int> found;
+  for (const auto& node : graph.nodes) {
+    if (node.output(0) < 0 || made[at(node.output(0))].constant) continue;
+    for (int v : node.inputs) {
+      if (v < 0 || graph.values[at(v)].is_constant() || graph.values[at(v)].output) continue;
+      const Made& weight = made[at(v)];
+      if (weight.constant && !weight.followed && weight.type != at::kInt) found.insert(v);
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
+void number_producers(Graph& graph) {
+  for (auto& value : graph.values) value.producer = -1;
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (int v : graph.nodes[n].outputs) {
+      if (v >= 0) graph.values[at(v)].producer = static_cast<int>(n);
+    }
+  }
+}
+
+/// The nodes on the way to some values, and those values as outputs.
+Graph part_before(const Graph& graph, const std::vector<int>& values) {
+  Graph part = graph;
+  part.inputs.clear();
+  for (int v : part.outputs) part.values[at(v)].output = false;
+  part.outputs = values;
+  for (int v : values) part.values[at(v)].output = true;
+  std::vector<char> wanted(graph.values.size(), 0);
+  for (int v : values) wanted[at(v)] = 1;
+  part.nodes.clear();
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (std::ranges::none_of(node->outputs, [&](int v) { return v >= 0 && wanted[at(v)] != 0; })) continue;
+    for (int v : node->inputs) {
+      if (v >= 0) wanted[at(v)] = 1;
+    }
+    part.nodes.push_back(*node);
+  }
+  std::ranges::reverse(part.nodes);
+  number_producers(part);
+  return part;
+}
+
+/// Takes away those of `candidates` (by node) that nothing needs any more.
+void drop_unneeded(Graph& graph, const std::vector<char>& candidates) {
+  std::vector<int> readers(graph.values.size(), 0);
+  for (const auto& node : graph.nodes) {
+    for (const auto* list : {&node.inputs, &node.captured}) {
+      for (int v : *list) readers[at(std::max(v, 0))] += v >= 0 ? 1 : 0;
+    }
+  }
+  std::vector<Node> kept;
+  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
+    Node& node = graph.nodes[n];
+    const bool needed = candidates[n] == 0 || std::ranges::any_of(node.outputs, [&](int v) {
+                          return v >= 0 && !graph.values[at(v)].is_constant() &&
+                                 (readers[at(v)] > 0 || graph.values[at(v)].output);
+                        });
+    if (needed) {
+      kept.push_back(std::move(node));
+    } else {
+      for (int v : node.inputs) readers[at(std::max(v, 0))] -= v >= 0 ? 1 : 0;
+    }
+  }
+  std::ranges::reverse(kept);
+  graph.nodes = std::move(kept);
+}
+
+/// Tells which weights the file's own nodes may compute again.
+class Unchanged {
+ public:
+  Unchanged(const Graph& file, const Graph& computed, const Graph& changed)
+      : file_(file), computed_(computed), changed_(changed), known_(file.values.size(), -1) {}
+
+  bool operator()(int v) {
+    if (v < 0) return true;
+    if (known_[at(v)] < 0) known_[at(v)] = find(v) ? 1 : 0;
+    return known_[at(v)] != 0;
+  }
+
+ private:
+  bool find(int v) {
+    const Constant& now = changed_.values[at(v)].constant;
+    const Constant& before = file_.values[at(v)].constant;
+    if (before.defined()) return now.is_same(before);
+    if (now.defined() && !now.is_same(computed_.values[at(v)].constant)) return false;
+    const int producer = file_.values[at(v)].producer;
+    return producer >= 0 &&
+           std::ranges::all_of(file_.nodes[at(producer)].inputs, [&](int i) { return (*this)(i); });
+  }
+
+  const Graph& file_;
+  const Graph& computed_;
+  const Graph& changed_;
+  std::vector<int> known_;  // by value; -1: not yet
+};
+
+}  // namespace
+
+Graph with_computed_weights(const Graph& graph) {
+  const auto made = made_of_constants(graph);
+  const auto wanted = weights_to_compute(graph, made);
+  if (wanted.empty()) return graph;
+  const auto weights = Executor(part_before(graph, wanted)).run({});
+  Graph result = graph;
+  for (std::size_t k = 0; k < wanted.size(); ++k) {
+    const Made& from = made[at(wanted[k])];
+    const bool grows = weights[k].numel() > std::max(kSmall, kGrowth * from.elements);
+    if (!weights[k].is_floating_point() || weights[k].numel() < 2 || grows) continue;
+    result.values[at(wanted[k])].constant = weights[k].to(from.type).contiguous();
+  }
+  std::vector<char> candidates;
+  for (const auto& node : graph.nodes)
+    candidates.push_back(node.output(0) >= 0 && made[at(node.output(0))].constant ? 1 : 0);
+  drop_unneeded(result, candidates);
+  number_producers(result);
+  return result;
+}
+
+Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Graph changed) {
+  std::vector<char> again(file.values.size(), 0);
+  Unchanged unchanged(file, computed, changed);
+  bool any = false;
+  for (std::size_t v = 0; v < file.values.size(); ++v) {
+    const bool was_computed = !file.values[v].is_constant() && computed.values[v].is_constant();
+    again[v] = was_computed && unchanged(static_cast<int>(v)) ? 1 : 0;
+    any = any || again[v] != 0;
+  }
+  if (!any) return changed;
+  std::unordered_map<int, const Node*> there;  // by place in the file
+  for (const auto& node : changed.nodes) there[node.source] = &node;
+  std::vector<Node> nodes;
+  for (auto node = file.nodes.rbegin(); node != file.nodes.rend(); ++node) {
+    const auto found = there.find(node->source);
+    if (found != there.end()) {
+      nodes.push_back(*found->second);
+    } else if (std::ranges::any_of(node->outputs, [&](int v) { return v >= 0 && again[at(v)] != 0; })) {
+      nodes.push_back(*node);
+      for (int v : node->inputs) {
+        if (v >= 0 && !file.values[at(v)].is_constant()) again[at(v)] = 1;
+      }
+    }
+  }
+  std::ranges::reverse(nodes);
+  changed.nodes = std::move(nodes);
+  for (std::size_t v = 0; v < again.size(); ++v) {
+    if (again[v] != 0) changed.values[v].constant = Constant();
+  }
+  number_producers(changed);
+  return changed;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,164 @@
+"""Networks that compute sizes and weights themselves, as exporters write them where image sizes are open."""
+
+import numpy as np
+
+from onnx_net import Net
+
+COMPUTING = {}
+
+
+def computing(make):
+    COMPUTING[make.__name__] = make
+    return make
+
+
+def open_image(n, name="x"):
+    return n.input(name, ["n", 3, "h", "w"])
+
+
+def size_of(n, x, axis):
+    """[1]: a size as each run finds it."""
+    return n.node("Slice", n.node("Shape", x), n.ints(axis), n.ints(axis + 1), n.ints(0))
+
+
+# Sizes ------------------------------------------------------------------------------------------------------
+
+
+@computing
+def windows_of_an_open_image():
+    """Cut into windows of 8x8 that go into the batch, as window attention does, and put together again."""
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 12))
+    batch, rows, columns = (size_of(n, h, axis) for axis in (0, 2, 3))
+    eight, channels = n.ints(8), n.ints(12)
+    down, across = (n.node("Div", size, eight) for size in (rows, columns))
+    h = n.node("Reshape", h, n.node("Concat", batch, channels, down, eight, across, eight, axis=0))
+    h = n.node("Transpose", h, perm=[0, 2, 4, 1, 3, 5])
+    h = n.node("Reshape", h, n.ints(-1, 12, 8, 8))
+    h = n.relu(n.conv(h, 12, 10))
+    back = n.node("Concat", batch, down, across, n.ints(10, 8, 8), axis=0)
+    h = n.node("Transpose", n.node("Reshape", h, back), perm=[0, 3, 1, 4, 2, 5])
+    h = n.node("Reshape", h, n.node("Concat", batch, n.ints(10), rows, columns, axis=0))
+    return n.out(n.conv(n.relu(n.conv(h, 10, 12)), 12, 3)).model()
+
+
+@computing
+def one_computed_shape_for_two():
+    """Two branches are brought to the same list of sizes: they lose the same channels."""
+    n = Net()
+    x = n.relu(n.conv(open_image(n), 3, 8))
+    a, b = n.relu(n.conv(x, 8, 12)), n.relu(n.conv(x, 8, 12))
+    shape = n.node("Concat", size_of(n, x, 0), n.ints(2, 6), size_of(n, x, 2), size_of(n, x, 3), axis=0)
+    whole = n.node("Concat", size_of(n, x, 0), n.ints(12), size_of(n, x, 2), size_of(n, x, 3), axis=0)
+    a, b = (n.node("Reshape", n.relu(n.node("Reshape", branch, shape)), whole) for branch in (a, b))
+    h = n.node("Concat", n.conv(a, 12, 6), n.conv(b, 12, 8), axis=1)
+    return n.out(n.conv(n.relu(h), 14, 3)).model()
+
+
+@computing
+def cropped_to_the_image():
+    """Padded by a fixed border, cut back to bounds that each run computes."""
+    n = Net()
+    x = open_image(n)
+    h = n.node("Pad", n.relu(n.conv(x, 3, 10)), n.ints(0, 0, 0, 0, 0, 0, 5, 5), mode="reflect")
+    h = n.relu(n.conv(h, 10, 12))
+    ends = n.node("Concat", size_of(n, x, 2), size_of(n, x, 3), axis=0)
+    h = n.node("Slice", h, n.ints(0, 0), ends, n.ints(2, 3))
+    return n.out(n.conv(h, 12, 3)).model()
+
+
+def grouped(n, h, channels, groups, shape):
+    """GroupNorm as exporters write it for older opsets: statistics of each group by an InstanceNormalization."""
+    flat = n.node("Reshape", h, n.ints(0, groups, -1))
+    flat = n.node("InstanceNormalization", flat, n.constant(np.ones(groups, np.float32)),
+                  n.constant(np.zeros(groups, np.float32)))
+    h = n.node("Reshape", flat, shape)
+    return n.node("Add", n.node("Mul", h, n.positive(channels, 1, 1)), n.weight(channels, 1, 1))
+
+
+@computing
+def few_groups_normalised():
+    """Whole groups go: the statistics of those that stay are what they were."""
+    n = Net()
+    h = n.conv(open_image(n), 3, 24)
+    h = n.relu(grouped(n, h, 24, 3, n.node("Shape", h)))
+    h = n.conv(h, 24, 32)
+    h = n.relu(grouped(n, h, 32, 4, n.node("Shape", h)))
+    return n.out(n.conv(h, 32, 3)).model()
+
+
+@computing
+def group_normalization_operator():
+    n = Net(opset=21)
+    h = n.relu(n.node("GroupNormalization", n.conv(open_image(n), 3, 24), n.positive(24), n.weight(24), num_groups=6))
+    h = n.relu(n.node("GroupNormalization", n.conv(h, 24, 16), n.positive(16), n.weight(16), num_groups=4))
+    return n.out(n.conv(h, 16, 3), shape=["n", 3, "h", "w"]).model(ir=10)
+
+
+# Weights ----------------------------------------------------------------------------------------------------
+
+
+def standardised(n, *shape):
+    """Weights less their mean, divided by their deviation, within each filter."""
+    w = n.weight(*shape)
+    axes = list(range(1, len(shape)))
+    centred = n.node("Sub", w, n.node("ReduceMean", w, axes=axes, keepdims=1))
+    variance = n.node("ReduceMean", n.node("Mul", centred, centred), axes=axes, keepdims=1)
+    return n.node("Div", centred, n.node("Sqrt", n.node("Add", variance, n.constant(np.float32(1e-5)))))
+
+
+@computing
+def weights_standardised_in_the_graph():
+    n = Net()
+    h = open_image(n)
+    for inputs, outputs in ((3, 10), (10, 12), (12, 3)):
+        h = n.node("Conv", n.relu(h), standardised(n, outputs, inputs, 3, 3), pads=[1] * 4)
+    return n.out(h).model()
+
+
+@computing
+def kernel_expanded_to_all_channels():
+    """One blur for every channel, before a stride."""
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 10))
+    blur = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32).reshape(1, 1, 3, 3) / 16
+    kernel = n.node("Expand", n.constant(blur), n.ints(10, 1, 3, 3))
+    h = n.node("Conv", h, kernel, pads=[1] * 4, strides=[2, 2], group=10)
+    return n.out(n.conv(n.relu(n.conv(h, 10, 12)), 12, 3)).model()
+
+
+@computing
+def spectral_norm_of_weights():
+    """Divided by the largest singular value as the training left it: u W v."""
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 10))
+    w = n.weight(12, 10, 3, 3)
+    flat = n.node("Reshape", w, n.ints(12, 90))
+    value = n.node("MatMul", n.node("MatMul", n.weight(1, 12), flat), n.weight(90, 1))
+    h = n.node("Conv", h, n.node("Div", w, n.node("Reshape", value, n.ints(1, 1, 1, 1))), pads=[1] * 4)
+    return n.out(n.conv(n.relu(h), 12, 3)).model()
+
+
+# Einsum -----------------------------------------------------------------------------------------------------
+
+
+@computing
+def attention_by_einsum():
+    """Heads and their inner widths are letters of the equations."""
+    n = Net()
+    h = n.relu(n.conv(n.input("x", ["n", 3, 8, 8]), 3, 12))
+    tokens = n.node("Transpose", n.node("Reshape", h, n.ints(0, 12, 64)), perm=[0, 2, 1])
+    q, k, v = (n.node("Einsum", tokens, n.weight(12, 4, 5), equation="bnd,dhk->bhnk") for _ in range(3))
+    scores = n.node("Softmax", n.node("Einsum", q, k, equation="bhik, bhjk -> bhij"), axis=-1)
+    mixed = n.node("Einsum", scores, v, equation="bhij,bhjk->bihk")
+    out = n.node("Einsum", mixed, n.weight(4, 5, 12, scale=0.2), equation="bihk,hko->boi")
+    h = n.node("Add", h, n.node("Reshape", out, n.ints(0, 12, 8, 8)))
+    return n.out(n.conv(n.relu(h), 12, 3)).model()
+
+
+@computing
+def channels_mixed_by_einsum():
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 10))
+    h = n.relu(n.node("Einsum", h, n.weight(12, 10), equation="bchw,oc->bohw"))
+    return n.out(n.conv(h, 12, 3)).model()

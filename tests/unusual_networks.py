@@ -57,6 +57,18 @@ def weights_standardised_by_a_batch_norm():
 
 
 @unusual
+def transposed_to_output_shapes():
+    """The odd row that an output shape cuts off is the first one, but for SAME_UPPER."""
+    n = Net()
+    h = n.relu(n.conv(image(n, size=12), 3, 8))
+    h = n.relu(n.node("ConvTranspose", h, n.weight(8, 10, 3, 3, scale=0.2), strides=[2, 2], output_shape=[24, 24]))
+    h = n.relu(n.node("ConvTranspose", h, n.weight(10, 4, 3, 3, scale=0.2), strides=[2, 2], output_shape=[48, 48], group=2))
+    h = n.node("ConvTranspose", h, n.weight(8, 8, 3, 3, scale=0.2), strides=[2, 2], output_shape=[96, 96],
+               auto_pad="SAME_UPPER")
+    return n.out(n.conv(n.relu(h), 8, 3)).model()
+
+
+@unusual
 def one_number_a_sample():
     n = Net()
     h = n.conv(n.relu(n.conv(n.relu(n.conv(image(n, size=12), 3, 8)), 8, 10)), 10, 1)

@@ -38,7 +38,9 @@ void resolve_output(const Node& node, Window& w, at::IntArrayRef input,
       w.begin[a] = w.end[a] = 0;
       continue;
     }
-    w.begin[a] = mode == "SAME_LOWER" ? total - total / 2 : total / 2;
+    // An odd one out is cut off at the front, unless SAME_UPPER says otherwise; rows that are missing are
+    // added at the end.
+    w.begin[a] = mode == "SAME_UPPER" || total < 0 ? total / 2 : total - total / 2;
     w.end[a] = total - w.begin[a];
   }
 }

@@ -225,7 +225,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
 
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
-  probe(*a);
+  probe(*a, options.sample);
   a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
   couple_all(*a);
   follow_sizes(*a);

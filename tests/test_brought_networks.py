@@ -107,7 +107,14 @@ def test_layers_behind_what_we_cannot_run_are_named_with_their_share(quboprune, 
     lines = quboprune.succeeds("inspect", "net.onnx", "--no-latency").stdout
     first, second, third = 3 * 16 * 9 + 16, 16 * 16 * 9 + 16, 16 * 3 * 9 + 3
     share = 100 * (second + third) / (first + second + third)
-    assert f"2 layers behind Erode 'Erode_2', which can't be run, with {share:.1f} % of the parameters" in lines
+    said = f"2 layers behind Erode 'Erode_2', which can't be run, with {share:.1f} % of the parameters"
+    assert said in lines
+    np.savez(tmp_path / "x.npz", inputs=np.random.default_rng(1).random((6, 3, 32, 32), np.float32))
+    done = quboprune.succeeds("prune", "net.onnx", "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.25",
+                              "--objective", "l1", "--refine", "none", "--recover", "none", "--report", "report.json")
+    notes = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["notes"]
+    assert f"{said}: their MACs aren't counted, neither before nor after" in notes
+    assert f"{said}: their MACs" in done.stdout.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name", WITH_SUBGRAPHS)

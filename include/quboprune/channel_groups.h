@@ -34,8 +34,9 @@ struct GatePoint {
 /// What can't be removed, why, and what it costs.
 struct Frozen {
   std::string reason;
-  int channels = 0;  ///< of layers' outputs
-  double macs = 0;   ///< spent on them
+  int channels = 0;     ///< of layers' outputs
+  double macs = 0;      ///< spent on them
+  bool counted = true;  ///< false: layers that can't be run, whose macs aren't known (0 above)
 };
 
 /// Which layers may lose channels, by shell patterns (*, ?, [..]) over their nodes' names.

@@ -48,6 +48,9 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
                      "); quboprune inspect says more");
   }
+  for (const auto& f : groups_.frozen()) {
+    if (!f.counted) notes_.push_back(f.reason + ": their MACs aren't counted, neither before nor after");
+  }
   if (!arguments.work.empty()) make_folder(arguments.work, "--work");
   if (data_) make_evaluators();
 }

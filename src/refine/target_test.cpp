@@ -212,6 +212,23 @@ TEST(Targets, ThatEmptyALayerAreRefused) {
   }
 }
 
+TEST(Targets, ThatCantBeMetSayHowMuchGoesAtMost) {
+  const ChannelGroups groups = analyse(chain());
+  for (const auto& [target, most] :
+       {std::pair{Target{Cost::filters, 0.99}, "21 of 24 filters can be removed, filters=0.8750;"},
+        // 3 -> 1 -> 1 -> 1 -> 2 by kernels of 3x3, the last 1x1 with a bias: 49 of 1386 numbers stay.
+        std::pair{Target{Cost::params, 0.99}, "1337 of 1386 parameters can be removed, params=0.9646;"}}) {
+    try {
+      solve_at_target(formulation(24, 6), groups, target, kQuick);
+      FAIL() << "was met";
+    } catch (const InputError& e) {
+      EXPECT_NE(std::string(e.what()).find(most), std::string::npos) << e.what();
+    }
+  }
+  // What the error names can be asked for.
+  EXPECT_NO_THROW(solve_at_target(formulation(24, 6), groups, {Cost::params, 0.9646}, kQuick));
+}
+
 TEST(Targets, AreReadFromText) {
   EXPECT_EQ(target_from_text("macs=0.36").kind, Cost::macs);
   EXPECT_EQ(target_from_text("filters=0.36").removed, 0.36);

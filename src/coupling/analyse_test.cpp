@@ -203,7 +203,7 @@ TEST(Frozen, ReasonsThatDifferByNamesAloneAreOneWhereTheyCostLittle) {
     s.conv("x", "a" + i, 3, 4).node("Softmax", {"a" + i}, "p" + i, {{"axis", Attribute::of(1)}});
     parts.push_back("p" + i);
   }
-  s.node("Sum", parts, "sum").conv("sum", "y", 4, 600);
+  s.node("Concat", parts, "all", {{"axis", Attribute::of(1)}}).conv("all", "y", 12, 600);
   const auto groups = s.ends("y");
   ASSERT_EQ(groups.frozen().size(), 2U) << reasons(groups);
   EXPECT_EQ(groups.frozen()[0].channels, 600);

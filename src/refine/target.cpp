@@ -116,8 +116,8 @@ SolverResult solve_at_target(const Formulation& f, const ChannelGroups& groups, 
   if (groups.size() == 0)
     throw InputError("nothing in this network can be pruned; quboprune inspect says why");
   const auto fixed = guard_layers(groups, f.importance);
-  if (f.penalised) return penalised(f, groups, target, fixed, options, control);
-  if (f.greedy) return sort_and_cut(f, groups, target, fixed);
+  if (f.solving == Solving::unbounded) return penalised(f, groups, target, fixed, options, control);
+  if (f.solving != Solving::search) return sort_and_cut(f, groups, target, fixed);
   if (target.kind == Cost::filters) return exactly(f, groups, target, fixed, options, mode, control);
   return fit_cost(f, groups, target, fixed, options, control);
 }

@@ -66,7 +66,7 @@ TEST(Filters, AreKeptExactlyBySortAndCutAndWithAPenalty) {
   const ChannelGroups groups = analyse(chain());
   for (const bool greedy : {true, false}) {
     Formulation f = formulation(24, 4);
-    (greedy ? f.greedy : f.penalised) = true;
+    f.solving = greedy ? Solving::sorting : Solving::unbounded;
     const auto solved = solve_at_target(f, groups, {Cost::filters, 0.36}, kQuick);
     EXPECT_EQ(kept_count(solved.pool.front().x), 15);
     EXPECT_NO_THROW(slice(groups, solved.pool.front().x));
@@ -202,7 +202,7 @@ TEST(Targets, ThatEmptyALayerAreRefused) {
   const ChannelGroups groups = analyse(chain());
   for (const bool greedy : {false, true}) {
     Formulation f = formulation(24, 6);
-    f.greedy = greedy;
+    f.solving = greedy ? Solving::sorting : Solving::search;
     const auto with = [&](Cost kind, double removed) {
       return solve_at_target(f, groups, {kind, removed}, kQuick).pool.front().x;
     };

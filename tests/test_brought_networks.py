@@ -120,16 +120,24 @@ def test_weights_that_no_cut_meets_are_computed_as_before(quboprune, name, words
 
 def test_layers_behind_what_we_cannot_run_are_named_with_their_share(quboprune, tmp_path):
     n = Net()
-    h = n.node("Erode", n.relu(n.conv(image(n), 3, 16)), domain="vendor")
+    h = n.relu(n.conv(n.relu(n.conv(image(n), 3, 8)), 8, 16))
+    h = n.node("Erode", h, domain="vendor")
     n.outputs.append(onnx.helper.make_tensor_value_info(n.conv(n.relu(n.conv(h, 16, 16)), 16, 3), TensorProto.FLOAT,
                                                         ["n", 3, 32, 32]))
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph(n.nodes, "g", n.inputs, n.outputs, n.weights), ir_version=9,
                                      opset_imports=[onnx.helper.make_opsetid(*d) for d in (("", 17), ("vendor", 1))]),
               tmp_path / "net.onnx")
     lines = quboprune.succeeds("inspect", "net.onnx", "--no-latency").stdout
-    first, second, third = 3 * 16 * 9 + 16, 16 * 16 * 9 + 16, 16 * 3 * 9 + 3
-    share = 100 * (second + third) / (first + second + third)
-    assert f"2 layers behind Erode 'Erode_2', which can't be run, with {share:.1f} % of the parameters" in lines
+    before, behind = 3 * 8 * 9 + 8 + 8 * 16 * 9 + 16, 16 * 16 * 9 + 16 + 16 * 3 * 9 + 3
+    share = 100 * behind / (before + behind)
+    said = f"2 layers behind Erode 'Erode_4', which can't be run, with {share:.1f} % of the parameters"
+    assert said in lines
+    np.savez(tmp_path / "x.npz", inputs=np.random.default_rng(1).random((6, 3, 32, 32), np.float32))
+    done = quboprune.succeeds("prune", "net.onnx", "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.25",
+                              "--objective", "l1", "--refine", "none", "--recover", "none", "--report", "report.json")
+    notes = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["notes"]
+    assert f"{said}: their MACs aren't counted, neither before nor after" in notes
+    assert f"{said}: their MACs" in done.stdout.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name", WITH_SUBGRAPHS)

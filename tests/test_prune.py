@@ -157,6 +157,71 @@ def test_a_plan_makes_the_same_network(quboprune, denoiser, pairs):
     np.testing.assert_array_equal(run_onnx(out, x), run_onnx(again, x))
 
 
+@pytest.fixture
+def plan(quboprune, denoiser, pairs):
+    """A plan, the report that it came with, and what apply makes of a plan."""
+    _, report = prune(quboprune, "--objective", "l1", *QUICK, "--plan", "plan.json")
+    made = json.loads((quboprune.folder / "plan.json").read_text(encoding="utf-8"))
+
+    def apply(edited):
+        (quboprune.folder / "edited.json").write_text(json.dumps(edited), encoding="utf-8")
+        return quboprune("apply", "net.onnx", "-o", "again.onnx", "--plan", "edited.json", "--report", "again.json")
+
+    def kept(edited):
+        done = apply(edited)
+        assert done.returncode == 0, done.stderr
+        again = json.loads((quboprune.folder / "again.json").read_text(encoding="utf-8"))
+        return {layer["name"]: layer["kept_indices"] for layer in again["layers"]}
+
+    return made, report, kept, apply
+
+
+def put_back(plan, members):
+    for member in members:
+        name, index = member.rsplit(":", 1)
+        layer = next(layer for layer in plan["layers"] if layer["name"] == name)
+        layer["kept_indices"] = sorted([*layer["kept_indices"], int(index)])
+
+
+def test_an_edited_plan_is_followed_wherever_it_was_edited(plan):
+    made, report, kept, _ = plan
+    by_removed, by_layers = json.loads(json.dumps(made)), json.loads(json.dumps(made))
+    group = next(r for r in report["removed"] if r["group"] == made["removed"][0])
+    del by_removed["removed"][0]
+    put_back(by_layers, group["members"])
+    expected = {layer["name"]: layer["kept_indices"] for layer in by_layers["layers"]}
+    assert kept(by_removed) == kept(by_layers) == expected
+    assert expected != kept(made)
+    del by_layers["removed"]
+    assert kept(by_layers) == expected
+
+
+def test_contradictions_in_a_plan_are_one_line(plan):
+    made, report, _, apply = plan
+
+    def refused(edited, *mentions):
+        done = apply(edited)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+        for mention in ("edited.json", *mentions):
+            assert mention in done.stderr
+
+    both = json.loads(json.dumps(made))
+    first, second = report["removed"][:2]
+    both["removed"].remove(first["group"])
+    put_back(both, second["members"])
+    refused(both, "take one of the two lists out")
+    coupled = json.loads(json.dumps(made))
+    tied = next(r for r in report["removed"] if len(r["members"]) > 1)
+    put_back(coupled, tied["members"][:1])
+    refused(coupled, *tied["members"][:2], "go together")
+    outside = json.loads(json.dumps(made))
+    outside["layers"][0]["kept_indices"].append(99)
+    refused(outside, "99", outside["layers"][0]["name"])
+    frozen = json.loads(json.dumps(made))
+    next(layer for layer in frozen["layers"] if layer["name"] == "head")["kept_indices"].pop()
+    refused(frozen, "head:2", "must stay")
+
+
 def test_without_targets_the_original_is_the_judge(quboprune, denoiser):
     np.savez(quboprune.folder / "data.npz", inputs=networks.smooth_images(8, 32)[1])
     _, report = prune(quboprune, "--objective", "gauss-newton", *QUICK)

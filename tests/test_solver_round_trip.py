@@ -129,3 +129,23 @@ def test_numpy_reads_the_coo_text(quboprune, denoiser, pairs):
     energy = (value * x[i.astype(int)] * x[j.astype(int)]).sum()
     offset = solved(quboprune, problem, "--capacity", "0")["energy"]
     assert energy + offset == pytest.approx(solved(quboprune, problem)["energy"], rel=1e-9)
+
+
+def test_formulate_says_what_it_leaves_out_of_account(quboprune, denoiser, pairs):
+    words = ["formulate", "net.onnx", "--data", "data.npz"]
+    done = quboprune.succeeds(*words, "-o", "p.coo", "--solver", "tabu", "--rounds", "3")
+    assert "--solver, --rounds are ignored" in done.stderr
+    done = quboprune.succeeds(*words, "-o", "p.coo", "--objective", "l1-qubo")
+    assert "without --target for 8 of 16 filters" in done.stderr
+    done = quboprune.succeeds(*words, "-o", "p.coo", "--objective", "l1-qubo", "--target", TARGET)
+    assert "without --target" not in done.stderr and "--solver" not in done.stderr
+
+
+def test_formulate_names_a_next_step_that_works(quboprune, denoiser, pairs):
+    for name in ("p.coo", "p.json", "p.cqm.json", "p.lp"):
+        words = ["formulate", "net.onnx", "--data", "data.npz", "-o", name, "--target", TARGET]
+        said = quboprune.succeeds(*words).stdout
+        if name == "p.lp":
+            assert "quboprune solve" not in said and str(KEPT) in said
+        else:
+            quboprune.succeeds(*said.split(": quboprune ")[1].split(), "--time", "1")

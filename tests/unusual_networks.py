@@ -21,6 +21,47 @@ def with_subgraph(make):
     return make
 
 
+# The operator Attention -----------------------------------------------------------------------------------
+
+
+def tokens(net, features):
+    """An image as 16 tokens."""
+    h = net.relu(net.conv(image(net, size=16), 3, features, kernel=4, strides=[4, 4], pads=[0] * 4))
+    return net.node("Transpose", net.node("Reshape", h, net.ints(0, features, 16)), perm=[0, 2, 1])
+
+
+@unusual
+def attention_of_grouped_heads_with_a_mask_for_each():
+    n = Net(opset=23)
+    t = tokens(n, 12)
+    q, k, v = (n.node("MatMul", t, n.weight(12, width)) for width in (24, 12, 8))
+    y = n.node("Attention", q, k, v, n.weight(4, 16, 16), q_num_heads=4, kv_num_heads=2, softcap=5.0)
+    y = n.node("Add", t, n.node("MatMul", y, n.weight(16, 12)))
+    return n.out(n.node("MatMul", n.relu(n.node("MatMul", y, n.weight(12, 20))), n.weight(20, 3))).model(ir=11)
+
+
+@unusual
+def attention_with_an_axis_of_heads():
+    n = Net(opset=23)
+    t = tokens(n, 12)
+    heads = [n.node("Transpose", n.node("Reshape", n.node("MatMul", t, n.weight(12, 4 * each)), n.ints(0, 16, 4, each)),
+                    perm=[0, 2, 1, 3]) for each in (3, 3, 2)]
+    y = n.node("Transpose", n.node("Attention", *heads, is_causal=1), perm=[0, 2, 1, 3])
+    y = n.node("MatMul", n.node("Reshape", y, n.ints(0, 16, 8)), n.weight(8, 12))
+    return n.out(n.node("MatMul", n.relu(n.node("Add", t, y)), n.weight(12, 3))).model(ir=11)
+
+
+@unusual
+def attention_of_one_head():
+    """The channels of q and k go one by one; the scale stays that of all of them."""
+    n = Net(opset=23)
+    t = tokens(n, 12)
+    q, k, v = (n.node("MatMul", t, n.weight(12, width)) for width in (6, 6, 10))
+    mask = n.constant(np.tril(np.ones((16, 16), bool)))
+    y = n.node("Attention", q, k, v, mask, q_num_heads=1, kv_num_heads=1)
+    return n.out(n.node("MatMul", y, n.weight(10, 3))).model(ir=11)
+
+
 # Channels on other axes than the second -------------------------------------------------------------------
 
 

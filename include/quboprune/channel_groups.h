@@ -34,8 +34,9 @@ struct GatePoint {
 /// What can't be removed, why, and what it costs.
 struct Frozen {
   std::string reason;
-  int channels = 0;  ///< of layers' outputs
-  double macs = 0;   ///< spent on them
+  int channels = 0;     ///< of layers' outputs
+  double macs = 0;      ///< spent on them
+  bool counted = true;  ///< false: layers that can't be run, whose macs aren't known (0 above)
 };
 
 /// Which layers may lose channels, by shell patterns (*, ?, [..]) over their nodes' names.
@@ -45,6 +46,9 @@ struct AnalyseOptions {
   /// Residual branches may lose all their channels: ChannelGroups::branches(), which covers() then leaves
   /// out.
   bool allow_empty = false;
+  /// Sizes of the data's samples ([C, H, W]): what the file leaves open is analysed at them, and
+  /// multiply-accumulates are counted on them, up to 2^18 elements; empty: at sizes of our own.
+  std::vector<std::int64_t> sample{};
 };
 
 /// Every prunable set of coupled channels of a network: kept or removed together.
@@ -68,7 +72,7 @@ class ChannelGroups {
   /// Sets of groups of which at least one must stay: those that make up some axis, but for the branches.
   std::vector<std::vector<int>> covers() const;
   /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves
-  /// open are chosen by us.
+  /// open are the data's (AnalyseOptions::sample), or chosen by us.
   const std::string& analysed_size() const { return analysed_size_; }
   /// For an axis (below 0: from the end) of a value (a number in Graph::values), each index's group, -1 for
   /// one that must stay; empty where all must.
@@ -94,7 +98,7 @@ class ChannelGroups {
 
 /// Finds the groups by running the network on two small inputs and asking each operator how it couples its
 /// channels. Unknown operators freeze what reaches them. Throws InputError if the network can't be run at any
-/// size that we try (32 to 512 along open dimensions), with the last reason.
+/// size that we try along open dimensions (the data's, 16 to 1024, 48000 for sound), with the first reason.
 /// A group that reaches a layer which must stay whole stays. A pattern that matches no layer is an
 /// InputError.
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options = {});

@@ -26,15 +26,22 @@ struct FormulationOptions {
   std::uint64_t seed = 1;  ///< of "random"
 };
 
+/// How a formulation's mask at the target is found.
+enum class Solving {
+  search,     ///< by a solver that holds the target
+  sorting,    ///< it is linear, or taken as such: the least important go first
+  unbounded,  ///< it carries its own penalty for the count (l1-qubo): solved without a constraint
+  given       ///< it comes with its mask at the target
+};
+
 /// A QUBO over the groups (x = 1: kept, to be minimised) and what it was made of.
 struct Formulation {
   std::string objective;
   Qubo qubo{1};
   std::vector<double> importance;  ///< the linear part alone: what removing each group costs by itself
-  bool greedy = false;             ///< linear: sorted and cut
-  bool penalised = false;  ///< carries its own penalty for the count (l1-qubo): solved without a constraint
-  /// Not empty: the objective comes with its mask at the target (reconstruction's elimination); the QUBO is
-  /// what it looks like from there, one group at a time.
+  Solving solving = Solving::search;
+  /// Where solving is `given` (reconstruction's elimination, rounds): the mask at the target; the QUBO is
+  /// what it looks like from there, one group at a time. Otherwise empty.
   Mask mask{};
 };
 

@@ -38,9 +38,10 @@ std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::ve
 /// Filters: exactly. Parameters and MACs are products of kept counts: the solver works on their linearisation
 /// around the mask so far, and moves that the true count allows finish it; the result is at most the
 /// allowance, and nothing that would still fit is left out.
-/// Greedy formulations are sorted and cut, as their authors do: for parameters and MACs what would still fit
-/// then stays out. Formulations with a penalty of their own are solved without a constraint, and a number of
-/// filters that they miss is repaired; for parameters and MACs they are sorted and cut.
+/// Those to be sorted are sorted and cut, as their authors do (and so is what came with a mask of its own):
+/// for parameters and MACs what would still fit then stays out. Formulations with a penalty of their own are
+/// solved without a constraint, and a number of filters that they miss is repaired; for parameters and MACs
+/// they are sorted and cut.
 ///
 /// Throws InputError if the target can't be met with at least one channel in each layer, or nothing can be
 /// pruned.

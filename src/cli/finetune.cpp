@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <unordered_map>
 
 #include "cli/base/data_arguments.h"
@@ -66,8 +67,11 @@ void add_options(CLI::App& command, Options& o) {
 }
 
 /// Where the model follows the teacher inside: what the plan cut, by the values' names.
-std::vector<Feature> features_of(const Options& o, const Graph& model, const Graph& teacher) {
-  const ChannelGroups groups = analyse(teacher, {.allow_empty = true});
+std::vector<Feature> features_of(const Options& o, const Graph& model, const Graph& teacher,
+                                 std::span<const Sample> samples) {
+  AnalyseOptions options{.allow_empty = true};
+  if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
+  const ChannelGroups groups = analyse(teacher, options);
   std::unordered_map<std::string, int> by_name;
   for (std::size_t v = 0; v < model.values.size(); ++v) by_name[model.values[v].name] = static_cast<int>(v);
   std::vector<Feature> features = cut_features(groups, mask_of(read_plan(o.plan), o.plan, groups));
@@ -83,7 +87,7 @@ std::vector<Feature> features_of(const Options& o, const Graph& model, const Gra
 }
 
 /// Loads the teacher, which must stay as long as the training lasts.
-std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model) {
+std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model, std::span<const Sample> samples) {
   if (o.teacher.empty()) {
     if (!o.plan.empty()) throw InputError("--plan needs --teacher, the network that the plan is for");
     return nullptr;
@@ -91,7 +95,7 @@ std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model) {
   auto teacher = std::make_unique<Model>(Model::load(o.teacher));
   o.train.teacher = &teacher->graph();
   if (!o.plan.empty() && o.feature_weight > 0) {
-    o.train.features = features_of(o, model, teacher->graph());
+    o.train.features = features_of(o, model, teacher->graph(), samples);
     o.train.feature_weight = o.feature_weight;
   }
   return teacher;
@@ -132,8 +136,8 @@ void run(Options& o, const Context& context) {
   o.train.crop = o.data.options.crop;
   o.train.seed = context.seed;
   o.train.train_batch_norm = o.batch_norm == "train";
-  const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph());
   const auto heldout = data->samples(Part::heldout);
+  const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph(), heldout);
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
   const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);
   check_score(before, heldout, o.model);

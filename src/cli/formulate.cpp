@@ -1,6 +1,8 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
@@ -17,7 +19,34 @@ struct Options {
   std::string output;
 };
 
-void run(Options& o, const Context& context) {
+/// Says what has no say in the problem: how it would be solved and its solution refined.
+void say_ignored(const CLI::App& command) {
+  std::vector<std::string> ignored;
+  for (const char* name : {"--solver", "--solver-time", "--capacity-mode", "--rounds", "--evaluations",
+                           "--time-limit", "--refine-samples"}) {
+    if (command.count(name) > 0) ignored.emplace_back(name);
+  }
+  if (!ignored.empty())
+    fmt::print(stderr, "formulate: {} {} ignored: a problem doesn't say how it is solved\n",
+               fmt::join(ignored, ", "), ignored.size() == 1 ? "is" : "are");
+}
+
+/// Some objectives are made for a count.
+void say_count(const Options& o, int count, int all) {
+  const std::string& objective = o.prune.choose.objective;
+  if (o.prune.target.empty() && (objective == "l1-qubo" || objective == "reconstruction"))
+    fmt::print(stderr, "formulate: {} is made for a count: without --target for {} of {} filters kept\n",
+               objective, count, all);
+}
+
+/// What to do with the problem next; quboprune solve doesn't read .lp.
+std::string next_step(const Options& o, int count) {
+  if (o.prune.target.empty()) return "";
+  if (o.output.ends_with(".lp")) return fmt::format("; it states that {} are kept", count);
+  return fmt::format("; the target keeps {}: quboprune solve {} --capacity {}", count, o.output, count);
+}
+
+void run(Options& o, const CLI::App& command, const Context& context) {
   check_outputs({o.output}, {o.prune.model, o.prune.data.source});
   Target target{Cost::filters, 0.5};
   if (!o.prune.target.empty()) target = target_from_text(o.prune.target);
@@ -27,9 +56,11 @@ void run(Options& o, const Context& context) {
     throw InputError(
         "formulate: a QUBO file states one count, not multiples; leave --round-to out here and give it to "
         "quboprune prune --mask, which rounds what a solver found");
+  say_ignored(command);
   PruneSession session(o.prune, context);
   o.prune.choose.formulation.seed = context.seed;
   const int count = static_cast<int>(allowance(session.groups(), target));
+  say_count(o, count, session.groups().size());
   const Formulator formulator(session.groups(), session.scores(o.prune.choose.objective),
                               session.on_calibration(), target, o.prune.choose.formulator, context.control);
   const Formulation f = formulator(o.prune.choose.objective, o.prune.choose.formulation);
@@ -37,13 +68,10 @@ void run(Options& o, const Context& context) {
   problem.qubo = f.qubo;
   // dimod's BQM as JSON can't hold a constraint; all others state it.
   const bool holds_count = !o.output.ends_with(".json") || o.output.ends_with(".cqm.json");
-  if (holds_count && !o.prune.target.empty() && !f.penalised)
+  if (holds_count && !o.prune.target.empty() && f.solving != Solving::unbounded)
     problem.constraint = {Constraint::Kind::exactly, static_cast<double>(count)};
   write_problem(problem, o.output);
-  fmt::print("{}: {} variables (1 = kept)", o.output, f.qubo.size());
-  if (!o.prune.target.empty())
-    fmt::print("; the target keeps {}: quboprune solve {} --capacity {}", count, o.output, count);
-  fmt::print("\n");
+  fmt::print("{}: {} variables (1 = kept){}\n", o.output, f.qubo.size(), next_step(o, count));
 }
 
 }  // namespace
@@ -63,8 +91,9 @@ void add_formulate(CLI::App& app, Context& context) {
   command->add_option("--target", options->prune.target, "filters=FRACTION: says how many to keep");
   options->prune.add_choice(*command);
   add_common_options(*command, context);
-  command->callback(
-      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+  command->callback([options, command, &context] {
+    context.action = [options, command, &context] { run(*options, *command, context); };
+  });
 }
 
 }  // namespace quboprune

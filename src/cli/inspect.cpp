@@ -86,7 +86,9 @@ void print(const json& d) {
   if (d["frozen"].empty()) return;
   fmt::print("\n  kept whatever the target:\n");
   for (const auto& f : d["frozen"]) {
-    fmt::print("    {}: freezes {} channels", f["reason"].get<std::string>(), f["channels"].get<int>());
+    const int channels = f["channels"].get<int>();
+    fmt::print("    {}: freezes {} channel{}", f["reason"].get<std::string>(), channels,
+               channels == 1 ? "" : "s");
     const auto own = f["macs"].get<double>();  // 0: behind what can't be run; not known
     fmt::print("{}\n", own > 0 ? fmt::format(", {:.1f} % of the MACs", 100 * own / macs) : "");
   }

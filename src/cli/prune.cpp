@@ -6,6 +6,7 @@
 #include "cli/base/latency.h"
 #include "cli/base/mask_file.h"
 #include "cli/base/outputs.h"
+#include "cli/base/plan.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "prune/rounding.h"
@@ -28,9 +29,11 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
   for (int g = 0; g < session.groups().size(); ++g) {
     if (choice.mask[static_cast<std::size_t>(g)] == 0) removed.push_back(session.groups().name(g));
   }
-  return {{"tool", header["tool"]}, {"model", header["model"]},
-          {"target", target},       {"objective", choice.objective},
-          {"removed", removed},     {"layers", session.layers(choice.mask)}};
+  json plan = {{"tool", header["tool"]}, {"model", header["model"]},
+               {"target", target},       {"objective", choice.objective},
+               {"removed", removed},     {"layers", session.layers(choice.mask)}};
+  sign_plan(plan);
+  return plan;
 }
 
 /// Both networks in ONNX Runtime, where it is at hand.

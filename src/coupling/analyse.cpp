@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "coupling/branches.h"
 #include "coupling/frozen.h"
@@ -13,10 +14,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Lets each operator label its outputs. What it doesn't know, or couldn't run, keeps its channels.
 void couple_all(Analysis& a) {
@@ -43,7 +40,7 @@ void couple_all(Analysis& a) {
   c.begin(-1);
   // The last first: with_joined_outputs() puts one in front that is made of the others.
   for (auto v = a.graph.outputs.rbegin(); v != a.graph.outputs.rend(); ++v)
-    c.freeze_value(*v, "the network's output '" + a.graph.values[at(*v)].name + "'");
+    c.freeze_value(*v, "the network's output '" + a.graph.values[at_index(*v)].name + "'");
   for (std::size_t n = 0; n < a.graph.nodes.size(); ++n) {
     const Node& node = a.graph.nodes[n];
     const Operator* op = operators().find(node);
@@ -63,18 +60,18 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 /// Classes that may go, numbered by their first label: in the order of the network.
 void number_groups(Analysis& a, const std::set<int>& useful) {
   const Coupling& c = *a.coupling;
-  a.group_of_root.assign(at(c.label_count()), -1);
+  a.group_of_root.assign(at_index(c.label_count()), -1);
   int next = 0;
   for (int label = 0; label < c.label_count(); ++label) {
     if (c.find(label) == label && c.reason(label).empty() && useful.contains(label))
-      a.group_of_root[at(label)] = next++;
+      a.group_of_root[at_index(label)] = next++;
   }
 }
 
 std::vector<int> groups_of(const Analysis& a, const Labels& labels) {
   std::vector<int> result;
   result.reserve(labels.size());
-  for (int label : labels) result.push_back(a.group_of_root[at(a.coupling->find(label))]);
+  for (int label : labels) result.push_back(a.group_of_root[at_index(a.coupling->find(label))]);
   return result;
 }
 
@@ -136,7 +133,7 @@ CostModel cost_of(const Analysis& a, int groups) {
 std::set<int> gated_roots(const Analysis& a) {
   std::set<int> roots;
   for (const auto& c : a.coupling->contractions()) {
-    const int value = a.graph.nodes[at(c.node)].input(at(c.input));
+    const int value = a.graph.nodes[at_index(c.node)].input(at_index(c.input));
     for (int label : a.coupling->peek(value, c.axis)) roots.insert(a.coupling->find(label));
   }
   return roots;
@@ -151,11 +148,12 @@ std::vector<Layer> layers_of(const Analysis& a) {
   }
   std::vector<Layer> layers;
   for (const auto& [n, amount] : macs) {
-    const Node& node = a.graph.nodes[at(n)];
+    const Node& node = a.graph.nodes[at_index(n)];
     const int out = node.output(0);
     const int axis = channel_axis(node, *a.coupling);
     Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount};
-    if (layer.groups.empty()) layer.groups.assign(at(static_cast<int>(a.coupling->shape(out)[at(axis)])), -1);
+    if (layer.groups.empty())
+      layer.groups.assign(at_index(static_cast<int>(a.coupling->shape(out)[at_index(axis)])), -1);
     layers.push_back(std::move(layer));
   }
   return layers;
@@ -184,14 +182,15 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
   for (const auto& term : a.coupling->macs()) nodes.insert(term.node);
   for (const auto* patterns : {&options.scope, &options.freeze}) {
     for (const auto& pattern : *patterns) {
-      const bool any = std::any_of(nodes.begin(), nodes.end(),
-                                   [&](int n) { return matches(a.graph.nodes[at(n)].name, {pattern}); });
+      const bool any = std::any_of(nodes.begin(), nodes.end(), [&](int n) {
+        return matches(a.graph.nodes[at_index(n)].name, {pattern});
+      });
       if (!any) throw InputError("no layer is called '" + pattern + "'; quboprune inspect lists the names");
     }
   }
   a.coupling->begin(-1);
   for (int n : nodes) {
-    const Node& node = a.graph.nodes[at(n)];
+    const Node& node = a.graph.nodes[at_index(n)];
     const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
     if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
     if (!options.scope.empty() && !matches(node.name, options.scope))
@@ -218,7 +217,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
   const auto groups = on_axis(value, axis);
   std::vector<std::int64_t> indices;
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    if (groups[i] < 0 || mask[at(groups[i])] != 0) indices.push_back(static_cast<std::int64_t>(i));
+    if (groups[i] < 0 || mask[at_index(groups[i])] != 0) indices.push_back(static_cast<std::int64_t>(i));
   }
   if (indices.size() == groups.size()) return std::nullopt;
   return indices;
@@ -226,7 +225,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
 
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
-  probe(*a);
+  probe(*a, options.sample);
   a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
   couple_all(*a);
   follow_sizes(*a);
@@ -236,9 +235,9 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   int groups = 0;
   for (int g : a->group_of_root) groups = std::max(groups, g + 1);
   if (groups == 0) refuse_quantised(a->graph);
-  result.names_.resize(at(groups));
-  result.members_.resize(at(groups));
-  result.layer_of_.assign(at(groups), -1);
+  result.names_.resize(at_index(groups));
+  result.members_.resize(at_index(groups));
+  result.layer_of_.assign(at_index(groups), -1);
   result.layers_ = layers_of(*a);
   for (std::size_t l = 0; l < result.layers_.size(); ++l) {
     const Layer& layer = result.layers_[l];
@@ -246,19 +245,20 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
       const int g = layer.groups[i];
       if (g < 0) continue;
       const std::string member = layer.name + ":" + std::to_string(i);
-      result.members_[at(g)].push_back(member);
-      if (result.layer_of_[at(g)] < 0) {
-        result.layer_of_[at(g)] = static_cast<int>(l);
-        result.names_[at(g)] = member;
+      result.members_[at_index(g)].push_back(member);
+      if (result.layer_of_[at_index(g)] < 0) {
+        result.layer_of_[at_index(g)] = static_cast<int>(l);
+        result.names_[at_index(g)] = member;
       }
     }
   }
   for (int g = 0; g < groups; ++g) {
-    if (result.names_[at(g)].empty()) result.names_[at(g)] = "channel:" + std::to_string(g);
+    if (result.names_[at_index(g)].empty()) result.names_[at_index(g)] = "channel:" + std::to_string(g);
   }
   for (const auto& c : a->coupling->contractions()) {
-    GatePoint gate{c.node, c.input, c.axis,
-                   groups_of(*a, a->coupling->peek(a->graph.nodes[at(c.node)].input(at(c.input)), c.axis))};
+    GatePoint gate{
+        c.node, c.input, c.axis,
+        groups_of(*a, a->coupling->peek(a->graph.nodes[at_index(c.node)].input(at_index(c.input)), c.axis))};
     if (std::any_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; }))
       result.gates_.push_back(std::move(gate));
   }
@@ -273,7 +273,7 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
 
 std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph) {
   std::vector<std::vector<std::int64_t>> result;
-  for (int v : graph.inputs) result.push_back(graph.values[at(v)].shape);
+  for (int v : graph.inputs) result.push_back(graph.values[at_index(v)].shape);
   return result;
 }
 

@@ -196,6 +196,22 @@ TEST(Analyse, WholeHeadsOfAttentionAreGroups) {
   EXPECT_EQ(groups.size(), 5 + 2);
 }
 
+TEST(Frozen, ReasonsThatDifferByNamesAloneAreOneWhereTheyCostLittle) {
+  Sketch s;
+  std::vector<std::string> parts;
+  for (const std::string i : {"1", "2", "3"}) {
+    s.conv("x", "a" + i, 3, 4).node("Softmax", {"a" + i}, "p" + i, {{"axis", Attribute::of(1)}});
+    parts.push_back("p" + i);
+  }
+  s.node("Concat", parts, "all", {{"axis", Attribute::of(1)}}).conv("all", "y", 12, 600);
+  const auto groups = s.ends("y");
+  ASSERT_EQ(groups.frozen().size(), 2U) << reasons(groups);
+  EXPECT_EQ(groups.frozen()[0].channels, 600);
+  EXPECT_EQ(groups.frozen()[1].reason, "3 like Softmax 'p1': works across these channels");
+  EXPECT_EQ(groups.frozen()[1].channels, 12);
+  EXPECT_EQ(groups.frozen()[1].macs, 3 * 64 * 12);
+}
+
 TEST(Kept, NamesTheIndicesThatStay) {
   Sketch s;
   s.conv("x", "a", 3, 3)

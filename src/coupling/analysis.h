@@ -11,13 +11,15 @@ struct Analysis {
   explicit Analysis(Graph g) : graph(std::move(g)) {}
   Graph graph;
   Probe probe;
-  std::vector<std::vector<std::int64_t>> input_shapes;  ///< of the probe
-  std::unique_ptr<Coupling> coupling;                   ///< on graph and probe
-  std::vector<int> group_of_root;                       ///< by label; -1 for one that stays or isn't a root
+  std::vector<std::vector<std::int64_t>> input_shapes;        ///< of the probe's first run
+  std::vector<std::vector<std::int64_t>> other_input_shapes;  ///< of its second; the same for a fixed size
+  std::unique_ptr<Coupling> coupling;                         ///< on graph and probe
+  std::vector<int> group_of_root;  ///< by label; -1 for one that stays or isn't a root
 };
 
-/// Runs the graph on two inputs of different sizes. Fills probe and input_shapes.
-void probe(Analysis& analysis);
+/// Runs the graph on two inputs of different sizes, of which the first is the sample's if that isn't large.
+/// Fills probe, input_shapes and other_input_shapes.
+void probe(Analysis& analysis, const std::vector<std::int64_t>& sample);
 
 /// By value: made of constants and sizes alone. Equal values in two runs wouldn't tell: a layer that is dead
 /// on both inputs gives equal zeros.

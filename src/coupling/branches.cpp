@@ -4,15 +4,12 @@
 #include <set>
 #include <string>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "ops/base/layers.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Operators that treat every element alike, or every channel by its own constants: one element a channel is
 /// enough to know them all.
@@ -41,7 +38,7 @@ class Walk {
       if (!step(static_cast<int>(n))) return std::nullopt;
     }
     for (int v : graph_.outputs) {
-      if (fates_[at(v)] != Fate::live) return std::nullopt;
+      if (fates_[at_index(v)] != Fate::live) return std::nullopt;
     }
     return fates_;
   }
@@ -50,8 +47,8 @@ class Walk {
   bool empty_axis(int value, int axis) const {
     const Labels labels = coupling_.peek(value, axis);
     return !labels.empty() && std::all_of(labels.begin(), labels.end(), [&](int label) {
-      const int g = groups_.analysis().group_of_root[at(coupling_.find(label))];
-      return g >= 0 && gone_[at(g)] != 0;
+      const int g = groups_.analysis().group_of_root[at_index(coupling_.find(label))];
+      return g >= 0 && gone_[at_index(g)] != 0;
     });
   }
 
@@ -63,14 +60,14 @@ class Walk {
     return false;
   }
 
-  bool is(int v, Fate fate) const { return v >= 0 && fates_[at(v)] == fate; }
-  bool constant(int v) const { return v < 0 || graph_.values[at(v)].is_constant(); }
+  bool is(int v, Fate fate) const { return v >= 0 && fates_[at_index(v)] == fate; }
+  bool constant(int v) const { return v < 0 || graph_.values[at_index(v)].is_constant(); }
 
   /// False where the network can't do without what has gone.
   bool step(int n) {
-    const Node& node = graph_.nodes[at(n)];
+    const Node& node = graph_.nodes[at_index(n)];
     for (int v : node.captured) {
-      if (v >= 0 && fates_[at(v)] != Fate::live) return false;
+      if (v >= 0 && fates_[at_index(v)] != Fate::live) return false;
     }
     const bool dead = std::all_of(node.outputs.begin(), node.outputs.end(),
                                   [&](int v) { return v < 0 || is(v, Fate::nothing); });
@@ -88,7 +85,7 @@ class Walk {
     for (std::size_t k = 1; k < node.inputs.size(); ++k) {
       if (!constant(node.inputs[k])) return false;
     }
-    fates_[at(node.output(0))] = Fate::folded;
+    fates_[at_index(node.output(0))] = Fate::folded;
     return true;
   }
 
@@ -103,7 +100,7 @@ class Walk {
       covers = covers || (coupling_.shape(v) == coupling_.shape(y) &&
                           coupling_.other_shape(v) == coupling_.other_shape(y));
     }
-    if (alone) fates_[at(y)] = Fate::folded;
+    if (alone) fates_[at_index(y)] = Fate::folded;
     return alone || covers;
   }
 
@@ -129,7 +126,7 @@ std::optional<std::vector<Fate>> fates(const ChannelGroups& groups, const std::v
 std::vector<std::vector<int>> removable_branches(const ChannelGroups& groups) {
   const auto covers = groups.cost().covers();
   std::vector<std::vector<int>> result;
-  std::vector<char> gone(at(groups.size()), 0);
+  std::vector<char> gone(at_index(groups.size()), 0);
   for (const auto& set : std::set<std::vector<int>>(covers.begin(), covers.end())) {
     // Every axis that holds any of them holds exactly them: half a branch can't be empty.
     const bool alone = std::all_of(
@@ -141,7 +138,7 @@ std::vector<std::vector<int>> removable_branches(const ChannelGroups& groups) {
         });
     if (!alone) continue;
     std::vector<char> with = gone;
-    for (int g : set) with[at(g)] = 1;
+    for (int g : set) with[at_index(g)] = 1;
     if (!fates(groups, with)) continue;
     gone = std::move(with);
     result.push_back(set);

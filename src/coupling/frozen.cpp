@@ -6,15 +6,12 @@
 #include <algorithm>
 #include <map>
 
+#include "core/index.h"
 #include "ops/base/layers.h"
 #include "ops/base/operator.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Output channels of a layer by its weight alone.
 std::int64_t channels_made(const Node& node, at::IntArrayRef weight) {
@@ -33,9 +30,9 @@ std::int64_t floats_in(const Constant& constant) {
 /// Why a layer's outputs carry no labels.
 std::string no_channels(const Analysis& a, const Node& layer) {
   const int weight = layer.input(1);
-  const int from = weight < 0 ? -1 : a.graph.values[at(weight)].producer;
+  const int from = weight < 0 ? -1 : a.graph.values[at_index(weight)].producer;
   if (from < 0) return layer.title() + ": its outputs have no channels of their own";
-  return layer.title() + ": its weights come from " + a.graph.nodes[at(from)].title();
+  return layer.title() + ": its weights come from " + a.graph.nodes[at_index(from)].title();
 }
 
 /// Layers behind operators that can't be run, by the first such operator: they stay, and for want of sizes
@@ -53,27 +50,63 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     const Node& node = a.graph.nodes[n];
     int from = operators().find(node) ? -1 : static_cast<int>(n);
     for (int v : node.inputs) {
-      if (v >= 0 && cause[at(v)] >= 0) from = cause[at(v)];
+      if (v >= 0 && cause[at_index(v)] >= 0) from = cause[at_index(v)];
     }
     if (from < 0) continue;
     for (int v : node.outputs) {
-      if (v >= 0) cause[at(v)] = from;
+      if (v >= 0) cause[at_index(v)] = from;
     }
     if (from == static_cast<int>(n) || node.input(1) < 0) continue;
-    const Constant& weight = a.graph.values[at(node.input(1))].constant;
+    const Constant& weight = a.graph.values[at_index(node.input(1))].constant;
     if (!is_layer(node) || !weight.defined()) continue;
     Behind& entry = by_cause[from];
     ++entry.layers;
     entry.channels += static_cast<int>(channels_made(node, weight.sizes()));
     for (int v : node.inputs) {
-      if (v >= 0) entry.parameters += static_cast<double>(floats_in(a.graph.values[at(v)].constant));
+      if (v >= 0) entry.parameters += static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
     }
   }
   std::vector<Frozen> result;
   for (const auto& [n, entry] : by_cause) {
-    result.push_back({fmt::format("{} layers behind {}, which can't be run, with {:.1f} % of the parameters",
-                                  entry.layers, a.graph.nodes[at(n)].title(), 100 * entry.parameters / all),
-                      entry.channels, 0});
+    result.push_back(
+        {fmt::format("{} layers behind {}, which can't be run, with {:.1f} % of the parameters", entry.layers,
+                     a.graph.nodes[at_index(n)].title(), 100 * entry.parameters / all),
+         entry.channels, 0, false});
+  }
+  return result;
+}
+
+/// The reason without the names in it.
+std::string kind_of(const std::string& reason) {
+  std::string kind;
+  bool inside = false;
+  for (char c : reason) {
+    if (c == '\'') inside = !inside;
+    if (!inside) kind += c;
+  }
+  return kind;
+}
+
+/// Reasons that differ by names alone, and cost little of `all` each, as one.
+std::vector<Frozen> small_ones_together(const std::map<std::string, Frozen>& by_reason, double all) {
+  constexpr double kSmall = 0.01;  // of the network's multiply-accumulates
+  std::map<std::string, std::vector<Frozen>> kinds;
+  std::vector<Frozen> result;
+  for (const auto& [reason, entry] : by_reason) {
+    if (entry.macs < kSmall * all) {
+      kinds[kind_of(reason)].push_back(entry);
+    } else {
+      result.push_back(entry);
+    }
+  }
+  for (const auto& [kind, entries] : kinds) {
+    Frozen together = entries.front();
+    for (std::size_t i = 1; i < entries.size(); ++i) {
+      together.channels += entries[i].channels;
+      together.macs += entries[i].macs;
+    }
+    if (entries.size() > 1) together.reason = fmt::format("{} like {}", entries.size(), together.reason);
+    result.push_back(std::move(together));
   }
   return result;
 }
@@ -83,7 +116,7 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
 int channel_axis(const Node& node, const Coupling& coupling) {
   const int y = node.output(0);
   const int last = coupling.rank(y) - 1;
-  if (node.op == "Gemm" || node.op == "MatMul") return last;
+  if (node.op == "Gemm" || node.op == "MatMul" || (node.op == "Attention" && last == 2)) return last;
   if (node.op != "Einsum") return std::min(1, last);
   int axis = last;
   while (axis > 0 && coupling.peek(y, axis).empty()) --axis;
@@ -92,8 +125,10 @@ int channel_axis(const Node& node, const Coupling& coupling) {
 
 std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
   std::map<std::string, Frozen> by_reason;
+  double all = 0;
   for (const auto& layer : layers) {
-    const Node& node = a.graph.nodes[at(layer.node)];
+    all += layer.macs;
+    const Node& node = a.graph.nodes[at_index(layer.node)];
     const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
     for (std::size_t i = 0; i < layer.groups.size(); ++i) {
       if (layer.groups[i] >= 0) continue;
@@ -105,8 +140,7 @@ std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layer
       entry.macs += layer.macs / static_cast<double>(layer.groups.size());
     }
   }
-  std::vector<Frozen> result;
-  for (auto& [reason, entry] : by_reason) result.push_back(std::move(entry));
+  std::vector<Frozen> result = small_ones_together(by_reason, all);
   std::sort(result.begin(), result.end(), [](const Frozen& x, const Frozen& y) { return x.macs > y.macs; });
   for (auto& entry : behind_unknown(a)) result.push_back(std::move(entry));
   return result;

@@ -1,11 +1,13 @@
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/util/Exception.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <optional>
 
 #include "coupling/analysis.h"
+#include "coupling/probe_sizes.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
@@ -36,38 +38,9 @@ struct Trace {
   std::vector<std::vector<std::int64_t>> shapes;  // by value
   std::vector<bool> seen;
   std::vector<at::Tensor> small;  // free of data and of few elements; others are dropped once they are read
-  std::vector<std::vector<std::int64_t>> inputs;
+  InputShapes inputs;
   std::optional<std::string> failure;
 };
-
-/// Channels that the first convolution reading this input wants, for files that leave them open.
-std::int64_t channels_wanted(const Graph& graph, int input) {
-  for (const auto& node : graph.nodes) {
-    if (node.op != "Conv" || node.input(0) != input || node.input(1) < 0) continue;
-    const auto& weight = graph.values[static_cast<std::size_t>(node.input(1))].constant;
-    if (weight.defined() && weight.dim() >= 3) return weight.size(1) * node.integer("group", 1);
-  }
-  return 3;
-}
-
-at::Tensor probe_input(const Graph& graph, int input, std::int64_t size, std::int64_t batch,
-                       std::uint64_t seed) {
-  const Value& value = graph.values[static_cast<std::size_t>(input)];
-  if (!value.declared)
-    throw InputError("input '" + value.name + "' has no shape in the file; export the model with one");
-  std::vector<std::int64_t> shape = value.shape;
-  for (std::size_t a = 0; a < shape.size(); ++a) {
-    if (shape[a] >= 0) continue;
-    shape[a] = a == 0 ? batch : a == 1 && shape.size() >= 3 ? channels_wanted(graph, input) : size;
-  }
-  std::int64_t count = 1;
-  for (auto d : shape) count *= d;
-  if (count > (std::int64_t{1} << 30))
-    throw InputError("input '" + value.name +
-                     "' is declared with more than 2^30 elements; export the model with a smaller size");
-  Rng rng(seed);
-  return random_input(value, shape, rng);
-}
 
 /// A convolution for its shape's sake: of one channel to one, seen as all. Its values are wrong but depend on
 /// the input as they should; a probe needs no more, and whole convolutions would be nearly all of its time.
@@ -118,7 +91,7 @@ Tensors run_node(const Node& node, const Operator& op, const Tensors& in,
 /// Runs what can be run; nodes that we don't know leave their outputs undefined, and so on behind them.
 class ProbeRun {
  public:
-  ProbeRun(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed)
+  ProbeRun(const Graph& graph, const InputShapes& inputs, std::uint64_t seed)
       : graph_(graph),
         free_(free_of_data(graph)),
         readers_(graph.values.size(), 0),
@@ -135,9 +108,9 @@ class ProbeRun {
       trace_.seen[v] = true;
       trace_.shapes[v] = constant.sizes().vec();
     }
-    for (int input : graph.inputs) {
-      note(input, probe_input(graph, input, size, batch, seed));
-      trace_.inputs.push_back(trace_.shapes[index(input)]);
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      Rng rng(seed);
+      note(graph.inputs[k], random_input(graph.values[index(graph.inputs[k])], inputs[k], rng));
     }
   }
 
@@ -192,18 +165,20 @@ class ProbeRun {
   Trace trace_;
 };
 
-Trace run_probe(const Graph& graph, std::int64_t size, std::int64_t batch, std::uint64_t seed) {
-  return ProbeRun(graph, size, batch, seed).run();
+Trace run_probe(const Graph& graph, const InputShapes& inputs, std::uint64_t seed) {
+  Trace trace = ProbeRun(graph, inputs, seed).run();
+  trace.inputs = inputs;
+  return trace;
 }
 
-Trace first_that_runs(const Graph& graph, std::initializer_list<std::int64_t> sizes, std::int64_t batch,
-                      std::uint64_t seed) {
-  Trace trace;
-  for (auto size : sizes) {
-    trace = run_probe(graph, size, batch, seed);
+/// At the first of the sizes that the network takes; otherwise the trace of the first of all.
+Trace first_that_runs(const Graph& graph, const std::vector<InputShapes>& sizes, std::uint64_t seed) {
+  Trace first = run_probe(graph, sizes.front(), seed);
+  for (std::size_t k = 1; k < sizes.size() && first.failure; ++k) {
+    Trace trace = run_probe(graph, sizes[k], seed);
     if (!trace.failure) return trace;
   }
-  return trace;
+  return first;
 }
 
 bool same_value(const at::Tensor& a, const at::Tensor& b) {
@@ -213,17 +188,23 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-void probe(Analysis& analysis) {
+void probe(Analysis& analysis, const std::vector<std::int64_t>& sample) {
   const Graph& graph = analysis.graph;
-  const Trace first = first_that_runs(graph, {128, 64, 224, 256, 512, 32}, 1, 1);
-  if (first.failure) throw InputError(*first.failure);
+  const ProbeSizes sizes = first_sizes(graph, sample);
+  const Trace first = first_that_runs(graph, sizes.shapes, 1);
+  if (first.failure && sizes.shapes.size() == 1) throw InputError(*first.failure);
+  if (first.failure) {
+    throw InputError(fmt::format(
+        "the network runs at no size that was tried along the dimensions that the file leaves open "
+        "({}); the first failure is {}; export it with the size that it takes{}",
+        sizes.words, *first.failure, sample.empty() ? ", or give data of that size" : ""));
+  }
   // Another size tells what depends on the input; networks of a fixed batch or size may refuse it.
-  Trace second = first_that_runs(graph, {96, 160, 192, 448}, 2, 2);
-  if (second.failure) second = first_that_runs(graph, {96, 160, 192, 448}, 1, 2);
-  if (second.failure) second = first_that_runs(graph, {128, 64, 224, 256, 512, 32}, 1, 2);
+  const Trace second = first_that_runs(graph, other_sizes(graph, first.inputs), 2);
   if (second.failure) throw InputError(*second.failure);
   Probe& result = analysis.probe;
   analysis.input_shapes = first.inputs;
+  analysis.other_input_shapes = second.inputs;
   for (std::size_t v = 0; v < graph.values.size(); ++v) {
     const bool seen = first.seen[v] && second.seen[v] && first.shapes[v].size() == second.shapes[v].size();
     result.seen.push_back(seen);

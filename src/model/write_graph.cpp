@@ -25,6 +25,9 @@ void write_attribute(onnx::NodeProto& node, const std::string& name, const Attri
   if (attribute.kind == Attribute::Kind::integer) {
     target->set_type(onnx::AttributeProto::INT);
     target->set_i(attribute.i);
+  } else if (attribute.kind == Attribute::Kind::real) {
+    target->set_type(onnx::AttributeProto::FLOAT);
+    target->set_f(static_cast<float>(attribute.f));
   } else if (attribute.kind == Attribute::Kind::integers) {
     target->set_type(onnx::AttributeProto::INTS);
     target->clear_ints();

@@ -72,9 +72,9 @@ class Conv final : public Operator {
   void cost(const Node& node, Coupling& c) const override {
     double positions = 1;
     const auto& y = c.shape(node.output(0));
-    for (std::size_t a = 0; a < y.size(); ++a) positions *= a == 1 ? 1.0 : static_cast<double>(y[a]);
+    for (std::size_t a = 2; a < y.size(); ++a) positions *= static_cast<double>(y[a]);
     for (auto k : kernel_of(c.shape(node.input(1)))) positions *= static_cast<double>(k);
-    c.add_macs(positions, {{node.input(1), 0}, {node.input(1), 1}});
+    c.add_macs(positions, {{node.output(0), 0}, {node.input(1), 0}, {node.input(1), 1}});
   }
 
  private:

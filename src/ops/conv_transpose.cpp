@@ -146,9 +146,9 @@ class ConvTranspose final : public Operator {
   void cost(const Node& node, Coupling& c) const override {
     const auto& x = c.shape(node.input(0));
     double positions = 1;
-    for (std::size_t a = 0; a < x.size(); ++a) positions *= a == 1 ? 1.0 : static_cast<double>(x[a]);
+    for (std::size_t a = 2; a < x.size(); ++a) positions *= static_cast<double>(x[a]);
     for (auto k : kernel_of(c.shape(node.input(1)))) positions *= static_cast<double>(k);
-    c.add_macs(positions, {{node.input(1), 0}, {node.input(1), 1}});
+    c.add_macs(positions, {{node.input(0), 0}, {node.input(1), 0}, {node.input(1), 1}});
   }
 
  private:

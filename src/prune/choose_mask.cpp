@@ -8,6 +8,7 @@
 #include <numeric>
 #include <optional>
 
+#include "core/clock.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
@@ -21,10 +22,6 @@ namespace quboprune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point t) {
-  return std::chrono::duration<double>(Clock::now() - t).count();
-}
 
 /// A linear objective over a count needs no search.
 bool is_linear(const Qubo& qubo) {
@@ -87,8 +84,8 @@ class Chooser {
   /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
   /// stays the one that was measured.
   void bound(Choice& choice) const {
-    if (options_.target.kind != Cost::filters || options_.round_to > 1 || choice.formulation.greedy ||
-        choice.formulation.penalised || !choice.formulation.mask.empty() || control_.stopped())
+    if (options_.target.kind != Cost::filters || options_.round_to > 1 ||
+        choice.formulation.solving != Solving::search || control_.stopped())
       return;
     SolverOptions solver = options_.solver;
     solver.bound = true;
@@ -212,6 +209,7 @@ class Chooser {
     if (setting.options.rounds > 1) {
       if (Mask found = in_rounds(setting, solver); !found.empty()) {
         choice.formulation.mask = std::move(found);
+        choice.formulation.solving = Solving::given;
         choice.rounds = setting.options.rounds;
       }
     }
@@ -229,14 +227,16 @@ class Chooser {
 
   Formulation formulated(const Formulator& formulator, const Setting& setting, const Target& target) const {
     Formulation f = formulator(setting.objective, setting.options);
-    if (setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo))) f.greedy = true;
+    const bool linear = setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo));
+    if (linear && f.solving == Solving::search) f.solving = Solving::sorting;
     return f;
   }
 
   SolverResult solved(const Formulation& f, const ChannelGroups& groups, const Target& target,
                       const SolverOptions& solver) const {
-    return f.mask.empty() ? solve_at_target(f, groups, target, solver, options_.capacity, control_)
-                          : given(f, "elimination");
+    return f.solving == Solving::given
+               ? given(f, "elimination")
+               : solve_at_target(f, groups, target, solver, options_.capacity, control_);
   }
 
   Mask in_rounds(const Setting& setting, const SolverOptions& solver) const {

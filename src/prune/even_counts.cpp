@@ -5,12 +5,10 @@
 #include <numeric>
 #include <set>
 
+#include "core/index.h"
+
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 CostModel::Factor outputs_of(const Layer& layer) {
   CostModel::Factor axis;
@@ -27,7 +25,7 @@ bool within(const CountDemand& demand, const std::vector<int>& part) {
 }  // namespace
 
 EvenCounts::EvenCounts(const ChannelGroups& groups, int multiple)
-    : multiple_(multiple), bundle_of_(at(groups.size()), -1) {
+    : multiple_(multiple), bundle_of_(at_index(groups.size()), -1) {
   find_bundles(groups);
   const auto demands = without_implied(demands_of(groups));
   for (const auto& wide : tied(demands)) {
@@ -41,24 +39,24 @@ EvenCounts::EvenCounts(const ChannelGroups& groups, int multiple)
 
 /// Groups by how many indices of each axis they hold.
 void EvenCounts::find_bundles(const ChannelGroups& groups) {
-  std::vector<std::vector<std::pair<int, int>>> held(at(groups.size()));
+  std::vector<std::vector<std::pair<int, int>>> held(at_index(groups.size()));
   const auto& axes = groups.cost().factors();
   for (std::size_t f = 0; f < axes.size(); ++f) {
-    for (const auto& [g, each] : axes[f].groups) held[at(g)].emplace_back(static_cast<int>(f), each);
+    for (const auto& [g, each] : axes[f].groups) held[at_index(g)].emplace_back(static_cast<int>(f), each);
   }
   std::map<std::vector<std::pair<int, int>>, int> numbers;
   for (int g = 0; g < groups.size(); ++g) {
-    const auto [found, fresh] = numbers.try_emplace(held[at(g)], static_cast<int>(bundles_.size()));
+    const auto [found, fresh] = numbers.try_emplace(held[at_index(g)], static_cast<int>(bundles_.size()));
     if (fresh) bundles_.emplace_back();
-    bundles_[at(found->second)].push_back(g);
-    bundle_of_[at(g)] = found->second;
+    bundles_[at_index(found->second)].push_back(g);
+    bundle_of_[at_index(g)] = found->second;
   }
 }
 
 CountDemand EvenCounts::over_bundles(const CostModel::Factor& axis) const {
   CountDemand demand{axis.fixed, {}};
   std::map<int, int> each;
-  for (const auto& [g, count] : axis.groups) each[bundle_of_[at(g)]] = count;
+  for (const auto& [g, count] : axis.groups) each[bundle_of_[at_index(g)]] = count;
   demand.bundles.assign(each.begin(), each.end());
   return demand;
 }
@@ -70,7 +68,7 @@ std::vector<EvenCounts::Demand> EvenCounts::demands_of(const ChannelGroups& grou
   };
   const CostModel& cost = groups.cost();
   for (const auto& term : cost.terms(Cost::macs)) {
-    for (int f : term.factors) ask(cost.factors()[at(f)]).ask.even = true;
+    for (int f : term.factors) ask(cost.factors()[at_index(f)]).ask.even = true;
   }
   for (const auto& layer : groups.layers()) {
     Demand& demand = ask(outputs_of(layer));
@@ -99,14 +97,16 @@ std::vector<int> EvenCounts::multiples_known(const std::vector<Demand>& demands)
   std::vector<bool> shifted(bundles_.size(), false);
   for (const auto& d : demands) {
     for (const auto& [b, each] : d.ask.bundles)
-      shifted[at(b)] = shifted[at(b)] || (d.required && d.ask.fixed % multiple_ != 0);
+      shifted[at_index(b)] = shifted[at_index(b)] || (d.required && d.ask.fixed % multiple_ != 0);
   }
   for (const auto& d : demands) {
     const auto [b, each] = d.ask.bundles.front();
-    if (!d.ask.even || d.ask.bundles.size() > 1 || d.ask.fixed % multiple_ != 0 || shifted[at(b)]) continue;
+    if (!d.ask.even || d.ask.bundles.size() > 1 || d.ask.fixed % multiple_ != 0 || shifted[at_index(b)])
+      continue;
     const int step = multiple_ / std::gcd(multiple_, each);
-    const auto size = static_cast<int>(bundles_[at(b)].size());
-    if (size % step == 0 && (d.required || size > step)) known[at(b)] = std::lcm(known[at(b)], step);
+    const auto size = static_cast<int>(bundles_[at_index(b)].size());
+    if (size % step == 0 && (d.required || size > step))
+      known[at_index(b)] = std::lcm(known[at_index(b)], step);
   }
   return known;
 }
@@ -122,7 +122,7 @@ std::vector<EvenCounts::Demand> EvenCounts::without_implied(const std::vector<De
   for (Demand d : demands) {
     if (d.ask.bundles.size() > 1) {
       const auto sees_to = [&](const auto& held) {
-        return known[at(held.first)] * held.second % multiple_ == 0;
+        return known[at_index(held.first)] * held.second % multiple_ == 0;
       };
       if (d.ask.fixed % multiple_ == 0 && std::all_of(d.ask.bundles.begin(), d.ask.bundles.end(), sees_to))
         d.ask.even = false;
@@ -131,7 +131,7 @@ std::vector<EvenCounts::Demand> EvenCounts::without_implied(const std::vector<De
         d.ask.filled = false;
     } else {
       const auto [b, each] = d.ask.bundles.front();
-      if (d.ask.even && d.ask.fixed % multiple_ == 0 && known[at(b)] * each % multiple_ == 0)
+      if (d.ask.even && d.ask.fixed % multiple_ == 0 && known[at_index(b)] * each % multiple_ == 0)
         d.required = true;
     }
     if (d.ask.even || d.ask.filled) result.push_back(std::move(d));
@@ -144,11 +144,11 @@ std::vector<std::vector<int>> EvenCounts::tied(const std::vector<Demand>& demand
   std::vector<int> root(bundles_.size());
   std::iota(root.begin(), root.end(), 0);
   const auto find = [&](int b) {
-    while (root[at(b)] != b) b = root[at(b)] = root[at(root[at(b)])];
+    while (root[at_index(b)] != b) b = root[at_index(b)] = root[at_index(root[at_index(b)])];
     return b;
   };
   for (const auto& d : demands) {
-    for (const auto& [b, each] : d.ask.bundles) root[at(find(b))] = find(d.ask.bundles.front().first);
+    for (const auto& [b, each] : d.ask.bundles) root[at_index(find(b))] = find(d.ask.bundles.front().first);
   }
   std::map<int, std::vector<int>> parts;
   for (int b = 0; b < static_cast<int>(bundles_.size()); ++b) parts[find(b)].push_back(b);
@@ -159,7 +159,7 @@ std::vector<std::vector<int>> EvenCounts::tied(const std::vector<Demand>& demand
 
 TiedCounts EvenCounts::counts_of(const std::vector<int>& part, const std::vector<Demand>& demands) const {
   std::vector<int> sizes;
-  for (int b : part) sizes.push_back(static_cast<int>(bundles_[at(b)].size()));
+  for (int b : part) sizes.push_back(static_cast<int>(bundles_[at_index(b)].size()));
   std::vector<CountDemand> own;
   for (const auto& d : demands) {
     if (!within(d.ask, part)) continue;

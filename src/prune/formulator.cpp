@@ -36,7 +36,7 @@ Formulation Formulator::reconstruction() const {
   f.qubo = Qubo(groups_.size());
   for (int g = 0; g < groups_.size(); ++g) f.qubo.add_linear(g, -found.marginal[static_cast<std::size_t>(g)]);
   f.importance = found.marginal;
-  f.greedy = true;
+  f.solving = Solving::given;
   f.mask = found.mask;
   return f;
 }

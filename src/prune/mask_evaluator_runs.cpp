@@ -3,14 +3,11 @@
 #include <algorithm>
 #include <functional>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// What a network has to do for its first output.
 struct Work {

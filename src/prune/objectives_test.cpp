@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/index.h"
 #include "data/test_samples.h"
 #include "model/test_net.h"
 #include "prune/candidates.h"
@@ -24,10 +25,6 @@ using testing::Net;
 using testing::numbers;
 using testing::six_channels;
 using testing::twin_scenes;
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 Judge by_output() {
   Judge judge;

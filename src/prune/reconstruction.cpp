@@ -6,28 +6,26 @@
 #include <limits>
 #include <set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "prune/output_sensitivity.h"
 #include "prune/repaired_layer.h"
 #include "quboprune/error.h"
+#include "refine/unmet_target.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Gauss-Newton's diagonal, in the unit of Reconstruction's errors, for groups that some reader without a
 /// Gram matrix reads; 0 for the others.
 std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int>& covered,
                                  const Scores& scores) {
-  std::vector<double> result(at(groups.size()), 0.0);
+  std::vector<double> result(at_index(groups.size()), 0.0);
   std::vector<bool> needed(result.size(), false);
   for (std::size_t k = 0; k < groups.gates().size(); ++k) {
     if (covered.contains(static_cast<int>(k))) continue;
     for (int g : groups.gates()[k].groups) {
-      if (g >= 0) needed[at(g)] = true;
+      if (g >= 0) needed[at_index(g)] = true;
     }
   }
   if (std::find(needed.begin(), needed.end(), true) == needed.end()) return result;
@@ -45,18 +43,19 @@ std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int
 /// Is `group` the last kept of some set that makes up an axis?
 class LastOnes {
  public:
-  explicit LastOnes(const ChannelGroups& groups) : covers_(groups.covers()), sets_of_(at(groups.size())) {
+  explicit LastOnes(const ChannelGroups& groups)
+      : covers_(groups.covers()), sets_of_(at_index(groups.size())) {
     for (std::size_t s = 0; s < covers_.size(); ++s) {
       left_.push_back(static_cast<int>(covers_[s].size()));
-      for (int g : covers_[s]) sets_of_[at(g)].push_back(s);
+      for (int g : covers_[s]) sets_of_[at_index(g)].push_back(s);
     }
   }
   bool operator()(int group) const {
-    const auto& sets = sets_of_[at(group)];
+    const auto& sets = sets_of_[at_index(group)];
     return std::any_of(sets.begin(), sets.end(), [&](std::size_t s) { return left_[s] <= 1; });
   }
   void remove(int group) {
-    for (std::size_t s : sets_of_[at(group)]) --left_[s];
+    for (std::size_t s : sets_of_[at_index(group)]) --left_[s];
   }
 
  private:
@@ -95,8 +94,8 @@ Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Samp
   const auto seen =
       output_sensitivity(graph, samples, judge, layers, std::max(1, options.probes), options.seed, control);
   for (std::size_t k = 0; k < layers.size(); ++k) {
-    const int y = graph.nodes[at(layers[k].node())].output(0);
-    state_->layers.emplace_back(grams.grams()[k], groups.gates()[at(grams.grams()[k].gate)].groups,
+    const int y = graph.nodes[at_index(layers[k].node())].output(0);
+    state_->layers.emplace_back(grams.grams()[k], groups.gates()[at_index(grams.grams()[k].gate)].groups,
                                 groups.on_axis(y, layers[k].channel_axis()), seen[k], options.ridge);
   }
   state_->base = without_gram(groups, covered, scores);
@@ -119,8 +118,8 @@ int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>&
   int best = -1;
   double best_ratio = std::numeric_limits<double>::infinity();
   for (int g = 0; g < groups.size(); ++g) {
-    if (mask[at(g)] == 0 || last(g)) continue;
-    const double ratio = errors[at(g)] / std::max(saved[at(g)], 1e-9);
+    if (mask[at_index(g)] == 0 || last(g)) continue;
+    const double ratio = errors[at_index(g)] / std::max(saved[at_index(g)], 1e-9);
     if (best < 0 || ratio < best_ratio) {
       best = g;
       best_ratio = ratio;
@@ -132,7 +131,7 @@ int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>&
 void Reconstruction::State::put_back(Elimination& result, const Target& target) const {
   const double allowed = allowance(groups, target);
   for (std::size_t i = result.order.size(); i-- > 0;) {
-    const auto g = at(result.order[i]);
+    const auto g = at_index(result.order[i]);
     result.mask[g] = 1;
     if (groups.cost().value(target.kind, result.mask) > allowed) {
       result.mask[g] = 0;
@@ -149,7 +148,7 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
   const auto& layers = state_->layers;
   const double allowed = allowance(groups, target);
   Elimination result;
-  result.mask.assign(at(groups.size()), 1);
+  result.mask.assign(at_index(groups.size()), 1);
   std::vector<RepairedLayer::Repair> repairs;
   std::vector<std::vector<double>> by_layer(layers.size(), std::vector<double>(result.mask.size(), 0.0));
   for (std::size_t k = 0; k < layers.size(); ++k) {
@@ -165,10 +164,10 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
   double now = all;
   while (now > allowed) {
     const int g = state_->cheapest(result.mask, result.marginal, target.kind, last);
-    if (g < 0) throw InputError("the target can't be met with one channel left in each layer; ask for less");
+    if (g < 0) throw unmet_target(groups, target, result.mask);
     result.order.push_back(g);
-    result.errors.push_back(result.marginal[at(g)]);
-    result.mask[at(g)] = 0;
+    result.errors.push_back(result.marginal[at_index(g)]);
+    result.mask[at_index(g)] = 0;
     last.remove(g);
     for (std::size_t k = 0; k < layers.size(); ++k) {
       if (!layers[k].reads(g) && !layers[k].gives(g)) continue;
@@ -176,7 +175,8 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
       std::vector<double> errors(result.mask.size(), 0.0);
       layers[k].add_errors(repairs[k], result.mask, errors);
       for (int h : layers[k].input_groups()) {
-        if (result.mask[at(h)] != 0) result.marginal[at(h)] += errors[at(h)] - by_layer[k][at(h)];
+        if (result.mask[at_index(h)] != 0)
+          result.marginal[at_index(h)] += errors[at_index(h)] - by_layer[k][at_index(h)];
       }
       by_layer[k] = std::move(errors);
     }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/index.h"
 #include "prune/step_search.h"
 #include "quboprune/error.h"
 
@@ -13,10 +14,6 @@ namespace quboprune {
 namespace {
 
 using Choices = std::vector<std::vector<CountChoice>>;  // by part, ascending numbers of groups
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 [[noreturn]] void refuse(double least, double all, double allowed) {
   throw InputError(fmt::format(
@@ -28,17 +25,17 @@ std::size_t at(int i) {
 /// By part the choice of most worth in all, of `count` groups or the largest possible number below it.
 std::vector<std::size_t> by_programming(const Choices& choices, int count, int all) {
   const double none = -std::numeric_limits<double>::infinity();
-  std::vector<std::vector<double>> best(choices.size() + 1, std::vector<double>(at(count) + 1, none));
-  std::vector<std::vector<std::size_t>> taken(choices.size(), std::vector<std::size_t>(at(count) + 1));
+  std::vector<std::vector<double>> best(choices.size() + 1, std::vector<double>(at_index(count) + 1, none));
+  std::vector<std::vector<std::size_t>> taken(choices.size(), std::vector<std::size_t>(at_index(count) + 1));
   best[0][0] = 0;
   int least = 0;
   for (std::size_t p = 0; p < choices.size(); ++p) {
     least += choices[p].front().total;
     for (int sum = 0; sum <= count; ++sum) {
-      if (best[p][at(sum)] == none) continue;
+      if (best[p][at_index(sum)] == none) continue;
       for (std::size_t c = 0; c < choices[p].size() && sum + choices[p][c].total <= count; ++c) {
-        const double worth = best[p][at(sum)] + choices[p][c].worth;
-        const std::size_t to = at(sum + choices[p][c].total);
+        const double worth = best[p][at_index(sum)] + choices[p][c].worth;
+        const std::size_t to = at_index(sum + choices[p][c].total);
         if (worth <= best[p + 1][to]) continue;
         best[p + 1][to] = worth;
         taken[p][to] = c;
@@ -46,11 +43,11 @@ std::vector<std::size_t> by_programming(const Choices& choices, int count, int a
     }
   }
   int sum = count;
-  while (sum >= 0 && best.back()[at(sum)] == none) --sum;
+  while (sum >= 0 && best.back()[at_index(sum)] == none) --sum;
   if (sum < 0) refuse(least, all, count);
   std::vector<std::size_t> chosen(choices.size());
   for (std::size_t p = choices.size(); p-- > 0;) {
-    chosen[p] = taken[p][at(sum)];
+    chosen[p] = taken[p][at_index(sum)];
     sum -= choices[p][chosen[p]].total;
   }
   return chosen;
@@ -66,14 +63,15 @@ Mask Rounder::best(const std::vector<double>& worth) const {
   auto order = counts_.bundles();
   std::vector<std::vector<double>> sums;
   for (auto& bundle : order) {
-    std::stable_sort(bundle.begin(), bundle.end(), [&](int a, int b) { return worth[at(a)] > worth[at(b)]; });
+    std::stable_sort(bundle.begin(), bundle.end(),
+                     [&](int a, int b) { return worth[at_index(a)] > worth[at_index(b)]; });
     auto& sum = sums.emplace_back(1, 0.0);
-    for (int g : bundle) sum.push_back(sum.back() + worth[at(g)]);
+    for (int g : bundle) sum.push_back(sum.back() + worth[at_index(g)]);
   }
   Choices choices;
   for (const auto& part : counts_.parts()) {
     std::vector<std::vector<double>> own;
-    for (int b : part.bundles) own.push_back(sums[at(b)]);
+    for (int b : part.bundles) own.push_back(sums[at_index(b)]);
     choices.push_back(part.counts.choices(own));
   }
   std::vector<std::size_t> chosen;
@@ -82,16 +80,16 @@ Mask Rounder::best(const std::vector<double>& worth) const {
   } else {
     StepSearch search(groups_.cost(), kind_, counts_, choices);
     if (!search.lower_to(allowed_))
-      refuse(search.cost(), groups_.cost().value(kind_, Mask(at(groups_.size()), 1)), allowed_);
+      refuse(search.cost(), groups_.cost().value(kind_, Mask(at_index(groups_.size()), 1)), allowed_);
     search.improve(allowed_);
     chosen = search.chosen();
   }
-  Mask mask(at(groups_.size()), 0);
+  Mask mask(at_index(groups_.size()), 0);
   for (std::size_t p = 0; p < choices.size(); ++p) {
     const auto& part = counts_.parts()[p].bundles;
     for (std::size_t b = 0; b < part.size(); ++b) {
-      const auto& bundle = order[at(part[b])];
-      for (int k = 0; k < choices[p][chosen[p]].kept[b]; ++k) mask[at(bundle[at(k)])] = 1;
+      const auto& bundle = order[at_index(part[b])];
+      for (int k = 0; k < choices[p][chosen[p]].kept[b]; ++k) mask[at_index(bundle[at_index(k)])] = 1;
     }
   }
   return mask;

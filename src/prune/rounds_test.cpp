@@ -41,7 +41,7 @@ struct Rounds : ::testing::Test {
                             const Target& t) {
       seen.push_back(left.size());
       Formulation f = formulate("gauss-newton", left, s, {.cross = 0}, 0);
-      f.greedy = t.kind == Cost::filters;
+      f.solving = t.kind == Cost::filters ? Solving::sorting : Solving::search;
       return solve_at_target(f, left, t, {.seconds = 0.05}).pool.front().x;
     };
     return mask_in_rounds(groups, scores, evaluator, target, rounds,
@@ -70,7 +70,7 @@ TEST_F(Rounds, EachTakesItsShareOfWhatIsLeft) {
 
 TEST_F(Rounds, OneIsTheSameAsNone) {
   Formulation f = formulate("gauss-newton", groups, scores, {.cross = 0}, 0);
-  f.greedy = true;
+  f.solving = Solving::sorting;
   EXPECT_EQ(run({Cost::filters, 0.4}, 1),
             solve_at_target(f, groups, {Cost::filters, 0.4}, {}).pool.front().x);
 }

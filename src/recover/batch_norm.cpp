@@ -14,6 +14,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "core/clock.h"
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/recover.h"
@@ -21,10 +23,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Mean and variance by channel (axis 1) over batches, in double.
 class ChannelStatistics {
@@ -197,7 +195,7 @@ RefitResult reestimate_batch_norm(const ChannelGroups& groups, const Mask& mask,
   const auto start = std::chrono::steady_clock::now();
   const at::NoGradGuard no_grad;
   RefitResult result = Reestimation(groups, mask, calibration, judge, options, control).run();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

@@ -3,16 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "recover/refit_bench.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// A data set whose training samples come from some of its scenes alone.
 class WithoutScenes final : public Dataset {

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/clock.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "recover/trainer.h"
@@ -103,9 +104,7 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
   const TrainingProgress before = options.work.empty() ? TrainingProgress{} : trainer.take_up(options.work);
   std::int64_t step = before.step;
   const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [&] {
-    return before.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
+  const auto elapsed = [&] { return before.seconds + seconds_since(start); };
   double saved = elapsed();
   History history;
   const auto drawn = [&](std::int64_t number) {  // while the step before is computed

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/recover.h"
@@ -23,10 +24,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 at::Tensor indices_of(const std::vector<std::int64_t>& list) {
   return at::tensor(list, at::kLong);

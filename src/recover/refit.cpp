@@ -14,6 +14,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/clock.h"
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
@@ -26,15 +28,7 @@
 namespace quboprune {
 namespace {
 
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
-
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Candidate {
   double ridge = 0;

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
@@ -18,10 +19,6 @@ namespace {
 
 constexpr int kBatch = 4;  // small: the suffix of a trial then stays near the cache; no slower than 16
 constexpr std::int64_t kElements = std::int64_t{1} << 18;
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 template <typename T>
 void shuffle(std::vector<T>& items, Rng& rng) {

@@ -2,14 +2,11 @@
 
 #include <algorithm>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 std::vector<std::vector<int>> last_uses(const Graph& graph) {
   std::vector<int> last(graph.values.size(), -1);

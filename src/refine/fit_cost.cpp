@@ -3,14 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/index.h"
 #include "quboprune/error.h"
+#include "refine/unmet_target.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Fields of all variables, kept up to date: what keeping one more, or one less, changes.
 class Fields {
@@ -22,11 +20,11 @@ class Fields {
     }
   }
   /// E(kept) - E(removed) for variable i, the others as they are.
-  double operator[](int i) const { return fields_[at(i)]; }
+  double operator[](int i) const { return fields_[at_index(i)]; }
   void set(int i, bool kept) {
-    if ((x_[at(i)] != 0) == kept) return;
-    x_[at(i)] = kept ? 1 : 0;
-    add(at(i), kept ? 1 : -1);
+    if ((x_[at_index(i)] != 0) == kept) return;
+    x_[at_index(i)] = kept ? 1 : 0;
+    add(at_index(i), kept ? 1 : -1);
   }
   const Mask& mask() const { return x_; }
 
@@ -51,8 +49,8 @@ void shed(Fields& fields, const ChannelGroups& groups, Cost kind, double allowed
     const auto marginal = cost.marginals(kind, fields.mask());
     std::vector<std::pair<double, int>> order;  // energy lost for cost saved
     for (int g = 0; g < groups.size(); ++g) {
-      if (fields.mask()[at(g)] == 0 || fixed[at(g)] == 1) continue;
-      order.push_back({-fields[g] / std::max(marginal[at(g)], 1e-9), g});
+      if (fields.mask()[at_index(g)] == 0 || fixed[at_index(g)] == 1) continue;
+      order.push_back({-fields[g] / std::max(marginal[at_index(g)], 1e-9), g});
     }
     if (order.empty()) return;
     std::sort(order.begin(), order.end());
@@ -60,7 +58,7 @@ void shed(Fields& fields, const ChannelGroups& groups, Cost kind, double allowed
     double saved = 0;
     for (const auto& [ratio, g] : order) {
       fields.set(g, false);
-      saved += marginal[at(g)];
+      saved += marginal[at_index(g)];
       if (saved >= step) break;
     }
     now = cost.value(kind, fields.mask());
@@ -76,8 +74,9 @@ void refill(Fields& fields, const ChannelGroups& groups, Cost kind, double allow
     int best = -1;
     double best_ratio = -INFINITY;
     for (int g = 0; g < groups.size(); ++g) {
-      if (fields.mask()[at(g)] != 0 || fixed[at(g)] == 0 || now + marginal[at(g)] > allowed) continue;
-      const double ratio = -fields[g] / std::max(marginal[at(g)], 1e-9);
+      if (fields.mask()[at_index(g)] != 0 || fixed[at_index(g)] == 0 || now + marginal[at_index(g)] > allowed)
+        continue;
+      const double ratio = -fields[g] / std::max(marginal[at_index(g)], 1e-9);
       if (ratio > best_ratio) {
         best_ratio = ratio;
         best = g;
@@ -101,8 +100,8 @@ void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::i
     const bool add = kept_count(fields.mask()) < count;
     int best = -1;
     for (int i = 0; i < qubo.size(); ++i) {
-      const bool kept = fields.mask()[at(i)] != 0;
-      if (kept == add || (!fixed.empty() && fixed[at(i)] >= 0)) continue;
+      const bool kept = fields.mask()[at_index(i)] != 0;
+      if (kept == add || (!fixed.empty() && fixed[at_index(i)] >= 0)) continue;
       if (best < 0 || (add ? fields[i] < fields[best] : fields[i] > fields[best])) best = i;
     }
     if (best < 0) throw InputError("the target can't be met: too many channels are fixed; ask for less");
@@ -137,10 +136,9 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
   result.method = "linearised cost";
   result.reason = "done";
   std::vector<Solution> found;
-  Mask mask(at(groups.size()), 1);
+  Mask mask(at_index(groups.size()), 1);
   const CostFitter fitter(f.qubo, groups, target.kind, allowed, fixed);
-  if (!fitter.fit(mask))
-    throw InputError("the target can't be met with one channel left in each layer; ask for less");
+  if (!fitter.fit(mask)) throw unmet_target(groups, target, fixed);
   found.push_back({mask, f.qubo.energy(mask)});
   constexpr int kRounds = 4;
   for (int round = 0; round < kRounds && !control.stopped(); ++round) {

@@ -4,15 +4,13 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 #include "refine/fit_cost.h"
+#include "refine/unmet_target.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 SolverResult as_result(const Qubo& qubo, Mask x, const std::string& method) {
   SolverResult result;
@@ -29,14 +27,13 @@ SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, con
   std::vector<int> order(f.importance.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return f.importance[at(a)] < f.importance[at(b)]; });
+                   [&](int a, int b) { return f.importance[at_index(a)] < f.importance[at_index(b)]; });
   Mask mask(f.importance.size(), 1);
   for (int g : order) {
     if (groups.cost().value(target.kind, mask) <= allowed) break;
-    if (fixed[at(g)] != 1) mask[at(g)] = 0;
+    if (fixed[at_index(g)] != 1) mask[at_index(g)] = 0;
   }
-  if (groups.cost().value(target.kind, mask) > allowed)
-    throw InputError("the target can't be met with one channel left in each layer; ask for less");
+  if (groups.cost().value(target.kind, mask) > allowed) throw unmet_target(groups, target, mask);
   return as_result(f.qubo, std::move(mask), "sort and cut");
 }
 
@@ -45,7 +42,7 @@ SolverResult exactly(const Formulation& f, const ChannelGroups& groups, const Ta
                      const Control& control) {
   const int count = static_cast<int>(allowance(groups, target));
   if (count < static_cast<int>(std::count(fixed.begin(), fixed.end(), 1)))
-    throw InputError("the target leaves fewer channels than there are layers; ask for less");
+    throw unmet_target(groups, target, fixed);
   if (mode == CapacityMode::bisect) {
     const BisectResult found = bisect_capacity(f.qubo, count, fixed, options, control);
     SolverResult result = as_result(f.qubo, found.x, "bisect");
@@ -95,20 +92,21 @@ Target target_from_text(const std::string& text) {
 
 double allowance(const ChannelGroups& groups, const Target& target) {
   if (target.kind == Cost::filters) return groups.size() - std::round(target.removed * groups.size());
-  return (1 - target.removed) * groups.cost().value(target.kind, Mask(at(groups.size()), 1));
+  return (1 - target.removed) * groups.cost().value(target.kind, Mask(at_index(groups.size()), 1));
 }
 
 std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::vector<double>& importance) {
-  std::vector<std::int8_t> fixed(at(groups.size()), -1);
+  std::vector<std::int8_t> fixed(at_index(groups.size()), -1);
   auto covers = groups.covers();
   // Small sets first: what they must keep may serve the larger ones that hold them.
   std::stable_sort(covers.begin(), covers.end(),
                    [](const auto& a, const auto& b) { return a.size() < b.size(); });
   for (const auto& set : covers) {
-    if (std::any_of(set.begin(), set.end(), [&](int g) { return fixed[at(g)] == 1; })) continue;
-    const int best = *std::max_element(set.begin(), set.end(),
-                                       [&](int a, int b) { return importance[at(a)] < importance[at(b)]; });
-    fixed[at(best)] = 1;
+    if (std::any_of(set.begin(), set.end(), [&](int g) { return fixed[at_index(g)] == 1; })) continue;
+    const int best = *std::max_element(set.begin(), set.end(), [&](int a, int b) {
+      return importance[at_index(a)] < importance[at_index(b)];
+    });
+    fixed[at_index(best)] = 1;
   }
   return fixed;
 }
@@ -118,8 +116,8 @@ SolverResult solve_at_target(const Formulation& f, const ChannelGroups& groups, 
   if (groups.size() == 0)
     throw InputError("nothing in this network can be pruned; quboprune inspect says why");
   const auto fixed = guard_layers(groups, f.importance);
-  if (f.penalised) return penalised(f, groups, target, fixed, options, control);
-  if (f.greedy) return sort_and_cut(f, groups, target, fixed);
+  if (f.solving == Solving::unbounded) return penalised(f, groups, target, fixed, options, control);
+  if (f.solving != Solving::search) return sort_and_cut(f, groups, target, fixed);
   if (target.kind == Cost::filters) return exactly(f, groups, target, fixed, options, mode, control);
   return fit_cost(f, groups, target, fixed, options, control);
 }

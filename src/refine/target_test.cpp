@@ -66,7 +66,7 @@ TEST(Filters, AreKeptExactlyBySortAndCutAndWithAPenalty) {
   const ChannelGroups groups = analyse(chain());
   for (const bool greedy : {true, false}) {
     Formulation f = formulation(24, 4);
-    (greedy ? f.greedy : f.penalised) = true;
+    f.solving = greedy ? Solving::sorting : Solving::unbounded;
     const auto solved = solve_at_target(f, groups, {Cost::filters, 0.36}, kQuick);
     EXPECT_EQ(kept_count(solved.pool.front().x), 15);
     EXPECT_NO_THROW(slice(groups, solved.pool.front().x));
@@ -202,7 +202,7 @@ TEST(Targets, ThatEmptyALayerAreRefused) {
   const ChannelGroups groups = analyse(chain());
   for (const bool greedy : {false, true}) {
     Formulation f = formulation(24, 6);
-    f.greedy = greedy;
+    f.solving = greedy ? Solving::sorting : Solving::search;
     const auto with = [&](Cost kind, double removed) {
       return solve_at_target(f, groups, {kind, removed}, kQuick).pool.front().x;
     };
@@ -210,6 +210,23 @@ TEST(Targets, ThatEmptyALayerAreRefused) {
     EXPECT_THROW(with(Cost::filters, 22.0 / 24), InputError);
     EXPECT_THROW(with(Cost::macs, 0.999), InputError);
   }
+}
+
+TEST(Targets, ThatCantBeMetSayHowMuchGoesAtMost) {
+  const ChannelGroups groups = analyse(chain());
+  for (const auto& [target, most] :
+       {std::pair{Target{Cost::filters, 0.99}, "21 of 24 filters can be removed, filters=0.8750;"},
+        // 3 -> 1 -> 1 -> 1 -> 2 by kernels of 3x3, the last 1x1 with a bias: 49 of 1386 numbers stay.
+        std::pair{Target{Cost::params, 0.99}, "1337 of 1386 parameters can be removed, params=0.9646;"}}) {
+    try {
+      solve_at_target(formulation(24, 6), groups, target, kQuick);
+      FAIL() << "was met";
+    } catch (const InputError& e) {
+      EXPECT_NE(std::string(e.what()).find(most), std::string::npos) << e.what();
+    }
+  }
+  // What the error names can be asked for.
+  EXPECT_NO_THROW(solve_at_target(formulation(24, 6), groups, {Cost::params, 0.9646}, kQuick));
 }
 
 TEST(Targets, AreReadFromText) {

@@ -27,6 +27,22 @@ at::Tensor as_run(const at::Tensor& constant) {
 
 namespace {
 
+/// LibTorch's own check of shapes and types: its first line says what doesn't fit.
+[[noreturn]] void refuse_data(const Graph& graph, const Node& node, const std::vector<at::Tensor>& values,
+                              const std::string& what) {
+  std::string sizes;
+  for (int v : graph.inputs) {
+    const at::Tensor& input = values[static_cast<std::size_t>(v)];
+    for (std::int64_t a = 0; input.defined() && a < input.dim(); ++a)
+      sizes += (a > 0 ? "x" : sizes.empty() ? "" : ", ") + std::to_string(input.size(a));
+  }
+  throw InputError(
+      node.title() + ": the network doesn't take this data" + (sizes.empty() ? "" : " of " + sizes) + " (" +
+      what.substr(0, what.find('\n')) +
+      "); give data of a size that it takes: for images --size-multiple N cuts to multiples of N, "
+      "--crop N and --heldout-crop N to squares");
+}
+
 /// An output that can't be computed is the fault of the first node on the way to it that can't run.
 void require_outputs(const Graph& graph, const std::vector<char>& runs) {
   for (int v : graph.outputs) {
@@ -62,7 +78,7 @@ Executor::Executor(const Graph& graph, const ExecutorOptions& options)
   }
   for (std::size_t v = 0; v < last.size(); ++v) {
     const Value& value = graph_.values[v];
-    if (last[v] >= 0 && !value.output && !value.is_constant())
+    if (last[v] >= 0 && !value.output && !value.input && !value.is_constant())
       last_uses_[static_cast<std::size_t>(last[v])].push_back(static_cast<int>(v));
   }
 }
@@ -106,16 +122,13 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   try {
     outputs = op->run(node, inputs, {options.training});
   } catch (const c10::Error& e) {
-    // LibTorch's own check of shapes and types; its first line says what doesn't fit.
-    const std::string text = e.what_without_backtrace();
-    throw InputError(node.title() + ": " + text.substr(0, text.find('\n')) +
-                     "; check the size and type of the data");
+    refuse_data(graph_, node, values, e.what_without_backtrace());
   } catch (const std::out_of_range&) {
     throw InputError(node.title() + ": an input is missing; export the model again");
   } catch (const InputError&) {
     throw;
   } catch (const std::runtime_error& e) {  // of a few shapes LibTorch complains so
-    throw InputError(node.title() + ": " + e.what() + "; check the size and type of the data");
+    refuse_data(graph_, node, values, e.what());
   }
   for (std::size_t k = 0; k < node.outputs.size() && k < outputs.size(); ++k) {
     if (node.outputs[k] < 0) continue;

@@ -6,15 +6,12 @@
 #include <map>
 #include <numeric>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 double mean(const std::vector<double>& values) {
   return values.empty()
@@ -55,7 +52,7 @@ Formulation linear(std::vector<double> importance) {
 
 Formulation greedy(std::vector<double> importance) {
   Formulation f = linear(std::move(importance));
-  f.greedy = true;
+  f.solving = Solving::sorting;
   return f;
 }
 
@@ -89,9 +86,9 @@ Formulation hybrid(const Scores& s, const FormulationOptions& o) {
 Formulation quadratic(const std::vector<float>& gradients, int rows, const Scores& s, double cross,
                       const char* name) {
   if (rows == 0) throw InputError(std::string(name) + " needs gradients: score with targets, or with probes");
-  const std::size_t n = at(s.groups);
+  const std::size_t n = at_index(s.groups);
   std::vector<double> diagonal(n, 0.0);
-  std::vector<double> row_sums(at(rows), 0.0);  // G·1
+  std::vector<double> row_sums(at_index(rows), 0.0);  // G·1
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const double g = gradients[i];
     diagonal[i % n] += g * g / rows;
@@ -117,10 +114,10 @@ Formulation quadratic(const std::vector<float>& gradients, int rows, const Score
 
 Formulation l1_qubo(const ChannelGroups&, const Scores& s, const FormulationOptions& o, int count) {
   Formulation f = linear(s.l1);
-  f.penalised = true;
+  f.solving = Solving::unbounded;
   const double lambda = o.penalty * std::max(1e-12, mean(s.l1));
   // λ(Σx - K)² = λ(Σx + 2Σ_{g<h} x_g x_h - 2KΣx + K²)
-  std::vector<float> ones(at(s.groups), 1.0F);
+  std::vector<float> ones(at_index(s.groups), 1.0F);
   f.qubo.add_low_rank({1, 2 * lambda, ones});  // (scale/2)|1'x|²
   for (int g = 0; g < s.groups; ++g) f.qubo.add_linear(g, -2 * lambda * count);
   f.qubo.add_offset(lambda * count * static_cast<double>(count));
@@ -135,7 +132,7 @@ const std::vector<double>& weight_taylor(const Scores& s) {
 
 std::vector<double> random_importance(int n, std::uint64_t seed) {
   Rng rng(seed);
-  std::vector<double> result(at(n));
+  std::vector<double> result(at_index(n));
   for (double& v : result) v = rng.uniform();
   return result;
 }

@@ -173,7 +173,7 @@ TEST(GateFisher, WithoutLabelsIsGaussNewton) {
 TEST(L1Qubo, PaysForEveryFilterTooManyOrTooFew) {
   const Scores s = made_up();
   const Formulation f = formulate("l1-qubo", two_layers(), s, {.penalty = 2}, 4);
-  EXPECT_TRUE(f.penalised);
+  EXPECT_EQ(f.solving, Solving::unbounded);
   expect_energies(f, [&](const Mask& x) {
     double energy = 2 * mean_of(s.l1) * std::pow(kept_count(x) - 4, 2);
     for (std::size_t g = 0; g < kGroups; ++g) energy -= x[g] != 0 ? s.l1[g] : 0;
@@ -192,7 +192,7 @@ TEST(Greedy, ObjectivesAreSumsOfTheirScores) {
       {"l2", &s.l2}};
   for (const auto& [name, scores] : all) {
     const Formulation f = formulate(name, groups, s, {}, 3);
-    EXPECT_TRUE(f.greedy);
+    EXPECT_EQ(f.solving, Solving::sorting);
     EXPECT_EQ(f.importance, *scores);
     expect_energies(f, [scores = scores](const Mask& x) {
       double energy = 0;

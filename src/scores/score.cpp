@@ -6,6 +6,7 @@
 #include <limits>
 #include <set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
@@ -15,10 +16,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// A layer's weights and the axis that its output channels lie on; axis -1 if it has none of its own.
 struct LayerWeight {

@@ -5,16 +5,11 @@
 
 #include <cmath>
 
+#include "core/index.h"
 #include "scores/gates.h"
 
 namespace quboprune {
-namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 SimilaritySums::SimilaritySums(const ChannelGroups& groups)
     : groups_(groups), layer_groups_(groups.layers().size() + 1), counts_(at_index(groups.size()), 0.0) {

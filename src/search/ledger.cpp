@@ -8,14 +8,11 @@
 #include <system_error>
 #include <utility>
 
+#include "core/clock.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 std::string to_hex(const std::string& bytes) {
   static constexpr char digits[] = "0123456789abcdef";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct EvolveOptions {
   std::int64_t max_moves = 0;
   std::size_t keep = 1;  ///< solutions returned
   int keep_distance = 1;
-  double target = 0;
+  double target = -std::numeric_limits<double>::infinity();  ///< an energy that is good enough
   /// A solution and its complement are the same one (max-cut): aligned before they meet.
   bool mirrored = false;
   Mask start{};

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <ctime>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -45,9 +46,9 @@ struct Task {
   bool fresh = true;       ///< start is random; otherwise bred from good solutions, so tread softly
   std::uint64_t seed = 1;  ///< of the task's own random numbers
   std::int64_t moves = 0;  ///< at most so many flips
-  double target = 0;       ///< no need to go below this energy
-  std::size_t keep = 1;    ///< how many solutions on the way are wanted
-  int keep_distance = 1;   ///< the fewest entries in which they differ
+  double target = -std::numeric_limits<double>::infinity();  ///< no need to go below this energy
+  std::size_t keep = 1;                                      ///< how many solutions on the way are wanted
+  int keep_distance = 1;                                     ///< the fewest entries in which they differ
 };
 
 struct Found {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
@@ -14,10 +15,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// What a layer gives for zeros: its channels' axis stays, along the others nothing changes.
 at::Tensor one_position(at::Tensor t, const Node& layer) {
@@ -54,13 +51,13 @@ class Fold {
 
  private:
   /// Of a value of the graph before; constants that slicing added are live.
-  Fate fate(int v) const { return at(v) < fates_.size() ? fates_[at(v)] : Fate::live; }
+  Fate fate(int v) const { return at_index(v) < fates_.size() ? fates_[at_index(v)] : Fate::live; }
 
   /// What a layer reads of an emptied branch, in its weights' type.
   at::Tensor zeros_for(const Node& layer, int v) const {
     std::vector<std::int64_t> shape;
     for (int axis = 0; axis < coupling_.rank(v); ++axis) shape.push_back(size_(v, axis));
-    return at::zeros(shape, as_run(graph_.values[at(layer.input(1))].constant).scalar_type());
+    return at::zeros(shape, as_run(graph_.values[at_index(layer.input(1))].constant).scalar_type());
   }
 
   void compute(const Node& node) {
@@ -70,13 +67,13 @@ class Fold {
     for (int v : node.inputs) {
       if (v < 0) {
         inputs.emplace_back();
-      } else if (graph_.values[at(v)].is_constant()) {
-        inputs.push_back(as_run(graph_.values[at(v)].constant));
-        if (graph_.values[at(v)].constant.is_floating_point())
-          type = graph_.values[at(v)].constant.scalar_type();
+      } else if (graph_.values[at_index(v)].is_constant()) {
+        inputs.push_back(as_run(graph_.values[at_index(v)].constant));
+        if (graph_.values[at_index(v)].constant.is_floating_point())
+          type = graph_.values[at_index(v)].constant.scalar_type();
       } else if (fate(v) == Fate::folded) {
-        inputs.push_back(as_run(rests_[at(v)]));
-        type = rests_[at(v)].scalar_type();
+        inputs.push_back(as_run(rests_[at_index(v)]));
+        type = rests_[at_index(v)].scalar_type();
       } else {
         inputs.push_back(zeros_for(node, v));
         layer = true;
@@ -84,13 +81,13 @@ class Fold {
     }
     at::Tensor rest = operators().find(node)->run(node, inputs, {}).at(0);
     if (layer) rest = one_position(rest, node);
-    rests_[at(node.output(0))] = rest.to(type);
+    rests_[at_index(node.output(0))] = rest.to(type);
   }
 
   void read_constants(Node& node) {
     for (int& v : node.inputs) {
       if (v < 0 || fate(v) != Fate::folded) continue;
-      v = graph_.add_constant(graph_.values[at(v)].name + "_rest", rests_[at(v)]);
+      v = graph_.add_constant(graph_.values[at_index(v)].name + "_rest", rests_[at_index(v)]);
     }
   }
 
@@ -104,14 +101,14 @@ class Fold {
 /// By node: does an output depend on it?
 std::vector<char> needed(const Graph& graph) {
   std::vector<char> wanted(graph.values.size(), 0);
-  for (int v : graph.outputs) wanted[at(v)] = 1;
+  for (int v : graph.outputs) wanted[at_index(v)] = 1;
   std::vector<char> result(graph.nodes.size(), 0);
   for (std::size_t n = graph.nodes.size(); n-- > 0;) {
     const Node& node = graph.nodes[n];
-    for (int v : node.outputs) result[n] = result[n] != 0 || (v >= 0 && wanted[at(v)] != 0) ? 1 : 0;
+    for (int v : node.outputs) result[n] = result[n] != 0 || (v >= 0 && wanted[at_index(v)] != 0) ? 1 : 0;
     for (const auto* list : {&node.inputs, &node.captured}) {
       for (int v : *list) {
-        if (v >= 0 && result[n] != 0) wanted[at(v)] = 1;
+        if (v >= 0 && result[n] != 0) wanted[at_index(v)] = 1;
       }
     }
   }
@@ -121,11 +118,12 @@ std::vector<char> needed(const Graph& graph) {
 /// y = h + 0: what reads y may read h.
 void skip_additions_of_zero(Graph& graph, std::size_t first_added) {
   for (const auto& node : graph.nodes) {
-    if (node.op != "Add" || node.inputs.size() != 2 || graph.values[at(node.output(0))].output) continue;
+    if (node.op != "Add" || node.inputs.size() != 2 || graph.values[at_index(node.output(0))].output)
+      continue;
     for (std::size_t k = 0; k < 2; ++k) {
       const int rest = node.inputs[k];
-      if (at(rest) < first_added || !graph.values[at(rest)].is_constant() ||
-          graph.values[at(rest)].constant.tensor().any().item<bool>())
+      if (at_index(rest) < first_added || !graph.values[at_index(rest)].is_constant() ||
+          graph.values[at_index(rest)].constant.tensor().any().item<bool>())
         continue;
       const int stays = node.inputs[1 - k];
       const int y = node.output(0);

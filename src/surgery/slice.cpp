@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 #include "coupling/size_flow.h"
 #include "ops/base/operator.h"
@@ -12,10 +13,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Kept indices of each axis, found when first asked for; empty where all stay.
 class Kept {
@@ -37,7 +34,7 @@ class Kept {
     if (!kept) return {};
     if (kept->empty()) {
       throw InputError("the mask removes all channels of '" +
-                       groups_.analysis().graph.values[at(value)].name + "'; keep at least one");
+                       groups_.analysis().graph.values[at_index(value)].name + "'; keep at least one");
     }
     return *std::move(kept);
   }
@@ -54,8 +51,8 @@ void cut_value(Value& value, int v, const Coupling& c, Kept& kept) {
     if (indices.empty()) continue;
     if (value.is_constant())
       value.constant = value.constant.tensor().index_select(axis, at::tensor(indices, at::kLong));
-    if (value.declared && axis < static_cast<int>(value.shape.size()) && value.shape[at(axis)] >= 0) {
-      value.shape[at(axis)] = static_cast<std::int64_t>(indices.size());
+    if (value.declared && axis < static_cast<int>(value.shape.size()) && value.shape[at_index(axis)] >= 0) {
+      value.shape[at_index(axis)] = static_cast<std::int64_t>(indices.size());
     }
   }
 }
@@ -77,9 +74,9 @@ std::vector<Fate> emptied_branches(const ChannelGroups& groups, Mask& mask) {
   std::vector<char> gone(mask.size(), 0);
   bool any = false;
   for (const auto& set : groups.branches()) {
-    if (std::any_of(set.begin(), set.end(), [&](int g) { return mask[at(g)] != 0; })) continue;
-    for (int g : set) gone[at(g)] = 1;
-    mask[at(set.front())] = 1;
+    if (std::any_of(set.begin(), set.end(), [&](int g) { return mask[at_index(g)] != 0; })) continue;
+    for (int g : set) gone[at_index(g)] = 1;
+    mask[at_index(set.front())] = 1;
     any = true;
   }
   if (!any) return {};
@@ -120,14 +117,14 @@ InputHook mask_hook(const ChannelGroups& groups, const Mask& mask) {
   std::map<std::pair<int, int>, std::pair<int, at::Tensor>> gates;
   for (const auto& gate : groups.gates()) {
     std::vector<float> factors;
-    for (int g : gate.groups) factors.push_back(g < 0 || mask[at(g)] != 0 ? 1.0F : 0.0F);
+    for (int g : gate.groups) factors.push_back(g < 0 || mask[at_index(g)] != 0 ? 1.0F : 0.0F);
     gates[{gate.node, gate.input}] = {gate.axis, at::tensor(factors)};
   }
   return [gates = std::move(gates)](int node, int input, const at::Tensor& tensor) {
     const auto found = gates.find({node, input});
     if (found == gates.end()) return tensor;
     std::vector<std::int64_t> shape(static_cast<std::size_t>(tensor.dim()), 1);
-    shape[at(found->second.first)] = -1;
+    shape[at_index(found->second.first)] = -1;
     return at::mul(tensor, found->second.second.to(tensor.options()).view(shape));
   };
 }

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <string>
 
+#include "core/clock.h"
+
 namespace quboprune {
 namespace {
 
@@ -50,10 +52,6 @@ std::string line(const Bar& b, double done, double total, double best, double se
   }
   if (!std::isnan(best)) text += fmt::format(", best {:.4g}", best);
   return text;
-}
-
-double seconds_since(Clock::time_point t) {
-  return std::chrono::duration<double>(Clock::now() - t).count();
 }
 
 }  // namespace

@@ -10,8 +10,13 @@ namespace quboprune {
 /// What `prune --plan` wrote, perhaps edited since. Throws InputError if it isn't a plan.
 nlohmann::json read_plan(const std::string& path);
 
-/// The mask that a plan's "removed" list describes, by any member of each group. Throws InputError naming
-/// `path` where the network has no such group.
+/// Adds what tells later which of the plan's two lists, "removed" and "layers", was edited.
+void sign_plan(nlohmann::json& plan);
+
+/// The mask that a plan describes: by its "removed" list, any member of each group, unless only its "layers"
+/// were edited: then by their kept_indices. Throws InputError naming `path` where the network has no such
+/// group, layer or channel, or where both lists were edited, or the layers among themselves, into a
+/// contradiction.
 Mask mask_of(const nlohmann::json& plan, const std::string& path, const ChannelGroups& groups);
 
 }  // namespace quboprune

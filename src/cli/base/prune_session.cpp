@@ -41,14 +41,19 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     : arguments_(arguments), context_(context) {
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
   graph_ = with_computed_weights(runnable(model_.graph()));
+  // Before the analysis, which takes open sizes from it.
+  if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
   groups_ = stages_.run("analyse", [&] { return analyse(graph_, arguments.layers); });
   if (groups_.size() == 0) {
     std::string why = groups_.frozen().empty() ? "it has no convolutions" : groups_.frozen().front().reason;
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
                      "); quboprune inspect says more");
   }
+  for (const auto& f : groups_.frozen()) {
+    if (!f.counted) notes_.push_back(f.reason + ": their MACs aren't counted, neither before nor after");
+  }
   if (!arguments.work.empty()) make_folder(arguments.work, "--work");
-  if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
+  if (data_) make_evaluators();
 }
 
 void PruneSession::load_data() {
@@ -57,6 +62,10 @@ void PruneSession::load_data() {
   calibration_ = data_->samples(Part::calibration);
   heldout_ = data_->samples(Part::heldout);
   notes_ = data_->notes();
+  if (!calibration_.empty()) arguments_.layers.sample = calibration_.front().input.sizes().vec();
+}
+
+void PruneSession::make_evaluators() {
   choose_outputs();
   EvaluatorOptions options;
   on_heldout_ = std::make_unique<MaskEvaluator>(groups_, heldout_, judge_, options, context_.control);

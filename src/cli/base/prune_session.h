@@ -100,6 +100,7 @@ class PruneSession {
  private:
   void find_scores(const std::string& objective);
   void load_data();
+  void make_evaluators();
   void choose_outputs();
   Recovery recover(const Mask& mask) const;
 

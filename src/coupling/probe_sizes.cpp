@@ -1,0 +1,168 @@
+#include "coupling/probe_sizes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "quboprune/error.h"
+
+namespace quboprune {
+namespace {
+
+constexpr std::array<std::int64_t, 6> kUsual = {128, 64, 224, 256, 512, 32};
+constexpr std::array<std::int64_t, 4> kOthers = {96, 160, 192, 448};
+/// What images are often cut to, and products of many small factors.
+constexpr std::array<std::int64_t, 20> kImages = {28,  240, 299, 336, 384, 227, 300, 320, 331, 192,
+                                                  416, 448, 480, 600, 608, 640, 720, 768, 840, 1024};
+/// A second of sound and parts of it, for inputs of one open dimension of positions.
+constexpr std::array<std::int64_t, 14> kSound = {1000, 1024,  2000,  2048,  4000,  4096,  8000,
+                                                 8192, 16000, 16384, 22050, 32000, 44100, 48000};
+/// Each of these at last: a network that wants multiples of something wants one of them.
+constexpr std::int64_t kFrom = 16, kTo = 160;
+/// Samples of more positions aren't tried before the usual sizes: a probe should take no time.
+constexpr std::int64_t kQuick = std::int64_t{1} << 18;
+constexpr std::int64_t kLargest = std::int64_t{1} << 30;
+
+const Value& input_value(const Graph& graph, std::size_t k) {
+  return graph.values[static_cast<std::size_t>(graph.inputs[k])];
+}
+
+std::int64_t elements(const std::vector<std::int64_t>& shape) {
+  std::int64_t count = 1;
+  for (auto d : shape) count = d > kLargest || count > kLargest ? kLargest + 1 : count * d;
+  return count;
+}
+
+bool within_limits(const InputShapes& shapes) {
+  return std::all_of(shapes.begin(), shapes.end(), [](const auto& s) { return elements(s) <= kLargest; });
+}
+
+/// Channels that the first convolution reading this input wants, for files that leave them open.
+std::int64_t channels_wanted(const Graph& graph, int input) {
+  for (const auto& node : graph.nodes) {
+    if (node.op != "Conv" || node.input(0) != input || node.input(1) < 0) continue;
+    const auto& weight = graph.values[static_cast<std::size_t>(node.input(1))].constant;
+    if (weight.defined() && weight.dim() >= 3) return weight.size(1) * node.integer("group", 1);
+  }
+  return 3;
+}
+
+InputShapes filled(const Graph& graph, std::int64_t size, std::int64_t batch) {
+  InputShapes shapes;
+  for (std::size_t k = 0; k < graph.inputs.size(); ++k) {
+    std::vector<std::int64_t> shape = input_value(graph, k).shape;
+    for (std::size_t a = 0; a < shape.size(); ++a) {
+      if (shape[a] >= 0) continue;
+      shape[a] = a == 0                        ? batch
+                 : a == 1 && shape.size() >= 3 ? channels_wanted(graph, graph.inputs[k])
+                                               : size;
+    }
+    shapes.push_back(std::move(shape));
+  }
+  return shapes;
+}
+
+/// With the sample's sizes; nothing where it doesn't fit the first input. Inputs of the same rank take the
+/// same positions, others the last.
+InputShapes filled_like(const Graph& graph, const std::vector<std::int64_t>& sample) {
+  if (sample.empty() || graph.inputs.empty()) return {};
+  const auto& declared = input_value(graph, 0).shape;
+  if (declared.size() != sample.size() + 1) return {};
+  for (std::size_t a = 0; a < sample.size(); ++a) {
+    if (sample[a] < 1 || (declared[a + 1] >= 0 && declared[a + 1] != sample[a])) return {};
+  }
+  InputShapes shapes = filled(graph, sample.back(), 1);
+  for (std::size_t k = 0; k < shapes.size(); ++k) {
+    if (shapes[k].size() != sample.size() + 1) continue;
+    for (std::size_t a = k == 0 ? 0 : 1; a < sample.size(); ++a) {
+      if (input_value(graph, k).shape[a + 1] < 0) shapes[k][a + 1] = sample[a];
+    }
+  }
+  return shapes;
+}
+
+/// The open positions of a first run's shapes, times a fraction, and the batch.
+InputShapes scaled(const Graph& graph, InputShapes shapes, std::int64_t numerator, std::int64_t denominator,
+                   std::int64_t batch) {
+  for (std::size_t k = 0; k < shapes.size(); ++k) {
+    const auto& declared = input_value(graph, k).shape;
+    for (std::size_t a = 0; a < shapes[k].size(); ++a) {
+      if (declared[a] >= 0) continue;
+      if (a == 0) shapes[k][a] = batch;
+      if (a >= 2 || (a == 1 && declared.size() == 2))
+        shapes[k][a] = std::max<std::int64_t>(1, shapes[k][a] * numerator / denominator);
+    }
+  }
+  return shapes;
+}
+
+void add(std::vector<InputShapes>& list, InputShapes shapes) {
+  if (!shapes.empty() && within_limits(shapes) && std::find(list.begin(), list.end(), shapes) == list.end())
+    list.push_back(std::move(shapes));
+}
+
+void check_inputs(const Graph& graph) {
+  for (std::size_t k = 0; k < graph.inputs.size(); ++k) {
+    const Value& value = input_value(graph, k);
+    if (!value.declared)
+      throw InputError("input '" + value.name + "' has no shape in the file; export the model with one");
+    std::vector<std::int64_t> least = value.shape;
+    std::replace_if(
+        least.begin(), least.end(), [](auto d) { return d < 0; }, std::int64_t{1});
+    if (elements(least) > kLargest) {
+      throw InputError("input '" + value.name +
+                       "' is declared with more than 2^30 elements; export the model with a smaller size");
+    }
+  }
+}
+
+}  // namespace
+
+ProbeSizes first_sizes(const Graph& graph, const std::vector<std::int64_t>& sample) {
+  check_inputs(graph);
+  ProbeSizes result;
+  std::vector<std::string> words;
+  const auto add_sample = [&](bool wanted) {
+    InputShapes shapes = wanted ? filled_like(graph, sample) : InputShapes{};
+    if (shapes.empty()) return;
+    words.push_back(fmt::format("the data's {}", fmt::join(sample, "x")));
+    add(result.shapes, std::move(shapes));
+  };
+  const auto add_sizes = [&](const auto& sizes) {
+    for (auto size : sizes) add(result.shapes, filled(graph, size, 1));
+    words.push_back(fmt::format("{}", fmt::join(sizes, ", ")));
+  };
+  std::size_t rank = 0;
+  for (std::size_t k = 0; k < graph.inputs.size(); ++k)
+    rank = std::max(rank, input_value(graph, k).shape.size());
+  const bool quick = elements(sample) <= kQuick;
+  add_sample(quick);
+  add_sizes(kUsual);
+  add_sample(!quick);
+  if (rank <= 3) add_sizes(kSound);
+  if (rank <= 4) add_sizes(kImages);
+  for (auto size = kFrom; size <= kTo; ++size) add(result.shapes, filled(graph, size, 1));
+  result.words = fmt::format("{} and each from {} to {}", fmt::join(words, ", "), kFrom, kTo);
+  return result;
+}
+
+std::vector<InputShapes> other_sizes(const Graph& graph, const InputShapes& first) {
+  std::vector<InputShapes> result;
+  for (std::int64_t batch : {2, 1}) {
+    for (auto size : kOthers) {
+      if (filled(graph, size, 1) != first) add(result, filled(graph, size, batch));
+    }
+  }
+  // What takes multiples of something takes those of the size that it took.
+  for (std::int64_t batch : {2, 1}) {
+    add(result, scaled(graph, first, 2, 1, batch));
+    add(result, scaled(graph, first, 3, 1, batch));
+    add(result, scaled(graph, first, 1, 2, batch));
+  }
+  add(result, scaled(graph, first, 1, 1, 2));
+  add(result, first);
+  return result;
+}
+
+}  // namespace quboprune

@@ -1,0 +1,110 @@
+// Structures of which more than a convolution's channels shrink: each cut equals the mask, and costs what the
+// cost model said.
+
+#include <ATen/Functions.h>
+#include <gtest/gtest.h>
+
+#include <tuple>
+
+#include "model/test_net.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+using testing::list;
+using testing::Net;
+using testing::numbers;
+
+/// Takes each group out alone.
+void expect_exact_cuts(const Graph& graph, int groups_expected) {
+  const ChannelGroups groups = analyse(graph);
+  ASSERT_EQ(groups.size(), groups_expected);
+  for (int g = 0; g < groups.size(); ++g) {
+    Mask mask(static_cast<std::size_t>(groups.size()), 1);
+    mask[static_cast<std::size_t>(g)] = 0;
+    const Graph sliced = slice(groups, mask);
+    const Equivalence e = verify(groups, mask, sliced);
+    EXPECT_TRUE(e.holds()) << groups.name(g) << ": " << e.max_abs_difference << " at " << e.where;
+    const ChannelGroups left = analyse(sliced);
+    for (const Cost cost : {Cost::macs, Cost::params}) {
+      EXPECT_EQ(left.cost().value(cost, Mask(static_cast<std::size_t>(left.size()), 1)),
+                groups.cost().value(cost, mask))
+          << name_of(cost) << " without " << groups.name(g);
+    }
+  }
+}
+
+TEST(SliceForms, ChannelsFoldedIntoTheBatch) {
+  for (const char* op : {"Conv", "ConvTranspose"}) {
+    Net net;
+    const int x = net.input({1, 3, 8, 8});
+    const int a = net.add("Conv", {x, net.constant(numbers({4, 3, 1, 1}, 1))});
+    const int folded = net.add("Reshape", {a, net.constant(at::tensor({4L, 1L, 8L, 8L}))});
+    const int blurred =
+        net.add(op, {folded, net.constant(numbers({1, 1, 3, 3}, 2))}, {{"pads", list({1, 1, 1, 1})}});
+    const int back = net.add("Reshape", {blurred, net.constant(at::tensor({1L, 4L, 8L, 8L}))});
+    expect_exact_cuts(net.finish(net.add("Conv", {back, net.constant(numbers({2, 4, 1, 1}, 3))})), 4);
+  }
+}
+
+struct Heads {
+  std::int64_t queries, keys;
+  bool axes;  ///< heads on an axis of their own
+};
+
+/// Six tokens of seven features; heads of two channels, of which the values have three.
+Graph attention(const Heads& h, bool mask) {
+  Net net;
+  const int x = net.input({1, 6, 7});
+  std::vector<int> parts;
+  for (const auto& [heads, each, seed] :
+       {std::tuple{h.queries, 2L, 1U}, std::tuple{h.keys, 2L, 2U}, std::tuple{h.keys, 3L, 3U}}) {
+    int part = net.add("MatMul", {x, net.constant(numbers({7, heads * each}, seed))});
+    if (h.axes) {
+      part = net.add("Reshape", {part, net.constant(at::tensor({1L, 6L, std::int64_t{heads}, each}))});
+      part = net.add("Transpose", {part}, {{"perm", list({0, 2, 1, 3})}});
+    }
+    parts.push_back(part);
+  }
+  if (mask) parts.push_back(net.constant(numbers({h.queries, 6, 6}, 4)));
+  std::map<std::string, Attribute> attributes = {{"is_causal", Attribute::of(std::int64_t{mask})}};
+  if (!h.axes) {
+    attributes["q_num_heads"] = Attribute::of(h.queries);
+    attributes["kv_num_heads"] = Attribute::of(h.keys);
+  }
+  int y = net.add("Attention", parts, attributes);
+  if (h.axes) {
+    y = net.add("Transpose", {y}, {{"perm", list({0, 2, 1, 3})}});
+    y = net.add("Reshape", {y, net.constant(at::tensor({1L, 6L, h.queries * 3}))});
+  }
+  return net.finish(net.add("MatMul", {y, net.constant(numbers({h.queries * 3, 2}, 5))}));
+}
+
+TEST(SliceForms, AttentionLosesWholeHeadsOrAHeadsChannels) {
+  for (const bool mask : {false, true}) {
+    expect_exact_cuts(attention({3, 3, false}, mask), 3);
+    expect_exact_cuts(attention({4, 2, false}, mask), 2);  // a key-value head with its two query heads
+    expect_exact_cuts(attention({4, 1, false}, mask), 4);  // query heads alone
+    expect_exact_cuts(attention({1, 1, false}, mask), 5);  // q·k's two channels, v's three
+  }
+}
+
+TEST(SliceForms, AttentionWithAnAxisOfHeads) {
+  expect_exact_cuts(attention({3, 3, true}, true), 3);
+  expect_exact_cuts(attention({1, 1, true}, true), 5);
+}
+
+TEST(SliceForms, AttentionThatKeepsItsKeysStaysWhole) {
+  Graph graph = attention({3, 3, false}, false);
+  for (auto& node : graph.nodes) {
+    if (node.op != "Attention") continue;
+    node.outputs.push_back(static_cast<int>(graph.values.size()));
+    graph.values.push_back({.name = "present_key"});
+    graph.values.back().producer = graph.values[static_cast<std::size_t>(node.outputs[0])].producer;
+  }
+  EXPECT_EQ(analyse(graph).size(), 0);
+}
+
+}  // namespace
+}  // namespace quboprune

@@ -1,6 +1,7 @@
 """Networks that compute sizes and weights themselves, as exporters write them where image sizes are open."""
 
 import numpy as np
+from onnx import TensorProto
 
 from onnx_net import Net
 
@@ -53,6 +54,16 @@ def one_computed_shape_for_two():
     a, b = (n.node("Reshape", n.relu(n.node("Reshape", branch, shape)), whole) for branch in (a, b))
     h = n.node("Concat", n.conv(a, 12, 6), n.conv(b, 12, 8), axis=1)
     return n.out(n.conv(n.relu(h), 14, 3)).model()
+
+
+@computing
+def halves_summed_on_an_open_image():
+    """Split attention's form: channels part in two, height and width stand one axis further than before."""
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 12))
+    parts = n.node("Concat", size_of(n, h, 0), n.ints(2, 6), size_of(n, h, 2), size_of(n, h, 3), axis=0)
+    h = n.node("ReduceSum", n.node("Reshape", h, parts), n.ints(1), keepdims=0)
+    return n.out(n.conv(h, 6, 3)).model()
 
 
 @computing
@@ -117,6 +128,17 @@ def weights_standardised_in_the_graph():
 
 
 @computing
+def standardised_in_single_precision_for_halves():
+    """Weights are kept and standardised in float32, and cast for a network of float16."""
+    n = Net()
+    h = n.node("Cast", open_image(n), to=TensorProto.FLOAT16)
+    for inputs, outputs in ((3, 10), (10, 12), (12, 3)):
+        w = n.node("Cast", standardised(n, outputs, inputs, 3, 3), to=TensorProto.FLOAT16)
+        h = n.node("Conv", n.relu(h), w, pads=[1] * 4)
+    return n.out(h, TensorProto.FLOAT16).model()
+
+
+@computing
 def kernel_expanded_to_all_channels():
     """One blur for every channel, before a stride."""
     n = Net()
@@ -161,4 +183,12 @@ def channels_mixed_by_einsum():
     n = Net()
     h = n.relu(n.conv(open_image(n), 3, 10))
     h = n.relu(n.node("Einsum", h, n.weight(12, 10), equation="bchw,oc->bohw"))
+    return n.out(n.conv(h, 12, 3)).model()
+
+
+@computing
+def channels_mixed_by_einsum_with_an_ellipsis():
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 10))
+    h = n.relu(n.node("Einsum", n.weight(12, 10), h, equation="oc,bc...->bo..."))
     return n.out(n.conv(h, 12, 3)).model()

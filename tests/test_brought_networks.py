@@ -105,6 +105,19 @@ def test_what_a_network_computes_freezes_nothing(quboprune, name, tmp_path):
     assert [f["reason"].split("'")[0] for f in report["frozen"]] == ["the network"]
 
 
+@pytest.mark.parametrize("name", ["halves_summed_on_an_open_image", "windows_of_an_open_image", "few_groups_normalised"])
+def test_height_and_width_are_told_apart(name, tmp_path):
+    """Also by a certificate that is made without data."""
+    tool("slice_model")
+    onnx.save(ALL[name](), tmp_path / "net.onnx")
+    result = run_tool("slice_model", tmp_path / "net.onnx", tmp_path / "cut.onnx", 0.5, 2)
+    sizes = [shape.split("x")[2:] for shape in result["equivalence"]["shapes"]]
+    assert result["equivalence"]["holds"] and any(height != width for height, width in sizes)
+    feeds = {"x": np.random.default_rng(0).random((2, 3, 16, 24), np.float32)}
+    whole, cut = (session(tmp_path / file).run(None, feeds)[0] for file in ("net.onnx", "cut.onnx"))
+    assert cut.shape == whole.shape == (2, 3, 16, 24)
+
+
 @pytest.mark.parametrize("name, words, op, before, after", [
     ("weights_standardised_in_the_graph", ["--scope", "Conv_8"], "ReduceMean", 6, 2),
     ("kernel_expanded_to_all_channels", ["--scope", "Conv_4"], "Expand", 1, 1),

@@ -32,6 +32,7 @@ std::string no_channels(const Analysis& a, const Node& layer) {
   const int weight = layer.input(1);
   const int from = weight < 0 ? -1 : a.graph.values[at_index(weight)].producer;
   if (from < 0) return layer.title() + ": its outputs have no channels of their own";
+  if (!free_of_data(a.graph)[at_index(weight)]) return layer.title() + ": multiplies two computed values";
   return layer.title() + ": its weights come from " + a.graph.nodes[at_index(from)].title();
 }
 

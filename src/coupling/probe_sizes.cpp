@@ -23,6 +23,10 @@ constexpr std::int64_t kFrom = 16, kTo = 160;
 /// Samples of more positions aren't tried before the usual sizes: a probe should take no time.
 constexpr std::int64_t kQuick = std::int64_t{1} << 18;
 constexpr std::int64_t kLargest = std::int64_t{1} << 30;
+/// A second run after one of at most this size stays near it: attention over positions grows with their
+/// square.
+constexpr std::int64_t kSmall = 64;
+constexpr std::int64_t kStretched = 512;  // beyond that six times the positions are too many
 
 const Value& input_value(const Graph& graph, std::size_t k) {
   return graph.values[static_cast<std::size_t>(graph.inputs[k])];
@@ -48,7 +52,8 @@ std::int64_t channels_wanted(const Graph& graph, int input) {
   return 3;
 }
 
-InputShapes filled(const Graph& graph, std::int64_t size, std::int64_t batch) {
+/// `sizes`: of the first axis of positions, the second, and so on, from the front again where there are more.
+InputShapes filled(const Graph& graph, const std::vector<std::int64_t>& sizes, std::int64_t batch) {
   InputShapes shapes;
   for (std::size_t k = 0; k < graph.inputs.size(); ++k) {
     std::vector<std::int64_t> shape = input_value(graph, k).shape;
@@ -56,11 +61,15 @@ InputShapes filled(const Graph& graph, std::int64_t size, std::int64_t batch) {
       if (shape[a] >= 0) continue;
       shape[a] = a == 0                        ? batch
                  : a == 1 && shape.size() >= 3 ? channels_wanted(graph, graph.inputs[k])
-                                               : size;
+                                               : sizes[(a == 1 ? 0 : a - 2) % sizes.size()];
     }
     shapes.push_back(std::move(shape));
   }
   return shapes;
+}
+
+InputShapes filled(const Graph& graph, std::int64_t size, std::int64_t batch) {
+  return filled(graph, std::vector{size}, batch);
 }
 
 /// With the sample's sizes; nothing where it doesn't fit the first input. Inputs of the same rank take the
@@ -82,19 +91,53 @@ InputShapes filled_like(const Graph& graph, const std::vector<std::int64_t>& sam
   return shapes;
 }
 
-/// The open positions of a first run's shapes, times a fraction, and the batch.
-InputShapes scaled(const Graph& graph, InputShapes shapes, std::int64_t numerator, std::int64_t denominator,
+struct Fraction {
+  std::int64_t numerator, denominator;
+};
+
+/// The open positions of a first run's shapes, times a fraction by axis (from the front again where there are
+/// more axes), and the batch.
+InputShapes scaled(const Graph& graph, InputShapes shapes, const std::vector<Fraction>& fractions,
                    std::int64_t batch) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
     for (std::size_t a = 0; a < shapes[k].size(); ++a) {
       if (declared[a] >= 0) continue;
       if (a == 0) shapes[k][a] = batch;
-      if (a >= 2 || (a == 1 && declared.size() == 2))
-        shapes[k][a] = std::max<std::int64_t>(1, shapes[k][a] * numerator / denominator);
+      if (a < 2 && !(a == 1 && declared.size() == 2)) continue;
+      const Fraction f = fractions[(a == 1 ? 0 : a - 2) % fractions.size()];
+      shapes[k][a] = std::max<std::int64_t>(1, shapes[k][a] * f.numerator / f.denominator);
     }
   }
   return shapes;
+}
+
+/// How many axes of positions the file leaves open, and the largest size that a run gave them.
+std::pair<std::size_t, std::int64_t> open_positions(const Graph& graph, const InputShapes& shapes) {
+  std::size_t most = 0;
+  std::int64_t largest = 0;
+  for (std::size_t k = 0; k < shapes.size(); ++k) {
+    const auto& declared = input_value(graph, k).shape;
+    std::size_t count = 0;
+    for (std::size_t a = 2; a < declared.size(); ++a) {
+      if (declared[a] >= 0) continue;
+      ++count;
+      largest = std::max(largest, shapes[k][a]);
+    }
+    most = std::max(most, count);
+  }
+  return {most, largest};
+}
+
+/// Does every open position have another size than in the first run? One that hasn't would pass for constant.
+bool all_change(const Graph& graph, const InputShapes& shapes, const InputShapes& first) {
+  for (std::size_t k = 0; k < shapes.size(); ++k) {
+    const auto& declared = input_value(graph, k).shape;
+    for (std::size_t a = declared.size() == 2 ? 1 : 2; a < declared.size(); ++a) {
+      if (declared[a] < 0 && shapes[k][a] == first[k][a]) return false;
+    }
+  }
+  return true;
 }
 
 void add(std::vector<InputShapes>& list, InputShapes shapes) {
@@ -149,18 +192,32 @@ ProbeSizes first_sizes(const Graph& graph, const std::vector<std::int64_t>& samp
 
 std::vector<InputShapes> other_sizes(const Graph& graph, const InputShapes& first) {
   std::vector<InputShapes> result;
+  // Each axis has a size of its own where the network takes that: else height and width look alike.
+  const auto [axes, largest] = open_positions(graph, first);
+  const std::vector<std::vector<std::int64_t>> apart =
+      axes < 3 ? std::vector<std::vector<std::int64_t>>{{96, 160}, {160, 192}}
+               : std::vector<std::vector<std::int64_t>>{{48, 64, 96}};
+  for (std::int64_t batch : {2, 1}) {
+    if (axes < 2) break;
+    // What takes multiples of something takes those of the size that it took.
+    const InputShapes stretched = scaled(graph, first, {{2, 1}, {3, 1}, {4, 1}}, batch);
+    if (largest <= kSmall) add(result, stretched);
+    for (const auto& sizes : apart) {
+      InputShapes shapes = filled(graph, sizes, batch);
+      if (all_change(graph, shapes, first)) add(result, std::move(shapes));
+    }
+    if (largest <= kStretched) add(result, stretched);
+  }
   for (std::int64_t batch : {2, 1}) {
     for (auto size : kOthers) {
-      if (filled(graph, size, 1) != first) add(result, filled(graph, size, batch));
+      if (all_change(graph, filled(graph, size, 1), first)) add(result, filled(graph, size, batch));
     }
   }
-  // What takes multiples of something takes those of the size that it took.
   for (std::int64_t batch : {2, 1}) {
-    add(result, scaled(graph, first, 2, 1, batch));
-    add(result, scaled(graph, first, 3, 1, batch));
-    add(result, scaled(graph, first, 1, 2, batch));
+    for (const Fraction f : {Fraction{2, 1}, Fraction{3, 1}, Fraction{1, 2}})
+      add(result, scaled(graph, first, {f}, batch));
   }
-  add(result, scaled(graph, first, 1, 1, 2));
+  add(result, scaled(graph, first, {{1, 1}}, 2));
   add(result, first);
   return result;
 }

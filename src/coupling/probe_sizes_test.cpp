@@ -56,8 +56,8 @@ TEST(ProbeSizes, TheDatasSizeComesFirstUnlessItIsLarge) {
 
 TEST(ProbeSizes, TheSecondSizeIsAnotherThanTheFirst) {
   const Graph graph = network({-1, 3, -1, -1}, "Relu");
-  EXPECT_EQ(other_sizes(graph, {{1, 3, 128, 128}})[0], (InputShapes{{2, 3, 96, 96}}));
-  EXPECT_EQ(other_sizes(graph, {{1, 3, 96, 96}})[0], (InputShapes{{2, 3, 160, 160}}));
+  EXPECT_EQ(other_sizes(graph, {{1, 3, 128, 128}})[0], (InputShapes{{2, 3, 96, 160}}));
+  EXPECT_EQ(other_sizes(graph, {{1, 3, 96, 96}})[0], (InputShapes{{2, 3, 160, 192}}));
   EXPECT_EQ(other_sizes(graph, {{1, 3, 96, 96}}).back(), (InputShapes{{1, 3, 96, 96}}));
 }
 

@@ -21,16 +21,31 @@ struct Equation {
   std::string output;
 };
 
-/// Nothing for forms that aren't followed: an ellipsis, a letter that an operand has twice (a diagonal).
-std::optional<Equation> equation_of(const Node& node) {
+/// The last n of the letters that stand for an ellipsis' axes, which are counted from the end.
+std::string letters_for_ellipsis(std::size_t n) {
+  static const std::string all = "01234567";
+  return all.substr(all.size() - std::min(n, all.size()));
+}
+
+/// Puts letters in place of an ellipsis; `rank`: how many letters there are to be then.
+void spell_out(std::string& letters, std::size_t rank) {
+  const auto dots = letters.find("...");
+  if (dots != std::string::npos && rank + 3 >= letters.size())
+    letters.replace(dots, 3, letters_for_ellipsis(rank + 3 - letters.size()));
+}
+
+/// For operands of these ranks. Nothing for a letter that an operand has twice (a diagonal).
+std::optional<Equation> equation_of(const Node& node, const std::vector<std::size_t>& ranks,
+                                    std::size_t rank_of_output) {
   std::string text = node.text("equation", "");
   std::erase(text, ' ');
-  if (text.find('.') != std::string::npos) return std::nullopt;
   const auto arrow = text.find("->");
   Equation result;
   std::string left = text.substr(0, arrow) + ",";
   for (std::size_t comma; (comma = left.find(',')) != std::string::npos; left.erase(0, comma + 1))
     result.operands.push_back(left.substr(0, comma));
+  if (result.operands.size() != ranks.size()) return std::nullopt;
+  for (std::size_t k = 0; k < ranks.size(); ++k) spell_out(result.operands[k], ranks[k]);
   std::map<char, int> counts;
   for (const auto& letters : result.operands) {
     for (char letter : letters) {
@@ -40,9 +55,10 @@ std::optional<Equation> equation_of(const Node& node) {
   }
   if (arrow != std::string::npos) {
     result.output = text.substr(arrow + 2);
-  } else {  // those that occur once, in the alphabet's order
+    spell_out(result.output, rank_of_output);
+  } else {  // an ellipsis, then letters that occur once, in the alphabet's order
     for (const auto& [letter, count] : counts) {
-      if (count == 1) result.output += letter;
+      if (count == 1 || letter <= '7') result.output += letter;
     }
   }
   return result;
@@ -102,10 +118,12 @@ class Einsum final : public Operator {
   };
 
   static std::optional<Equation> followed(const Node& node, const Coupling& c) {
-    auto equation = equation_of(node);
-    if (!equation || equation->operands.size() != node.inputs.size()) return std::nullopt;
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      if (c.rank(node.input(k)) != static_cast<int>(equation->operands[k].size())) return std::nullopt;
+    std::vector<std::size_t> ranks;
+    for (int v : node.inputs) ranks.push_back(c.shape(v).size());
+    auto equation = equation_of(node, ranks, c.shape(node.output(0)).size());
+    if (!equation || equation->output.size() != c.shape(node.output(0)).size()) return std::nullopt;
+    for (std::size_t k = 0; k < ranks.size(); ++k) {
+      if (ranks[k] != equation->operands[k].size()) return std::nullopt;
     }
     return equation;
   }

@@ -1,6 +1,7 @@
 #include "quboprune/computed_weights.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -37,9 +38,28 @@ bool can_be_computed(const Node& node) {
 struct Made {
   bool constant = false;           ///< a constant, or made of constants
   bool followed = true;            ///< the coupling follows its channels
-  at::ScalarType type = at::kInt;  ///< of the floating-point constants that it is made from
+  at::ScalarType type = at::kInt;  ///< as the file has it, if floating-point
   std::int64_t elements = 0;       ///< of those
 };
+
+/// The floating-point type that a Cast or an attribute `dtype` names; nothing for nodes without one.
+std::optional<at::ScalarType> type_asked_for(const Node& node, const std::vector<Made>& made) {
+  if (node.op == "CastLike" && node.input(1) >= 0) return made[at(node.input(1))].type;
+  const char* name = node.op == "Cast" ? "to" : "dtype";
+  if (!node.has(name)) return std::nullopt;
+  switch (node.integer(name, 0)) {  // ONNX's element types
+    case 1:
+      return at::kFloat;
+    case 10:
+      return at::kHalf;
+    case 11:
+      return at::kDouble;
+    case 16:
+      return at::kBFloat16;
+    default:
+      return at::kInt;
+  }
+}
 
 std::vector<Made> made_of_constants(const Graph& graph) {
   std::vector<Made> made(graph.values.size());
@@ -61,6 +81,7 @@ std::vector<Made> made_of_constants(const Graph& graph) {
       result.elements += part.elements;
       if (result.type == at::kInt) result.type = part.type;
     }
+    result.type = type_asked_for(node, made).value_or(result.type);
     for (int v : node.outputs) {
       if (v >= 0 && result.constant) made[at(v)] = result;
     }

@@ -32,11 +32,19 @@ class Kept {
   std::vector<std::int64_t> find(int value, int axis) const {
     auto kept = groups_.kept(value, axis, mask_);
     if (!kept) return {};
-    if (kept->empty()) {
-      throw InputError("the mask removes all channels of '" +
-                       groups_.analysis().graph.values[at_index(value)].name + "'; keep at least one");
-    }
+    if (kept->empty())
+      throw InputError("the mask removes all channels of " + emptied(value) + "; keep at least one");
     return *std::move(kept);
+  }
+
+  /// A layer of which nothing stays, or else the value itself.
+  std::string emptied(int value) const {
+    for (const auto& layer : groups_.layers()) {
+      const bool all = std::all_of(layer.groups.begin(), layer.groups.end(),
+                                   [&](int g) { return g >= 0 && mask_[at_index(g)] == 0; });
+      if (all && !layer.groups.empty()) return "layer '" + layer.name + "'";
+    }
+    return "'" + groups_.analysis().graph.values[at_index(value)].name + "'";
   }
 
   const ChannelGroups& groups_;

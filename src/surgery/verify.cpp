@@ -16,20 +16,21 @@ namespace {
 /// Inputs of the probe's size; where the file leaves sizes open, others too.
 std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis& a) {
   std::vector<std::vector<std::vector<std::int64_t>>> result{a.input_shapes};
-  const auto varied = [&](std::int64_t batch, std::int64_t numerator, std::int64_t denominator) {
+  // Height and width by different quarters: what takes one for the other shows.
+  const auto varied = [&](std::int64_t batch, std::int64_t height, std::int64_t others) {
     auto shapes = a.input_shapes;
     for (std::size_t k = 0; k < shapes.size(); ++k) {
       const auto& declared = a.graph.values[at_index(a.graph.inputs[k])].shape;
       for (std::size_t d = 0; d < shapes[k].size(); ++d) {
         if (declared[d] >= 0) continue;
         if (d == 0) shapes[k][d] = batch;
-        if (d >= 2) shapes[k][d] = shapes[k][d] * numerator / denominator;
+        if (d >= 2) shapes[k][d] = shapes[k][d] * (d == 2 ? height : others) / 4;
       }
     }
     if (std::find(result.begin(), result.end(), shapes) == result.end()) result.push_back(shapes);
   };
-  varied(2, 1, 2);
-  varied(1, 3, 4);
+  varied(2, 2, 3);
+  varied(1, 3, 2);
   // The one besides the first that the network is known to take.
   if (std::find(result.begin(), result.end(), a.other_input_shapes) == result.end())
     result.push_back(a.other_input_shapes);

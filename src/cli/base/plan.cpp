@@ -1,6 +1,7 @@
 #include "cli/base/plan.h"
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -67,6 +68,7 @@ Mask mask_of_layers(const json& list, const std::string& path, const ChannelGrou
   std::unordered_map<std::string, const Layer*> by_name;
   for (const auto& layer : groups.layers()) by_name[layer.name] = &layer;
   std::vector<std::string> goes(static_cast<std::size_t>(groups.size())), stays(goes.size());
+  std::set<std::string> listed;
   for (const auto& entry : list) {
     if (!entry.is_object() || !entry.value("name", json()).is_string() ||
         !entry.value("kept_indices", json()).is_array())
@@ -78,6 +80,8 @@ Mask mask_of_layers(const json& list, const std::string& path, const ChannelGrou
       throw InputError(path + ": this network has no layer '" + entry["name"].get<std::string>() +
                        "'; quboprune inspect lists them");
     const Layer& layer = *found->second;
+    if (!listed.insert(layer.name).second)
+      throw InputError(path + ": \"layers\" lists '" + layer.name + "' twice; say once what it keeps");
     const auto kept = kept_channels(entry, path, layer);
     for (std::size_t i = 0; i < kept.size(); ++i) {
       const std::string name = layer.name + ":" + std::to_string(i);
@@ -111,7 +115,8 @@ json read_plan(const std::string& path) {
   try {
     plan = json::parse(text);
   } catch (const json::parse_error& e) {
-    throw InputError(path + ": not JSON (" + std::string(e.what()) + ")");
+    const std::string why = e.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
+    throw InputError(path + ": not JSON (" + why.substr(why.find("] ") + 2) + ")");
   }
   const bool any = plan.contains("removed") || plan.contains("layers");
   if (!any || !plan.value("removed", json::array()).is_array() ||

@@ -11,6 +11,17 @@ std::size_t at(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
+/// Is this axis of the input the only one of its sizes? In a network that takes squares alone, height and
+/// width look alike.
+bool stands_alone(int value, std::size_t axis, const Coupling& c) {
+  for (std::size_t b = 0; b < c.shape(value).size(); ++b) {
+    if (b != axis && c.shape(value)[b] == c.shape(value)[axis] &&
+        c.other_shape(value)[b] == c.other_shape(value)[axis])
+      return false;
+  }
+  return true;
+}
+
 /// Fixed sizes, copies, and at most one -1; nothing if that can't say it.
 std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, const Coupling& c) {
   if (auto known = known_integers(node, c, 1, "shape");
@@ -23,7 +34,7 @@ std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, cons
   for (std::size_t a = 0; a < result.size(); ++a) {
     if (c.shape(to)[a] == c.other_shape(to)[a]) continue;
     const bool copied = static_cast<int>(a) < c.rank(from) && c.shape(from)[a] == c.shape(to)[a] &&
-                        c.other_shape(from)[a] == c.other_shape(to)[a];
+                        c.other_shape(from)[a] == c.other_shape(to)[a] && stands_alone(from, a, c);
     result[a] = copied ? 0 : -1;
     open += copied ? 0 : 1;
   }

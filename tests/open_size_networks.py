@@ -67,6 +67,16 @@ def halves_summed_on_an_open_image():
 
 
 @computing
+def halves_summed_on_at_most_eight_rows():
+    """Sizes that are the same for all but small images, and computed all the same."""
+    n = Net()
+    h = n.node("Slice", n.relu(n.conv(open_image(n), 3, 12)), n.ints(0, 0), n.ints(8, 8), n.ints(2, 3))
+    parts = n.node("Concat", size_of(n, h, 0), n.ints(2, 6), size_of(n, h, 2), size_of(n, h, 3), axis=0)
+    h = n.node("ReduceSum", n.node("Reshape", h, parts), n.ints(1), keepdims=0)
+    return n.out(n.conv(h, 6, 3)).model()
+
+
+@computing
 def cropped_to_the_image():
     """Padded by a fixed border, cut back to bounds that each run computes."""
     n = Net()

@@ -30,16 +30,12 @@ class Reshape final : public Operator {
   }
 
   void couple(const Node& node, Coupling& c) const override {
-    const auto shape = target_shape(node, c);
-    if (!shape) {
-      c.freeze_inputs(node, "its shape isn't constant");
-      return;
-    }
     couple_reshape(node.input(0), node.output(0), c);
-    for (int a = 0; a < c.rank(node.output(0)); ++a) {
-      if (shape->computed(a)) c.freeze(c.peek(node.output(0), a), "its shape isn't constant");
+    if (const auto shape = target_shape(node, c)) {
+      tie_same_shapes(node, *shape, c);
+    } else {
+      c.freeze_inputs(node, "its shape isn't constant");
     }
-    tie_same_shapes(node, *shape, c);
   }
 
   void slice(const Node& node, Slicing& s) const override {

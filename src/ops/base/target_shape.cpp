@@ -58,16 +58,15 @@ std::optional<std::vector<const Node*>> readers_of_shape(const Graph& graph, int
 
 }  // namespace
 
-std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) {
-  if (auto constant = constant_entries(reshape, c)) return TargetShape{*std::move(constant), -1, -1};
-  const int shape = reshape.input(1);
-  const int producer = shape < 0 ? -1 : c.graph().values[at(shape)].producer;
-  if (producer < 0) return std::nullopt;
-  const Node& node = c.graph().nodes[at(producer)];
-  if (node.op == "Shape" && node.domain.empty() && c.rank(node.input(0)) == c.rank(reshape.output(0)))
-    return TargetShape{c.shape(reshape.output(0)), -1, node.input(0)};
-  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c.graph(), shape)) return std::nullopt;
-  TargetShape result{{}, producer, -1};
+namespace {
+
+/// The list as the Concat that joins it has it. Nothing where channels lie on an entry that is computed, or
+/// where something else reads the list.
+std::optional<TargetShape> joined_entries(const Node& reshape, int concat, const Coupling& c) {
+  const Node& node = c.graph().nodes[at(concat)];
+  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c.graph(), reshape.input(1)))
+    return std::nullopt;
+  TargetShape result{{}, concat, -1};
   for (int part : node.inputs) {
     const Constant known = c.known(part);
     if (c.rank(part) != 1) return std::nullopt;
@@ -75,8 +74,28 @@ std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) 
     const auto entries = known.defined() ? to_integers(known) : std::vector(count, TargetShape::kComputed);
     result.entries.insert(result.entries.end(), entries.begin(), entries.end());
   }
-  if (static_cast<int>(result.entries.size()) != c.rank(reshape.output(0))) return std::nullopt;
+  const int out = reshape.output(0);
+  if (static_cast<int>(result.entries.size()) != c.rank(out)) return std::nullopt;
+  for (int axis = 0; axis < c.rank(out); ++axis) {
+    if (result.computed(axis) && !c.peek(out, axis).empty()) return std::nullopt;
+  }
   return result;
+}
+
+}  // namespace
+
+std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) {
+  const int shape = reshape.input(1);
+  const int producer = shape < 0 ? -1 : c.graph().values[at(shape)].producer;
+  if (producer >= 0) {
+    const Node& node = c.graph().nodes[at(producer)];
+    if (node.op == "Shape" && node.domain.empty() && c.rank(node.input(0)) == c.rank(reshape.output(0)))
+      return TargetShape{c.shape(reshape.output(0)), -1, node.input(0)};
+    // Before constants: a size that was the same in both runs may be another in a third.
+    if (auto joined = joined_entries(reshape, producer, c)) return joined;
+  }
+  if (auto constant = constant_entries(reshape, c)) return TargetShape{*std::move(constant), -1, -1};
+  return std::nullopt;
 }
 
 void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c) {
@@ -115,6 +134,8 @@ void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
     }
   }
   if (shape.concat < 0) {
+    const bool constant = s.coupling().graph().values[at(reshape.input(1))].is_constant();
+    if (!constant) s.remove_attribute("allowzero");  // the zeros are ours, and copy
     s.replace_input(1, integer_tensor(entries));
     return;
   }

@@ -25,7 +25,7 @@ struct TargetShape {
   bool computed(int axis) const { return entries[static_cast<std::size_t>(axis)] == kComputed; }
 };
 
-/// Nothing where the shape can't be stated for other numbers of channels.
+/// Nothing where the shape can't be stated for other numbers of channels. The output's labels must be there.
 std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& coupling);
 
 /// Ties the labels of all values that have this shape by way of one list of sizes.

@@ -56,14 +56,18 @@ def one_computed_shape_for_two():
     return n.out(n.conv(n.relu(h), 14, 3)).model()
 
 
+def ending_in_halves(n, h):
+    """The two halves of 12 channels are added up, by a shape that each run computes."""
+    parts = n.node("Concat", size_of(n, h, 0), n.ints(2, 6), size_of(n, h, 2), size_of(n, h, 3), axis=0)
+    h = n.node("ReduceSum", n.node("Reshape", h, parts), n.ints(1), keepdims=0)
+    return n.out(n.conv(h, 6, 3)).model()
+
+
 @computing
 def halves_summed_on_an_open_image():
     """Split attention's form: channels part in two, height and width stand one axis further than before."""
     n = Net()
-    h = n.relu(n.conv(open_image(n), 3, 12))
-    parts = n.node("Concat", size_of(n, h, 0), n.ints(2, 6), size_of(n, h, 2), size_of(n, h, 3), axis=0)
-    h = n.node("ReduceSum", n.node("Reshape", h, parts), n.ints(1), keepdims=0)
-    return n.out(n.conv(h, 6, 3)).model()
+    return ending_in_halves(n, n.relu(n.conv(open_image(n), 3, 12)))
 
 
 @computing
@@ -71,9 +75,7 @@ def halves_summed_on_at_most_eight_rows():
     """Sizes that are the same for all but small images, and computed all the same."""
     n = Net()
     h = n.node("Slice", n.relu(n.conv(open_image(n), 3, 12)), n.ints(0, 0), n.ints(8, 8), n.ints(2, 3))
-    parts = n.node("Concat", size_of(n, h, 0), n.ints(2, 6), size_of(n, h, 2), size_of(n, h, 3), axis=0)
-    h = n.node("ReduceSum", n.node("Reshape", h, parts), n.ints(1), keepdims=0)
-    return n.out(n.conv(h, 6, 3)).model()
+    return ending_in_halves(n, h)
 
 
 @computing

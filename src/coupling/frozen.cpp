@@ -28,11 +28,11 @@ std::int64_t floats_in(const Constant& constant) {
 }
 
 /// Why a layer's outputs carry no labels.
-std::string no_channels(const Analysis& a, const Node& layer) {
+std::string no_channels(const Analysis& a, const std::vector<bool>& free, const Node& layer) {
   const int weight = layer.input(1);
   const int from = weight < 0 ? -1 : a.graph.values[at_index(weight)].producer;
   if (from < 0) return layer.title() + ": its outputs have no channels of their own";
-  if (!free_of_data(a.graph)[at_index(weight)]) return layer.title() + ": multiplies two computed values";
+  if (!free[at_index(weight)]) return layer.title() + ": multiplies two computed values";
   return layer.title() + ": its weights come from " + a.graph.nodes[at_index(from)].title();
 }
 
@@ -126,14 +126,16 @@ int channel_axis(const Node& node, const Coupling& coupling) {
 
 std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {
   std::map<std::string, Frozen> by_reason;
+  const auto free = free_of_data(a.graph);
   double all = 0;
   for (const auto& layer : layers) {
     all += layer.macs;
     const Node& node = a.graph.nodes[at_index(layer.node)];
     const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
+    const std::string plain = labels.empty() ? no_channels(a, free, node) : "";
     for (std::size_t i = 0; i < layer.groups.size(); ++i) {
       if (layer.groups[i] >= 0) continue;
-      std::string reason = labels.empty() ? no_channels(a, node) : a.coupling->reason(labels[i]);
+      std::string reason = labels.empty() ? plain : a.coupling->reason(labels[i]);
       if (reason.empty()) reason = "nothing reads them";
       Frozen& entry = by_reason[reason];
       entry.reason = reason;

@@ -67,4 +67,39 @@ std::vector<std::vector<int>> Graph::consumers() const {
   return result;
 }
 
+std::vector<char> Graph::needed_nodes() const {
+  std::vector<char> wanted(values.size(), 0);
+  for (int v : outputs) wanted[static_cast<std::size_t>(v)] = 1;
+  std::vector<char> result(nodes.size(), 0);
+  for (std::size_t n = nodes.size(); n-- > 0;) {
+    for (int v : nodes[n].outputs) {
+      const auto at = static_cast<std::size_t>(v);
+      if (v >= 0 && wanted[at] != 0 && !values[at].is_constant()) result[n] = 1;
+    }
+    if (result[n] == 0) continue;
+    for (const auto* list : {&nodes[n].inputs, &nodes[n].captured}) {
+      for (int v : *list) {
+        if (v >= 0) wanted[static_cast<std::size_t>(v)] = 1;
+      }
+    }
+  }
+  return result;
+}
+
+void Graph::number_producers() {
+  for (auto& value : values) value.producer = -1;
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    for (int v : nodes[n].outputs) {
+      if (v >= 0) values[static_cast<std::size_t>(v)].producer = static_cast<int>(n);
+    }
+  }
+}
+
+Graph with_outputs(Graph graph, std::vector<int> outputs) {
+  for (int v : graph.outputs) graph.values[static_cast<std::size_t>(v)].output = false;
+  for (int v : outputs) graph.values[static_cast<std::size_t>(v)].output = true;
+  graph.outputs = std::move(outputs);
+  return graph;
+}
+
 }  // namespace quboprune

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ops/base/operator.h"
+#include "ops/base/patterns.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -196,17 +197,6 @@ class Attention final : public Operator {
     return heads;
   }
 
-  /// The one label of each head's channels, which are tied; empty where they have none.
-  static Labels head_labels(const Labels& channels, std::size_t heads, Coupling& c) {
-    Labels result;
-    const std::size_t each = channels.size() / heads;
-    for (std::size_t i = 0; i < channels.size(); ++i) {
-      if (i % each == 0) result.push_back(channels[i]);
-      c.tie(channels[i], result.back());
-    }
-    return result;
-  }
-
   /// Heads lie one behind the other on the axis of channels.
   static Labels couple_joined(const Node& node, Coupling& c) {
     const Labels q = c.labels(node.input(0), 2);
@@ -224,8 +214,8 @@ class Attention final : public Operator {
       c.freeze(k, "a head that all queries read");
       c.freeze(v, "a head that all queries read");
     }
-    const Labels own = tie_heads(head_labels(q, heads, c), groups == 1 ? Labels() : head_labels(k, groups, c),
-                                 groups == 1 ? Labels() : head_labels(v, groups, c), groups, c);
+    const Labels own = tie_heads(tie_runs(q, heads, c), groups == 1 ? Labels() : tie_runs(k, groups, c),
+                                 groups == 1 ? Labels() : tie_runs(v, groups, c), groups, c);
     Labels out;
     const std::size_t each = static_cast<std::size_t>(c.shape(node.output(0))[2]) / heads;
     for (int label : own) out.insert(out.end(), each, label);

@@ -69,16 +69,11 @@ class GroupNormalization final : public Operator {
     }
     couple_channels(node, c);
     const Labels channels = c.labels(node.input(0), 1);
-    const auto each = static_cast<std::size_t>(c.shape(node.input(0))[1] / groups);
-    Labels heads;  // of each group, its first
-    for (std::size_t i = 0; i < channels.size(); ++i) {
-      if (i % each == 0) heads.push_back(channels[i]);
-      c.tie(channels[i], heads.back());
-    }
+    const Labels whole = tie_runs(channels, static_cast<std::size_t>(groups), c);
     for (std::size_t k = 1; k < 3; ++k) {
       const int vector = node.input(k);
       const bool by_group = c.shape(vector)[0] == groups;
-      c.tie(c.labels(vector, 0), by_group ? heads : channels, "normalises channels that must stay");
+      c.tie(c.labels(vector, 0), by_group ? whole : channels, "normalises channels that must stay");
     }
   }
 

@@ -40,7 +40,7 @@ class Reshape final : public Operator {
 
   void slice(const Node& node, Slicing& s) const override {
     if (node.input(1) < 0) return;
-    bool any = s.resized(node.input(1)) || shares_shape(node, s.coupling().graph());
+    bool any = s.resized(node.input(1)) || shares_shape(node, s.coupling());
     for (int v : {node.input(0), node.output(0)}) {
       for (int a = 0; a < s.rank(v); ++a) any = any || s.cut(v, a);
     }

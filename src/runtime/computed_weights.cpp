@@ -6,6 +6,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/index.h"
+#include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "quboprune/executor.h"
 
@@ -14,10 +16,6 @@ namespace {
 
 constexpr std::int64_t kSmall = 1 << 16;  // elements that may always be stored
 constexpr std::int64_t kGrowth = 4;       // times the constants that it is made from
-
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Operators through which the coupling follows single channels of a weight.
 bool is_followed(const Node& node) {
@@ -39,26 +37,16 @@ struct Made {
   bool constant = false;           ///< a constant, or made of constants
   bool followed = true;            ///< the coupling follows its channels
   at::ScalarType type = at::kInt;  ///< as the file has it, if floating-point
-  std::int64_t elements = 0;       ///< of those
+  std::int64_t elements = 0;       ///< of the floating-point constants that it is made from
 };
 
 /// The floating-point type that a Cast or an attribute `dtype` names; nothing for nodes without one.
 std::optional<at::ScalarType> type_asked_for(const Node& node, const std::vector<Made>& made) {
-  if (node.op == "CastLike" && node.input(1) >= 0) return made[at(node.input(1))].type;
+  if (node.op == "CastLike" && node.input(1) >= 0) return made[at_index(node.input(1))].type;
   const char* name = node.op == "Cast" ? "to" : "dtype";
   if (!node.has(name)) return std::nullopt;
-  switch (node.integer(name, 0)) {  // ONNX's element types
-    case 1:
-      return at::kFloat;
-    case 10:
-      return at::kHalf;
-    case 11:
-      return at::kDouble;
-    case 16:
-      return at::kBFloat16;
-    default:
-      return at::kInt;
-  }
+  const auto type = held_type(static_cast<int>(node.integer(name, 0)));
+  return type && at::isFloatingType(*type) ? *type : at::kInt;
 }
 
 std::vector<Made> made_of_constants(const Graph& graph) {
@@ -75,7 +63,7 @@ std::vector<Made> made_of_constants(const Graph& graph) {
     Made result{can_be_computed(node), is_followed(node)};
     for (int v : node.inputs) {
       if (v < 0) continue;
-      const Made& part = made[at(v)];
+      const Made& part = made[at_index(v)];
       result.constant = result.constant && part.constant;
       result.followed = result.followed && part.followed;
       result.elements += part.elements;
@@ -83,7 +71,7 @@ std::vector<Made> made_of_constants(const Graph& graph) {
     }
     result.type = type_asked_for(node, made).value_or(result.type);
     for (int v : node.outputs) {
-      if (v >= 0 && result.constant) made[at(v)] = result;
+      if (v >= 0 && result.constant) made[at_index(v)] = result;
     }
   }
   return made;
@@ -93,70 +81,27 @@ std::vector<Made> made_of_constants(const Graph& graph) {
 std::vector<int> weights_to_compute(const Graph& graph, const std::vector<Made>& made) {
   std::set<int> found;
   for (const auto& node : graph.nodes) {
-    if (node.output(0) < 0 || made[at(node.output(0))].constant) continue;
+    if (node.output(0) < 0 || made[at_index(node.output(0))].constant) continue;
     for (int v : node.inputs) {
-      if (v < 0 || graph.values[at(v)].is_constant() || graph.values[at(v)].output) continue;
-      const Made& weight = made[at(v)];
+      if (v < 0 || graph.values[at_index(v)].is_constant() || graph.values[at_index(v)].output) continue;
+      const Made& weight = made[at_index(v)];
       if (weight.constant && !weight.followed && weight.type != at::kInt) found.insert(v);
     }
   }
   return {found.begin(), found.end()};
 }
 
-void number_producers(Graph& graph) {
-  for (auto& value : graph.values) value.producer = -1;
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (int v : graph.nodes[n].outputs) {
-      if (v >= 0) graph.values[at(v)].producer = static_cast<int>(n);
-    }
-  }
-}
-
 /// The nodes on the way to some values, and those values as outputs.
 Graph part_before(const Graph& graph, const std::vector<int>& values) {
-  Graph part = graph;
+  Graph part = with_outputs(graph, values);
   part.inputs.clear();
-  for (int v : part.outputs) part.values[at(v)].output = false;
-  part.outputs = values;
-  for (int v : values) part.values[at(v)].output = true;
-  std::vector<char> wanted(graph.values.size(), 0);
-  for (int v : values) wanted[at(v)] = 1;
+  const auto needed = part.needed_nodes();
   part.nodes.clear();
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (std::ranges::none_of(node->outputs, [&](int v) { return v >= 0 && wanted[at(v)] != 0; })) continue;
-    for (int v : node->inputs) {
-      if (v >= 0) wanted[at(v)] = 1;
-    }
-    part.nodes.push_back(*node);
+  for (std::size_t n = 0; n < needed.size(); ++n) {
+    if (needed[n] != 0) part.nodes.push_back(graph.nodes[n]);
   }
-  std::ranges::reverse(part.nodes);
-  number_producers(part);
+  part.number_producers();
   return part;
-}
-
-/// Takes away those of `candidates` (by node) that nothing needs any more.
-void drop_unneeded(Graph& graph, const std::vector<char>& candidates) {
-  std::vector<int> readers(graph.values.size(), 0);
-  for (const auto& node : graph.nodes) {
-    for (const auto* list : {&node.inputs, &node.captured}) {
-      for (int v : *list) readers[at(std::max(v, 0))] += v >= 0 ? 1 : 0;
-    }
-  }
-  std::vector<Node> kept;
-  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
-    Node& node = graph.nodes[n];
-    const bool needed = candidates[n] == 0 || std::ranges::any_of(node.outputs, [&](int v) {
-                          return v >= 0 && !graph.values[at(v)].is_constant() &&
-                                 (readers[at(v)] > 0 || graph.values[at(v)].output);
-                        });
-    if (needed) {
-      kept.push_back(std::move(node));
-    } else {
-      for (int v : node.inputs) readers[at(std::max(v, 0))] -= v >= 0 ? 1 : 0;
-    }
-  }
-  std::ranges::reverse(kept);
-  graph.nodes = std::move(kept);
 }
 
 /// Tells which weights the file's own nodes may compute again.
@@ -167,19 +112,19 @@ class Unchanged {
 
   bool operator()(int v) {
     if (v < 0) return true;
-    if (known_[at(v)] < 0) known_[at(v)] = find(v) ? 1 : 0;
-    return known_[at(v)] != 0;
+    if (known_[at_index(v)] < 0) known_[at_index(v)] = find(v) ? 1 : 0;
+    return known_[at_index(v)] != 0;
   }
 
  private:
   bool find(int v) {
-    const Constant& now = changed_.values[at(v)].constant;
-    const Constant& before = file_.values[at(v)].constant;
+    const Constant& now = changed_.values[at_index(v)].constant;
+    const Constant& before = file_.values[at_index(v)].constant;
     if (before.defined()) return now.is_same(before);
-    if (now.defined() && !now.is_same(computed_.values[at(v)].constant)) return false;
-    const int producer = file_.values[at(v)].producer;
+    if (now.defined() && !now.is_same(computed_.values[at_index(v)].constant)) return false;
+    const int producer = file_.values[at_index(v)].producer;
     return producer >= 0 &&
-           std::ranges::all_of(file_.nodes[at(producer)].inputs, [&](int i) { return (*this)(i); });
+           std::ranges::all_of(file_.nodes[at_index(producer)].inputs, [&](int i) { return (*this)(i); });
   }
 
   const Graph& file_;
@@ -197,16 +142,19 @@ Graph with_computed_weights(const Graph& graph) {
   const auto weights = Executor(part_before(graph, wanted)).run({});
   Graph result = graph;
   for (std::size_t k = 0; k < wanted.size(); ++k) {
-    const Made& from = made[at(wanted[k])];
+    const Made& from = made[at_index(wanted[k])];
     const bool grows = weights[k].numel() > std::max(kSmall, kGrowth * from.elements);
     if (!weights[k].is_floating_point() || weights[k].numel() < 2 || grows) continue;
-    result.values[at(wanted[k])].constant = weights[k].to(from.type).contiguous();
+    result.values[at_index(wanted[k])].constant = weights[k].to(from.type).contiguous();
   }
-  std::vector<char> candidates;
-  for (const auto& node : graph.nodes)
-    candidates.push_back(node.output(0) >= 0 && made[at(node.output(0))].constant ? 1 : 0);
-  drop_unneeded(result, candidates);
-  number_producers(result);
+  // Dead ends of the file's own stay.
+  const auto before = graph.needed_nodes();
+  const auto now = result.needed_nodes();
+  result.nodes.clear();
+  for (std::size_t n = 0; n < now.size(); ++n) {
+    if (now[n] != 0 || before[n] == 0) result.nodes.push_back(graph.nodes[n]);
+  }
+  result.number_producers();
   return result;
 }
 
@@ -227,10 +175,10 @@ Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Grap
     const auto found = there.find(node->source);
     if (found != there.end()) {
       nodes.push_back(*found->second);
-    } else if (std::ranges::any_of(node->outputs, [&](int v) { return v >= 0 && again[at(v)] != 0; })) {
+    } else if (std::ranges::any_of(node->outputs, [&](int v) { return v >= 0 && again[at_index(v)] != 0; })) {
       nodes.push_back(*node);
       for (int v : node->inputs) {
-        if (v >= 0 && !file.values[at(v)].is_constant()) again[at(v)] = 1;
+        if (v >= 0 && !file.values[at_index(v)].is_constant()) again[at_index(v)] = 1;
       }
     }
   }
@@ -239,7 +187,7 @@ Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Grap
   for (std::size_t v = 0; v < again.size(); ++v) {
     if (again[v] != 0) changed.values[v].constant = Constant();
   }
-  number_producers(changed);
+  changed.number_producers();
   return changed;
 }
 

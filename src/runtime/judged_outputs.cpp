@@ -50,14 +50,6 @@ std::vector<int> nearest(const Graph& graph, const std::function<bool(int)>& goo
   return found;
 }
 
-Graph with_outputs(const Graph& graph, std::vector<int> outputs) {
-  Graph result = graph;
-  for (int v : result.outputs) result.values[at_index(v)].output = false;
-  for (int v : outputs) result.values[at_index(v)].output = true;
-  result.outputs = std::move(outputs);
-  return result;
-}
-
 /// What a run shows of each value.
 struct Seen {
   std::vector<char> numbers;  ///< floating-point, at least one, and not behind a selection

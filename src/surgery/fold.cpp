@@ -98,23 +98,6 @@ class Fold {
   std::vector<at::Tensor> rests_;  // by value
 };
 
-/// By node: does an output depend on it?
-std::vector<char> needed(const Graph& graph) {
-  std::vector<char> wanted(graph.values.size(), 0);
-  for (int v : graph.outputs) wanted[at_index(v)] = 1;
-  std::vector<char> result(graph.nodes.size(), 0);
-  for (std::size_t n = graph.nodes.size(); n-- > 0;) {
-    const Node& node = graph.nodes[n];
-    for (int v : node.outputs) result[n] = result[n] != 0 || (v >= 0 && wanted[at_index(v)] != 0) ? 1 : 0;
-    for (const auto* list : {&node.inputs, &node.captured}) {
-      for (int v : *list) {
-        if (v >= 0 && result[n] != 0) wanted[at_index(v)] = 1;
-      }
-    }
-  }
-  return result;
-}
-
 /// y = h + 0: what reads y may read h.
 void skip_additions_of_zero(Graph& graph, std::size_t first_added) {
   for (const auto& node : graph.nodes) {
@@ -141,12 +124,12 @@ void fold_branches(const ChannelGroups& groups, const std::vector<Fate>& fates, 
 
 Graph without_dead_branches(const Graph& file, Graph changed) {
   skip_additions_of_zero(changed, file.values.size());
-  const auto before = needed(file);
+  const auto before = file.needed_nodes();
   std::unordered_set<int> mattered;  // dead ends of the file's own stay
   for (std::size_t n = 0; n < file.nodes.size(); ++n) {
     if (before[n] != 0) mattered.insert(file.nodes[n].source);
   }
-  const auto now = needed(changed);
+  const auto now = changed.needed_nodes();
   std::vector<Node> kept;
   for (std::size_t n = 0; n < changed.nodes.size(); ++n) {
     if (now[n] != 0 || !mattered.contains(changed.nodes[n].source))

@@ -7,7 +7,6 @@
 #include "coupling/analysis.h"
 #include "coupling/size_flow.h"
 #include "ops/base/operator.h"
-#include "ops/base/target_shape.h"
 #include "quboprune/error.h"
 #include "quboprune/surgery.h"
 #include "surgery/fold.h"
@@ -69,11 +68,9 @@ void cut_value(Value& value, int v, const Coupling& c, Kept& kept) {
 /// A size that was computed from a cut axis, and isn't one of those that the operator adapts, stays what it
 /// was.
 void restore_sizes(const Node& node, Slicing& slicing) {
-  if (node.op == "Reshape" && node.domain.empty() && target_shape(node, slicing.coupling()))
-    return;  // did so
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     const int v = node.inputs[k];
-    if (v < 0 || !is_size_input(node, k) || !slicing.reads(k, v) || !slicing.resized(v)) continue;
+    if (v < 0 || !is_size_input(node, k) || slicing.settled(k) || !slicing.resized(v)) continue;
     const at::Tensor known = slicing.coupling().known(v);
     if (known.defined()) slicing.replace_input(k, known);  // others follow by themselves: coupling/size_flow
   }

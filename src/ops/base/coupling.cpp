@@ -8,7 +8,7 @@
 namespace quboprune {
 
 Coupling::Coupling(const Graph& graph, const Probe& probe)
-    : graph_(graph), probe_(probe), labels_(graph.values.size()) {
+    : graph_(graph), probe_(probe), readers_(graph.consumers()), labels_(graph.values.size()) {
   for (std::size_t v = 0; v < labels_.size(); ++v) {
     if (probe.seen[v]) labels_[v].resize(probe.shapes[v].size());
   }

@@ -59,6 +59,8 @@ class Coupling {
   Coupling(const Graph& graph, const Probe& probe);
 
   const Graph& graph() const { return graph_; }
+  /// Nodes that read a value, in order.
+  const std::vector<int>& readers(int value) const { return readers_[index(value)]; }
   const std::vector<std::int64_t>& shape(int value) const { return probe_.shapes[index(value)]; }
   /// The shape on an input of another size: dimensions that differ depend on the input.
   const std::vector<std::int64_t>& other_shape(int value) const { return probe_.others[index(value)]; }
@@ -119,6 +121,7 @@ class Coupling {
 
   const Graph& graph_;
   const Probe& probe_;
+  std::vector<std::vector<int>> readers_;  // by value
   int node_ = -1;
   bool walking_ = false, ended_ = false;
   mutable std::set<std::pair<int, int>> touched_;  // value, axis: asked for by the present node

@@ -22,6 +22,16 @@ void freeze_from(int value, int first, Coupling& coupling, const char* why) {
     coupling.freeze(coupling.peek(value, axis), why);
 }
 
+Labels tie_runs(const Labels& labels, std::size_t count, Coupling& coupling) {
+  Labels firsts;
+  const std::size_t each = labels.size() / count;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (i % each == 0) firsts.push_back(labels[i]);
+    coupling.tie(labels[i], firsts.back());
+  }
+  return firsts;
+}
+
 void couple_outside(const Node& node, int first, int end, Coupling& coupling, const char* why) {
   for (int axis = first; axis < end && axis < coupling.rank(node.input(0)); ++axis)
     coupling.freeze(coupling.labels(node.input(0), axis), why);
@@ -164,10 +174,9 @@ int axis_after(const Node& node, int axis, const Coupling& c) {
 /// Does the axis number independent products of two computed values behind `value`: the heads of attention?
 bool numbers_heads(int value, int axis, const Coupling& c, int steps) {
   if (steps == 0 || !c.seen(value)) return false;
-  for (const Node& node : c.graph().nodes) {
-    if (!c.seen(node.output(0)) ||
-        std::find(node.inputs.begin(), node.inputs.end(), value) == node.inputs.end())
-      continue;
+  for (int n : c.readers(value)) {
+    const Node& node = c.graph().nodes[static_cast<std::size_t>(n)];
+    if (!c.seen(node.output(0))) continue;
     if (node.op == "MatMul") {
       const bool computed = !c.known(node.input(0)).defined() && !c.known(node.input(1)).defined();
       if (computed && axis < c.rank(value) - 2) return true;
@@ -185,7 +194,8 @@ bool numbers_heads(int value, int axis, const Coupling& c, int steps) {
 /// Does what reads the value normalise each index of the axis by itself? So GroupNorm is exported: a Reshape
 /// to groups in front of an InstanceNormalization.
 bool normalised_apart(int value, int axis, const Coupling& c) {
-  return std::ranges::any_of(c.graph().nodes, [&](const Node& node) {
+  return std::ranges::any_of(c.readers(value), [&](int n) {
+    const Node& node = c.graph().nodes[static_cast<std::size_t>(n)];
     return node.op == "InstanceNormalization" && node.input(0) == value && axis == 1;
   });
 }

@@ -30,6 +30,9 @@ void couple_channels(const Node& node, Coupling& coupling);
 /// Output 0 has input 0's shape; labels on axes [first, end) are frozen, all are passed on.
 void couple_outside(const Node& node, int first, int end, Coupling& coupling, const char* why);
 
+/// Ties the labels of each of `count` equal runs of an axis; the one label of each, or none for a plain axis.
+Labels tie_runs(const Labels& labels, std::size_t count, Coupling& coupling);
+
 /// Freezes what is labelled on axes from `first` on.
 void freeze_from(int value, int first, Coupling& coupling, const char* why);
 

@@ -28,16 +28,13 @@ bool Slicing::resized(int value) const {
   return std::any_of(sources.begin(), sources.end(), [&](const AxisOf& a) { return cut(a.value, a.axis); });
 }
 
-bool Slicing::reads(std::size_t k, int value) const {
-  return after_.nodes[static_cast<std::size_t>(node_)].input(k) == value;
-}
-
 void Slicing::set_attribute(const std::string& name, Attribute attribute) {
   after_.nodes[static_cast<std::size_t>(node_)].attributes[name] = std::move(attribute);
 }
 
 void Slicing::replace_input(std::size_t k, at::Tensor tensor) {
   replace_input_of(node_, k, std::move(tensor));
+  settle(k);
 }
 
 void Slicing::replace_input_of(int node, std::size_t k, at::Tensor tensor) {
@@ -50,6 +47,7 @@ void Slicing::append_input(std::size_t k, const std::string& name, at::Tensor te
   Node& node = after_.nodes[static_cast<std::size_t>(node_)];
   if (node.inputs.size() <= k) node.inputs.resize(k + 1, -1);
   node.inputs[k] = after_.add_constant(node.name + "_" + name, std::move(tensor));
+  settle(k);
 }
 
 void Slicing::remove_attribute(const std::string& name) {

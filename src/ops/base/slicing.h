@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "ops/base/coupling.h"
@@ -19,7 +20,10 @@ class Slicing {
   Slicing(const Coupling& coupling, Graph& after, KeptIndices kept)
       : coupling_(coupling), after_(after), kept_(std::move(kept)) {}
 
-  void begin(int node) { node_ = node; }
+  void begin(int node) {
+    node_ = node;
+    settled_.clear();
+  }
   /// What the analysis found, on the graph before.
   const Coupling& coupling() const { return coupling_; }
   int rank(int value) const { return coupling_.rank(value); }
@@ -33,8 +37,9 @@ class Slicing {
 
   /// Was the value computed from the size of an axis that is cut?
   bool resized(int value) const;
-  /// Does the node still read what it read before?
-  bool reads(std::size_t k, int value) const;
+  /// The operator has seen to the node's k-th input: it isn't to be put back to what it was.
+  void settle(std::size_t k) { settled_.insert(k); }
+  bool settled(std::size_t k) const { return settled_.contains(k); }
 
   void set_attribute(const std::string& name, Attribute attribute);
   /// The node reads this tensor from now on; other readers of what it read before aren't touched.
@@ -50,6 +55,7 @@ class Slicing {
   Graph& after_;
   KeptIndices kept_;
   int node_ = -1;
+  std::set<std::size_t> settled_;  // inputs of the present node
 };
 
 }  // namespace quboprune

@@ -43,12 +43,11 @@ std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, cons
 }
 
 /// Reshapes that read this value as their shape; nothing if something else reads it too.
-std::optional<std::vector<const Node*>> readers_of_shape(const Graph& graph, int value) {
-  if (graph.values[at(value)].output) return std::nullopt;
+std::optional<std::vector<const Node*>> readers_of_shape(const Coupling& c, int value) {
+  if (c.graph().values[at(value)].output) return std::nullopt;
   std::vector<const Node*> readers;
-  for (const auto& node : graph.nodes) {
-    if (std::ranges::find(node.captured, value) != node.captured.end()) return std::nullopt;
-    if (std::ranges::find(node.inputs, value) == node.inputs.end()) continue;
+  for (int n : c.readers(value)) {
+    const Node& node = c.graph().nodes[at(n)];
     if (node.op != "Reshape" || !node.domain.empty() || node.input(1) != value || node.input(0) == value)
       return std::nullopt;
     readers.push_back(&node);
@@ -56,15 +55,11 @@ std::optional<std::vector<const Node*>> readers_of_shape(const Graph& graph, int
   return readers;
 }
 
-}  // namespace
-
-namespace {
-
 /// The list as the Concat that joins it has it. Nothing where channels lie on an entry that is computed, or
 /// where something else reads the list.
 std::optional<TargetShape> joined_entries(const Node& reshape, int concat, const Coupling& c) {
   const Node& node = c.graph().nodes[at(concat)];
-  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c.graph(), reshape.input(1)))
+  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c, reshape.input(1)))
     return std::nullopt;
   TargetShape result{{}, concat, -1};
   for (int part : node.inputs) {
@@ -103,7 +98,7 @@ void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c)
     c.tie(c.peek(reshape.output(0), axis), c.peek(shape.like, axis),
           "has its size from channels that must stay");
   if (shape.concat < 0) return;
-  const auto readers = readers_of_shape(c.graph(), reshape.input(1));
+  const auto readers = readers_of_shape(c, reshape.input(1));
   for (const Node* other : *readers) {
     if (other == &reshape) break;  // those behind it have no labels yet, and will meet this one
     if (const auto theirs = target_shape(*other, c); !theirs || theirs->concat < 0) continue;
@@ -115,14 +110,15 @@ void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c)
   }
 }
 
-bool shares_shape(const Node& reshape, const Graph& graph) {
+bool shares_shape(const Node& reshape, const Coupling& c) {
   const int shape = reshape.input(1);
-  if (graph.values[at(shape)].is_constant()) return false;
-  const auto readers = readers_of_shape(graph, shape);
+  if (c.graph().values[at(shape)].is_constant()) return false;
+  const auto readers = readers_of_shape(c, shape);
   return readers && readers->size() > 1;
 }
 
 void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
+  s.settle(1);
   if (shape.like >= 0) return;
   std::vector<std::int64_t> entries = shape.entries;
   std::vector<bool> changed(entries.size(), false);

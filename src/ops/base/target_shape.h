@@ -11,9 +11,9 @@ namespace quboprune {
 
 /// What is known of the shape that a Reshape asks for, so that it can be stated anew when channels go.
 ///
-/// Where at most one entry is neither fixed nor a copy of the input's, a list of constants says it all.
-/// Exports with open sizes have several such entries, joined by a Concat with the fixed ones; only those are
-/// stated anew. Where it is the shape of another value it follows by itself, as long as both lose the same.
+/// Exports with open sizes join computed entries and fixed ones by a Concat; only the fixed ones are stated
+/// anew. Where it is the shape of another value it follows by itself, as long as both lose the same. Else it
+/// takes a list of constants, in which at most one entry may be neither fixed nor a copy of the input's.
 struct TargetShape {
   static constexpr std::int64_t kComputed =
       -2;  ///< an entry that each run computes, and surgery leaves alone
@@ -33,7 +33,7 @@ void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& co
 
 /// Do other Reshapes read the same computed shape? One that says its own by constants must then do so: what
 /// it read may be stated anew for the others.
-bool shares_shape(const Node& reshape, const Graph& graph);
+bool shares_shape(const Node& reshape, const Coupling& coupling);
 
 /// States the shape for what is left of the output's axes.
 void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& slicing);

@@ -35,7 +35,9 @@ struct Equivalence {
 /// Runs the dense network with masked gates and the sliced one on random inputs of several sizes and batches.
 ///
 /// Tolerance: float32 sums of n terms in another order differ by at most about 2^-24 · sqrt(n) · |terms|
-/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output.
+/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output. An output that nearly
+/// cancels can be smaller than its rounding. So where the difference is larger, both networks run in float64
+/// too: what falls at least 2^20-fold there (the unit roundoff falls 2^29-fold) is rounding, and allowed.
 Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced);
 
 }  // namespace quboprune

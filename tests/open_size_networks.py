@@ -90,6 +90,79 @@ def cropped_to_the_image():
     return n.out(n.conv(h, 12, 3)).model()
 
 
+def list_of_sizes(n, x, channels):
+    """The sizes of an image of so many channels, as exporters with open sizes join them."""
+    return n.node("Concat", size_of(n, x, 0), n.ints(channels), size_of(n, x, 2), size_of(n, x, 3), axis=0)
+
+
+@computing
+def gates_expanded_to_a_list_of_sizes():
+    """Squeeze-and-excite where the gates are expanded first, to a list that names the channels."""
+    n = Net()
+    x = open_image(n)
+    h = n.relu(n.conv(x, 3, 12))
+    gates = n.node("GlobalAveragePool", h)
+    gates = n.node("Sigmoid", n.conv(n.relu(n.conv(gates, 12, 6, kernel=1)), 6, 12, kernel=1))
+    h = n.node("Mul", h, n.node("Expand", gates, list_of_sizes(n, x, 12)))
+    return n.out(n.conv(h, 12, 3)).model()
+
+
+@computing
+def one_list_for_an_expand_and_a_reshape():
+    """Both lose the channels that the list loses."""
+    n = Net()
+    x = open_image(n)
+    sizes = list_of_sizes(n, x, 12)
+    a, b = n.relu(n.conv(x, 3, 12)), n.conv(n.node("GlobalAveragePool", n.relu(n.conv(x, 3, 10))), 10, 12, kernel=1)
+    flat = n.relu(n.node("Flatten", a))
+    h = n.node("Concat", n.node("Reshape", flat, sizes), n.node("Expand", n.node("Tanh", b), sizes), axis=1)
+    return n.out(n.conv(h, 24, 3)).model()
+
+
+@computing
+def recurrence_from_zeros_of_the_images_size():
+    """Two steps of a convolutional recurrence, whose first state is a fill of sizes that each run computes."""
+    n = Net()
+    x = open_image(n)
+    state = n.node("ConstantOfShape", list_of_sizes(n, x, 10))
+    keep, candidate = (n.weight(10, 13, 3, 3) for _ in range(2))
+    for _ in range(2):
+        both = n.node("Concat", x, state, axis=1)
+        gate, new = (n.node("Conv", both, weight, pads=[1, 1, 1, 1]) for weight in (keep, candidate))
+        state = n.node("Add", n.node("Mul", n.node("Sigmoid", gate), state), n.node("Tanh", new))
+    return n.out(n.conv(state, 10, 3)).model()
+
+
+@computing
+def where_it_is_large_or_else_zeros_like_it():
+    n = Net()
+    h = n.relu(n.conv(open_image(n), 3, 12))
+    zeros = n.node("ConstantOfShape", n.node("Shape", h))
+    h = n.node("Where", n.node("Greater", h, n.constant(np.float32(0.2))), h, zeros)
+    return n.out(n.conv(h, 12, 3)).model()
+
+
+@computing
+def vector_repeated_over_the_image():
+    n = Net()
+    x = open_image(n)
+    h = n.relu(n.conv(x, 3, 10))
+    pooled = n.relu(n.conv(n.node("GlobalAveragePool", h), 10, 8, kernel=1))
+    repeats = n.node("Concat", n.ints(1, 1), size_of(n, x, 2), size_of(n, x, 3), axis=0)
+    return n.out(n.conv(n.node("Concat", h, n.node("Tile", pooled, repeats), axis=1), 18, 3)).model()
+
+
+@computing
+def positions_resized_to_the_image():
+    """An embedding of 5x5 positions is interpolated to the image's size and added."""
+    n = Net()
+    x = open_image(n)
+    sizes = n.node("Concat", n.ints(1, 12), size_of(n, x, 2), size_of(n, x, 3), axis=0)
+    positions = n.node("Resize", n.weight(1, 12, 5, 5), "", "", sizes, mode="linear")
+    h = n.node("Add", n.relu(n.conv(x, 3, 12)), positions)
+    return n.out(n.conv(n.relu(h), 12, 3)).model()
+
+
 def grouped(n, h, channels, groups, shape):
     """GroupNorm as exporters write it for older opsets: statistics of each group by an InstanceNormalization."""
     flat = n.node("Reshape", h, n.ints(0, groups, -1))

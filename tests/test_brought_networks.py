@@ -13,6 +13,7 @@ from brought_networks import NETWORKS
 from conformance_tools import run_tool, session, tool
 from onnx_net import Net, image
 from open_size_networks import COMPUTING
+from test_bad_input import expect_one_line
 from test_shared_models import agrees, example
 from unusual_networks import UNUSUAL, WITH_SUBGRAPHS, all_quantised, dead_filters
 
@@ -228,6 +229,42 @@ def test_every_output_counts(quboprune, tmp_path):
     kept = {tuple(layer["kept_indices"]) for layer in report["layers"] if layer["channels"] == 8}
     assert kept == {(4, 5, 6, 7), (0, 1, 2, 3)}
     same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
+
+
+def masked_logits(n, x):
+    """Every second row is minus infinity; the logarithm of what a Relu cut off is, too."""
+    h = n.relu(n.conv(x, 3, 12))
+    rows = n.constant(np.arange(16).reshape(1, 1, 16, 1) % 2 == 0)
+    logits = n.node("Where", rows, n.conv(h, 12, 4), n.constant(np.float32(-np.inf)))
+    return n.out(logits).out(n.node("Log", n.relu(n.conv(h, 12, 2))))
+
+
+def test_outputs_that_are_not_finite_everywhere_are_judged_where_they_are(quboprune, tmp_path):
+    n = Net()
+    path = save(masked_logits(n, image(n, size=16)), tmp_path / "net.onnx")
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.5")
+    held = report["result"]["metric"]["heldout"]
+    assert held["dense"] == 0 and 0 < held["pruned"] < 1
+    for got in session(tmp_path / "out.onnx").run(None, example(path)):
+        assert np.isfinite(got).any() and np.isneginf(got).any()
+
+
+def test_a_network_without_a_finite_output_is_refused(quboprune, tmp_path):
+    n = Net()
+    h = n.relu(n.conv(image(n, size=16), 3, 12))
+    save(n.out(n.node("Log", n.node("Neg", n.relu(n.conv(h, 12, 2))))), tmp_path / "net.onnx")
+    images = np.random.default_rng(1).random((2, 6, 3, 16, 16), np.float32)
+    np.savez(tmp_path / "x.npz", inputs=images[0], targets=images[1, :, :2])
+    expect_one_line(quboprune, ["prune", "net.onnx", "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.5"], "NaN")
+
+
+def test_a_network_made_for_batches_is_named(quboprune, tmp_path):
+    n = Net()
+    parts = n.node("Split", n.relu(n.conv(n.input("x", [2, 3, 16, 16]), 3, 12)), n.ints(1, 1), axis=0, outputs=2)
+    path = save(n.out(n.conv(n.node("Concat", *parts, axis=1), 24, 3)), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", inputs=np.random.default_rng(1).random((6, 3, 16, 16), np.float32))
+    expect_one_line(quboprune, ["prune", path, "-o", "out.onnx", "--data", "x.npz", "--target", "filters=0.3"],
+                    "batches of 2", "open batch")
 
 
 def test_layers_of_the_same_name_are_told_apart(quboprune, tmp_path):

@@ -23,7 +23,8 @@ double ssim(const at::Tensor& output, const at::Tensor& target, double peak = 1.
 double top1(const at::Tensor& output, const at::Tensor& target);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
-/// 1 is what an output of zeros gets. Measured against the original: needs no targets.
+/// 1 is what an output of zeros gets. Elements that are the same infinity, or no number, in both don't count.
+/// Measured against the original: needs no targets.
 double relative_mse(const at::Tensor& output, const at::Tensor& reference);
 
 /// What a network is judged by.

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "coupling/analysis.h"
@@ -33,6 +34,9 @@ std::vector<bool> free_of_data(const Graph& graph) {
 namespace {
 
 constexpr std::int64_t kSmall = 1 << 14;  // values above this many elements aren't remembered
+/// With a value of more elements, a size that only we think of gives way to another one: attention over all
+/// positions of an image grows with their square.
+constexpr std::int64_t kLarge = std::int64_t{1} << 26;
 
 struct Trace {
   std::vector<std::vector<std::int64_t>> shapes;  // by value
@@ -40,6 +44,7 @@ struct Trace {
   std::vector<at::Tensor> small;  // free of data and of few elements; others are dropped once they are read
   InputShapes inputs;
   std::optional<std::string> failure;
+  bool too_large = false;  ///< that is the failure
 };
 
 /// A convolution for its shape's sake: of one channel to one, seen as all. Its values are wrong but depend on
@@ -91,8 +96,9 @@ Tensors run_node(const Node& node, const Operator& op, const Tensors& in,
 /// Runs what can be run; nodes that we don't know leave their outputs undefined, and so on behind them.
 class ProbeRun {
  public:
-  ProbeRun(const Graph& graph, const InputShapes& inputs, std::uint64_t seed)
+  ProbeRun(const Graph& graph, const InputShapes& inputs, std::uint64_t seed, std::int64_t largest)
       : graph_(graph),
+        largest_(largest),
         free_(free_of_data(graph)),
         readers_(graph.values.size(), 0),
         values_(graph.values.size()) {
@@ -154,31 +160,43 @@ class ProbeRun {
     if (!ready) return;
     Tensors out = run_node(node, *op, in, trace_.failure);
     for (std::size_t k = 0; k < out.size() && k < node.outputs.size(); ++k) {
+      if (out[k].defined() && out[k].numel() > largest_) {
+        trace_.failure = node.title() + ": too large";
+        trace_.too_large = true;
+        return;
+      }
       if (node.outputs[k] >= 0 && out[k].defined()) note(node.outputs[k], std::move(out[k]));
     }
   }
 
   const Graph& graph_;
+  std::int64_t largest_;      // elements of a value
   std::vector<bool> free_;    // by value: free of data
   std::vector<int> readers_;  // of each value, still to come
   std::vector<at::Tensor> values_;
   Trace trace_;
 };
 
-Trace run_probe(const Graph& graph, const InputShapes& inputs, std::uint64_t seed) {
-  Trace trace = ProbeRun(graph, inputs, seed).run();
+Trace run_probe(const Graph& graph, const InputShapes& inputs, std::uint64_t seed, std::int64_t largest) {
+  Trace trace = ProbeRun(graph, inputs, seed, largest).run();
   trace.inputs = inputs;
   return trace;
 }
 
-/// At the first of the sizes that the network takes; otherwise the trace of the first of all.
-Trace first_that_runs(const Graph& graph, const std::vector<InputShapes>& sizes, std::uint64_t seed) {
-  Trace first = run_probe(graph, sizes.front(), seed);
-  for (std::size_t k = 1; k < sizes.size() && first.failure; ++k) {
-    Trace trace = run_probe(graph, sizes[k], seed);
+/// At the first of the sizes that the network takes; otherwise the trace of the first of all. `wanted`: the
+/// first is the user's own, whatever it takes.
+Trace first_that_runs(const Graph& graph, const std::vector<InputShapes>& sizes, std::uint64_t seed,
+                      bool wanted) {
+  constexpr auto any = std::numeric_limits<std::int64_t>::max();
+  std::optional<Trace> first;
+  const InputShapes* large = nullptr;
+  for (const auto& size : sizes) {
+    Trace trace = run_probe(graph, size, seed, wanted && !first ? any : kLarge);
     if (!trace.failure) return trace;
+    if (trace.too_large && !large) large = &size;
+    if (!first) first = std::move(trace);
   }
-  return first;
+  return large ? run_probe(graph, *large, seed, any) : *std::move(first);
 }
 
 bool same_value(const at::Tensor& a, const at::Tensor& b) {
@@ -191,7 +209,7 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 void probe(Analysis& analysis, const std::vector<std::int64_t>& sample) {
   const Graph& graph = analysis.graph;
   const ProbeSizes sizes = first_sizes(graph, sample);
-  const Trace first = first_that_runs(graph, sizes.shapes, 1);
+  const Trace first = first_that_runs(graph, sizes.shapes, 1, !sample.empty());
   if (first.failure && sizes.shapes.size() == 1) throw InputError(*first.failure);
   if (first.failure) {
     throw InputError(fmt::format(
@@ -200,7 +218,7 @@ void probe(Analysis& analysis, const std::vector<std::int64_t>& sample) {
         sizes.words, *first.failure, sample.empty() ? ", or give data of that size" : ""));
   }
   // Another size tells what depends on the input; networks of a fixed batch or size may refuse it.
-  const Trace second = first_that_runs(graph, other_sizes(graph, first.inputs), 2);
+  const Trace second = first_that_runs(graph, other_sizes(graph, first.inputs), 2, false);
   if (second.failure) throw InputError(*second.failure);
   Probe& result = analysis.probe;
   analysis.input_shapes = first.inputs;

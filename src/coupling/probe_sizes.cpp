@@ -207,6 +207,8 @@ std::vector<InputShapes> other_sizes(const Graph& graph, const InputShapes& firs
       if (all_change(graph, shapes, first)) add(result, std::move(shapes));
     }
     if (largest <= kStretched) add(result, stretched);
+    const InputShapes smaller = scaled(graph, first, {{1, 2}, {3, 4}, {5, 8}}, batch);
+    if (all_change(graph, smaller, first)) add(result, smaller);
   }
   for (std::int64_t batch : {2, 1}) {
     for (auto size : kOthers) {

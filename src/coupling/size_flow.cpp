@@ -9,6 +9,7 @@
 
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/size_list.h"
 #include "ops/base/target_shape.h"
 #include "quboprune/error.h"
 
@@ -87,40 +88,39 @@ class SizeFlow {
     return false;
   }
 
-  /// A Resize or Expand to sizes that each run computes, a number of channels among them.
+  /// A Resize, an Expand or a fill of sizes that each run computes, a number of channels among them.
   bool has_computed_sizes(const Node& node) const {
-    if (!node.domain.empty() || node.has("axes") || c_.rank(node.input(0)) < 1) return false;
-    const int sizes = node.op == "Resize" ? node.input(3) : node.op == "Expand" ? node.input(1) : -1;
-    return sizes >= 0 && !c_.known(sizes).defined();
+    const int place = node.op == "Reshape" ? -1 : sizes_input(node);
+    return place >= 0 && c_.rank(node.output(0)) > 0 && !c_.known(node.inputs[at(place)]).defined();
   }
 
-  /// Which of the computed sizes is that of an axis of the data; below 0: none.
+  int sizes_of_output(const Node& node) const { return node.inputs[at(sizes_input(node))]; }
+
+  /// Which of the computed sizes is that of an axis of the output; below 0: none.
   int place_of(const Node& node, int axis) const {
-    const auto count = static_cast<int>(c_.shape(sizes_input(node)).at(0));
-    return count - c_.rank(node.input(0)) + axis;
+    return static_cast<int>(c_.shape(sizes_of_output(node)).at(0)) - c_.rank(node.output(0)) + axis;
   }
 
-  static int sizes_input(const Node& node) { return node.op == "Resize" ? node.input(3) : node.input(1); }
-
-  /// Is the size of a labelled axis among those that are computed the number of the very channels on it? Then
-  /// it is right whatever goes.
+  /// Is the size of a labelled axis right whatever goes? It is where it is stated anew, and where it is the
+  /// number of the very channels on the axis.
   bool follows(const Node& node, int axis) const {
     const int place = place_of(node, axis);
     if (place < 0) return true;
-    const at::Tensor& sizes = ids(sizes_input(node));
+    if (const auto list = size_list(node, c_); list && !list->computed(place)) return true;
+    const at::Tensor& sizes = ids(sizes_of_output(node));
     if (!sizes.defined()) return false;
     const Axes& own = sets_[at(to_integers(sizes)[at(place)])];
     if (own.size() != 1) return false;
     const Labels counted = c_.peek(own.begin()->first, own.begin()->second);
-    const Labels here = c_.peek(node.input(0), axis);
+    const Labels here = c_.peek(node.output(0), axis);
     return std::equal(counted.begin(), counted.end(), here.begin(), here.end(),
                       [&](int a, int b) { return c_.find(a) == c_.find(b); });
   }
 
   /// Keeps the channels of axes whose computed size doesn't follow them.
   void hold_what_does_not_follow(const Node& node) {
-    for (int axis = 0; axis < c_.rank(node.input(0)); ++axis) {
-      const Labels here = c_.peek(node.input(0), axis);
+    for (int axis = 0; axis < c_.rank(node.output(0)); ++axis) {
+      const Labels here = c_.peek(node.output(0), axis);
       if (!here.empty() && !follows(node, axis)) c_.freeze(here, "its sizes aren't constant");
     }
   }
@@ -141,14 +141,17 @@ class SizeFlow {
   /// The axes that a size input depends on and that nothing puts right when they are cut.
   Axes sizes_of(const Node& node, std::size_t k) const {
     if (node.op == "Reshape") return computed_entries(node);
-    if (!has_computed_sizes(node) || node.inputs[k] != sizes_input(node) || !ids(node.inputs[k]).defined())
+    if (!has_computed_sizes(node) || node.inputs[k] != sizes_of_output(node) ||
+        !ids(node.inputs[k]).defined())
       return all_of(node.inputs[k]);
     Axes result;
     const auto each = to_integers(ids(node.inputs[k]));
-    for (int axis = 0; axis < static_cast<int>(each.size()); ++axis) {
-      const int of_data = axis + c_.rank(node.input(0)) - static_cast<int>(each.size());
-      const bool right = of_data >= 0 && !c_.peek(node.input(0), of_data).empty() && follows(node, of_data);
-      if (!right) result.insert(sets_[at(each[at(axis)])].begin(), sets_[at(each[at(axis)])].end());
+    const auto list = size_list(node, c_);
+    for (int axis = 0; axis < c_.rank(node.output(0)); ++axis) {
+      const int place = place_of(node, axis);
+      if (place < 0 || (list && !list->computed(place))) continue;  // surgery states it anew, or as it was
+      if (!c_.peek(node.output(0), axis).empty() && follows(node, axis)) continue;
+      result.insert(sets_[at(each[at(place)])].begin(), sets_[at(each[at(place)])].end());
     }
     return result;
   }

@@ -93,8 +93,10 @@ double relative_mse(const at::Tensor& output, const at::Tensor& reference) {
     throw InputError("outputs of two networks differ in shape: " + at::str(output.sizes()) + " and " +
                      at::str(reference.sizes()));
   const at::Tensor exact = reference.to(at::kDouble);
-  const double difference = (output.to(at::kDouble) - exact).square().sum().item<double>();
-  const double size = exact.square().sum().item<double>();
+  const at::Tensor got = output.to(at::kDouble);
+  const at::Tensor alike = got.eq(exact).logical_or(got.isnan().logical_and(exact.isnan()));
+  const double difference = (got - exact).masked_fill(alike, 0).square().sum().item<double>();
+  const double size = exact.masked_fill(exact.isfinite().logical_not(), 0).square().sum().item<double>();
   // A reference of zeros has no scale to be relative to.
   if (size == 0) return difference == 0 ? 0 : std::numeric_limits<double>::infinity();
   return difference / size;

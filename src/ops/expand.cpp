@@ -8,6 +8,7 @@
 #include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/size_list.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -40,9 +41,15 @@ class Expand final : public Operator {
         c.set(y, a + offset, here);
       }
     }
+    if (const auto list = size_list(node, c)) tie_readers(node, *list, c);
   }
 
   void slice(const Node& node, Slicing& s) const override {
+    // Before what is known: a size that was the same in both runs may be another in a third.
+    if (const auto list = size_list(node, s.coupling())) {
+      restate_list(node, *list, s);
+      return;
+    }
     auto sizes = known_integers(node, s.coupling(), 1, "shape");
     if (!sizes) return;
     const int out = node.output(0);
@@ -74,17 +81,18 @@ class Tile final : public Operator {
 
   void couple(const Node& node, Coupling& c) const override {
     const int x = node.input(0);
-    const auto repeats = known_integers(node, c, 1, "repeats");
+    auto repeats = known_integers(node, c, 1, "repeats");
+    if (const auto list = joined_list(node.input(1), c); !repeats && list) repeats = list->entries;
     for (int a = 0; a < c.rank(x); ++a) {
       const Labels here = c.labels(x, a);
       if (here.empty()) continue;
-      if (!repeats) {
+      const auto times = repeats ? repeats->at(static_cast<std::size_t>(a)) : SizeList::kComputed;
+      if (times == SizeList::kComputed) {
         c.freeze(here, "its repeats aren't constant");
         continue;
       }
       Labels all;
-      for (std::int64_t k = 0; k < repeats->at(static_cast<std::size_t>(a)); ++k)
-        all.insert(all.end(), here.begin(), here.end());
+      for (std::int64_t k = 0; k < times; ++k) all.insert(all.end(), here.begin(), here.end());
       c.set(node.output(0), a, all);
     }
   }

@@ -10,6 +10,7 @@
 #include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/size_list.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -263,11 +264,16 @@ class Resize final : public Operator {
         c.set(y, a, here);
       }
     }
+    if (const auto list = size_list(node, c)) tie_readers(node, *list, c);
   }
 
-  /// Sizes that are known name the channels too. Those that aren't follow by themselves: the walk over sizes
+  /// Sizes that are fixed name the channels too. Those that aren't follow by themselves: the walk over sizes
   /// (coupling/size_flow) has frozen the channels otherwise.
   void slice(const Node& node, Slicing& s) const override {
+    if (const auto list = size_list(node, s.coupling())) {
+      restate_list(node, *list, s);
+      return;
+    }
     if (node.input(3) < 0 || !s.cut(node.input(0), 1)) return;
     const at::Tensor known = s.coupling().known(node.input(3));
     if (!known.defined() || known.numel() != s.rank(node.input(0))) return;

@@ -11,6 +11,7 @@
 #include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
+#include "ops/base/size_list.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -120,7 +121,31 @@ class ConstantOfShape final : public Operator {
                                  : found->second.t;
     return {value.reshape({}).expand(to_integers(in.at(0))).clone()};
   }
-  void couple(const Node&, Coupling&) const override {}
+
+  /// Where it has the shape of another value it loses what that one loses; where a list fixes a size, its
+  /// channels are its own. All are alike, so any may go.
+  void couple(const Node& node, Coupling& c) const override {
+    const int out = node.output(0);
+    const auto value = node.attributes.find("value");
+    if (value != node.attributes.end() && value->second.t.defined() && !value->second.t.is_floating_point())
+      return;
+    const int producer = c.graph().values[static_cast<std::size_t>(node.input(0))].producer;
+    const Node* shape = producer < 0 ? nullptr : &c.graph().nodes[static_cast<std::size_t>(producer)];
+    if (shape && shape->op == "Shape" && shape->domain.empty() && c.rank(shape->input(0)) == c.rank(out)) {
+      for (int axis = 0; axis < c.rank(out); ++axis) c.set(out, axis, c.peek(shape->input(0), axis));
+      return;
+    }
+    const auto list = size_list(node, c);
+    for (int axis = 0; list && axis < c.rank(out); ++axis) {
+      const auto size = list->entries[static_cast<std::size_t>(axis)];
+      if (size > 1) c.set(out, axis, c.fresh_labels(static_cast<std::size_t>(size)));
+    }
+    if (list) tie_readers(node, *list, c);
+  }
+
+  void slice(const Node& node, Slicing& s) const override {
+    if (const auto list = size_list(node, s.coupling())) restate_list(node, *list, s);
+  }
 };
 
 }  // namespace

@@ -53,7 +53,8 @@ at::Tensor one_of(const at::Tensor& outputs, std::size_t k, std::size_t count) {
   if (outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(count))
     return outputs[static_cast<std::int64_t>(k)];
   if (count != 1)
-    throw InputError("the network's first output has no batch axis; give samples one at a time");
+    throw InputError(
+        "the first axis of the network's first output isn't the batch; export it with the batch first");
   return outputs;
 }
 

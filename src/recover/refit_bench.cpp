@@ -74,7 +74,8 @@ void Trial::split(const at::Tensor& outputs, std::size_t count, std::vector<at::
   } else if (count == 1) {
     into.push_back(outputs);
   } else {
-    throw InputError("the network's first output has no batch axis; give samples one at a time");
+    throw InputError(
+        "the first axis of the network's first output isn't the batch; export it with the batch first");
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/judged_outputs.h"
@@ -35,6 +36,14 @@ namespace {
     const at::Tensor& input = values[static_cast<std::size_t>(v)];
     for (std::int64_t a = 0; input.defined() && a < input.dim(); ++a)
       sizes += (a > 0 ? "x" : sizes.empty() ? "" : ", ") + std::to_string(input.size(a));
+  }
+  const int input = graph.inputs.empty() ? -1 : graph.inputs.front();
+  if (input >= 0 && graph.values[static_cast<std::size_t>(input)].declared) {
+    const auto& shape = graph.values[static_cast<std::size_t>(input)].shape;
+    const at::Tensor& given = values[static_cast<std::size_t>(input)];
+    if (!shape.empty() && shape[0] > 1 && given.defined() && given.dim() > 0 && given.size(0) != shape[0])
+      throw InputError(node.title() + ": the network is made for batches of " + std::to_string(shape[0]) +
+                       " alone, and samples are run one at a time; export it with an open batch, or of 1");
   }
   throw InputError(
       node.title() + ": the network doesn't take this data" + (sizes.empty() ? "" : " of " + sizes) + " (" +
@@ -94,7 +103,10 @@ std::vector<at::Tensor> Executor::initial_values(const std::vector<at::Tensor>& 
   }
   std::vector<at::Tensor> values = constants_;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
-    values[static_cast<std::size_t>(graph_.inputs[k])] = as_run(inputs[k]);
+    const auto v = static_cast<std::size_t>(graph_.inputs[k]);
+    values[v] = as_run(inputs[k]);
+    if (graph_.values[v].element == element::float64 && values[v].is_floating_point())
+      values[v] = values[v].to(at::kDouble);
   }
   return values;
 }

@@ -52,18 +52,23 @@ std::vector<int> nearest(const Graph& graph, const std::function<bool(int)>& goo
 
 /// What a run shows of each value.
 struct Seen {
-  std::vector<char> numbers;  ///< floating-point, at least one, and not behind a selection
-  std::vector<double> scale;  ///< root mean square
+  std::vector<char> numbers;  ///< floating-point, at least one of them finite, not behind a selection
+  std::vector<double> scale;  ///< root mean square of the finite ones
+  std::vector<char> finite;   ///< all of them are
 };
 
 Seen seen_in_run(const Graph& graph, const std::vector<at::Tensor>& inputs) {
   const at::NoGradGuard no_grad;
-  Seen seen{std::vector<char>(graph.values.size(), 0), std::vector<double>(graph.values.size(), 1)};
+  Seen seen{std::vector<char>(graph.values.size(), 0), std::vector<double>(graph.values.size(), 1),
+            std::vector<char>(graph.values.size(), 1)};
   RunOptions options;
   options.on_value = [&](int v, const at::Tensor& t) {
     if (!t.is_floating_point() || t.numel() == 0) return;
+    const at::Tensor finite = at::isfinite(t);
+    if (!finite.any().item<bool>()) return;
     seen.numbers[at_index(v)] = 1;
-    const double square = at::mean(at::square(t.to(at::kDouble))).item<double>();
+    seen.finite[at_index(v)] = finite.all().item<bool>() ? 1 : 0;
+    const double square = at::square(t.to(at::kDouble).masked_select(finite)).mean().item<double>();
     if (square > 0 && std::isfinite(square)) seen.scale[at_index(v)] = std::sqrt(square);
   };
   Executor(graph).run(inputs, options);
@@ -112,7 +117,8 @@ Graph runnable(const Graph& graph) {
 Graph with_joined_outputs(const Graph& graph, const std::vector<at::Tensor>& inputs) {
   const Seen seen = seen_in_run(graph, inputs);
   const auto judged = nearest(graph, [&](int v) { return seen.numbers[at_index(v)] != 0; });
-  if (judged == graph.outputs && judged.size() == 1) return graph;
+  if (judged == graph.outputs && judged.size() == 1 && seen.finite[at_index(judged.front())] != 0)
+    return graph;
   if (judged.empty())
     throw InputError("nothing that the network puts out can be compared; give data with targets");
   Graph result = with_outputs(graph, judged);

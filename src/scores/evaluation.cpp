@@ -39,7 +39,10 @@ bool one_at_a_time(const Graph& graph) {
   if (graph.inputs.empty()) return true;
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
   const bool fixed = input.declared && !input.shape.empty() && input.shape[0] > 0;
-  return fixed || graph.inputs.size() > 1;
+  if (graph.outputs.empty()) return true;
+  const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
+  const bool other_axis = output.declared && (output.shape.empty() || output.shape[0] > 0);
+  return fixed || other_axis || graph.inputs.size() > 1;
 }
 
 std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::int64_t elements) {
@@ -103,7 +106,8 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
     const at::Tensor out = network.run(network_inputs(network.graph(), batch.input, judge)).front();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
       if (batch.samples.size() != 1)
-        throw InputError("the network's first output has no batch axis; give samples one at a time");
+        throw InputError(
+            "the first axis of the network's first output isn't the batch; export it with the batch first");
       result[static_cast<std::size_t>(batch.samples[0])] = out;
     } else {
       for (std::size_t k = 0; k < batch.samples.size(); ++k)

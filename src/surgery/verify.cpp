@@ -39,16 +39,28 @@ std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis&
   return result;
 }
 
+/// Among the finite ones.
 double largest(const at::Tensor& t) {
   if (t.numel() == 0) return 0;
-  return (t.is_floating_point() ? t : t.to(at::kDouble)).abs().max().item<double>();
+  return t.to(at::kDouble).abs().nan_to_num(0, 0, 0).max().item<double>();
 }
 
+/// The same infinity, or no number in both, is no difference: masked logits, logarithms of nothing.
 double difference(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes()) return INFINITY;
   if (a.numel() == 0) return 0;
-  const double d = largest(at::sub(a.to(at::kDouble), b.to(at::kDouble)));
+  const at::Tensor x = a.to(at::kDouble);
+  const at::Tensor y = b.to(at::kDouble);
+  const at::Tensor alike = x.eq(y).logical_or(x.ne(x).logical_and(y.ne(y)));
+  const double d = at::sub(x, y).abs().masked_fill(alike, 0).max().item<double>();
   return std::isnan(d) ? INFINITY : d;
+}
+
+/// An output without a finite number proves nothing.
+bool says_something(const std::vector<at::Tensor>& outputs) {
+  return std::any_of(outputs.begin(), outputs.end(), [](const at::Tensor& t) {
+    return t.numel() == 0 || at::isfinite(t).any().item<bool>();
+  });
 }
 
 /// The first node, in order, whose kept values differ by more than the tolerance allows.
@@ -129,6 +141,7 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
   RunOptions masked;
   masked.on_input = mask_hook(groups, mask);
   Equivalence result;
+  bool compared = false;
   const double relative = 64 * std::pow(2.0, -24) * (1 + static_cast<double>(groups.layers().size()));
   Rng rng(1);
   const auto sizes = sizes_to_try(a);
@@ -148,6 +161,7 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
       if (result.shapes.empty()) throw;
       continue;  // a size that the original itself doesn't take says nothing
     }
+    compared = compared || says_something(expected);
     const auto got = small.run(inputs);
     result.shapes.push_back(text);
     std::optional<std::vector<double>> doubles;
@@ -167,6 +181,10 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
         result.where = first_difference(groups, mask, sliced, inputs, relative);
     }
   }
+  if (!compared)
+    throw InputError(
+        "the network puts out no finite number on the random inputs tried, so nothing can be verified: check "
+        "its weights");
   return result;
 }
 

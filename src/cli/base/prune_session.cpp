@@ -109,6 +109,14 @@ std::string PruneSession::fingerprint() const {
   return sha256_of_bytes(key.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
+/// Nothing can be chosen by figures that the original doesn't have.
+void PruneSession::check_original() {
+  if (dense_calibration_) return;
+  const Score score = on_calibration_->score(graph_);
+  check_score(score, calibration_, arguments_.model);
+  dense_calibration_ = score.mean;
+}
+
 void PruneSession::find_scores(const std::string& objective) {
   const bool weights = objective == "taylor-weight";
   const auto serves = [&] {
@@ -127,6 +135,7 @@ void PruneSession::find_scores(const std::string& objective) {
       throw InputError(arguments_.model + ": the weights of '" + groups_.name(static_cast<int>(g)) +
                        "' hold NaN or infinity: train or export the network again");
   }
+  check_original();
   if (!arguments_.work.empty()) store_scores(path, fingerprint(), *scores_);
 }
 
@@ -209,7 +218,8 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
     outcome.equivalence["where"] = equal.where;
     throw InternalError("the smaller network differs from the masked one by " +
                         std::to_string(equal.max_abs_difference) +
-                        " (allowed: " + std::to_string(equal.tolerance) + "), first at " + equal.where +
+                        " (allowed: " + std::to_string(equal.tolerance) + "), first at " +
+                        (equal.where.empty() ? "an output" : equal.where) +
                         "; nothing was written. Please report this network's structure");
   }
   if (arguments_.recover != "none") {
@@ -269,12 +279,13 @@ json PruneSession::result(const Mask& mask, const Outcome& outcome) {
   }
   if (!data_) return j;
   return stages_.run("evaluate", [&] {
-    if (!dense_) dense_ = {on_calibration_->score(graph_).mean, on_heldout_->score(graph_).mean};
+    check_original();
+    if (!dense_heldout_) dense_heldout_ = on_heldout_->score(graph_).mean;
     json metric = {{"name", name_of(judge_.metric)}};
-    metric["calibration"] = {{"dense", number(dense_->first)},
+    metric["calibration"] = {{"dense", number(*dense_calibration_)},
                              {"pruned", number(on_calibration_->score(outcome.cut).mean)}};
     const Score pruned = on_heldout_->score(outcome.cut);
-    metric["heldout"] = {{"dense", number(dense_->second)}, {"pruned", number(pruned.mean)}};
+    metric["heldout"] = {{"dense", number(*dense_heldout_)}, {"pruned", number(pruned.mean)}};
     metric["heldout"]["samples"] = {{"pruned", pruned.samples}};
     if (outcome.refitted) {
       metric["calibration"]["refitted"] = number(on_calibration_->score(*outcome.refitted).mean);

@@ -98,6 +98,7 @@ class PruneSession {
   nlohmann::json images(const Outcome& outcome) const;
 
  private:
+  void check_original();
   void find_scores(const std::string& objective);
   void load_data();
   void make_evaluators();
@@ -118,7 +119,7 @@ class PruneSession {
   std::vector<Sample> calibration_, heldout_;
   std::unique_ptr<MaskEvaluator> on_calibration_, on_heldout_;
   std::optional<Scores> scores_;
-  std::optional<std::pair<double, double>> dense_;  // calibration, held-out
+  std::optional<double> dense_calibration_, dense_heldout_;  // the original's metric
 };
 
 nlohmann::json solver_json(const SolverResult& solved);

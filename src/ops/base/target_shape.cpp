@@ -42,39 +42,16 @@ std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, cons
   return result;
 }
 
-/// Reshapes that read this value as their shape; nothing if something else reads it too.
-std::optional<std::vector<const Node*>> readers_of_shape(const Coupling& c, int value) {
-  if (c.graph().values[at(value)].output) return std::nullopt;
-  std::vector<const Node*> readers;
-  for (int n : c.readers(value)) {
-    const Node& node = c.graph().nodes[at(n)];
-    if (node.op != "Reshape" || !node.domain.empty() || node.input(1) != value || node.input(0) == value)
-      return std::nullopt;
-    readers.push_back(&node);
-  }
-  return readers;
-}
-
 /// The list as the Concat that joins it has it. Nothing where channels lie on an entry that is computed, or
 /// where something else reads the list.
-std::optional<TargetShape> joined_entries(const Node& reshape, int concat, const Coupling& c) {
-  const Node& node = c.graph().nodes[at(concat)];
-  if (node.op != "Concat" || !node.domain.empty() || !readers_of_shape(c, reshape.input(1)))
-    return std::nullopt;
-  TargetShape result{{}, concat, -1};
-  for (int part : node.inputs) {
-    const Constant known = c.known(part);
-    if (c.rank(part) != 1) return std::nullopt;
-    const auto count = at(c.shape(part)[0]);
-    const auto entries = known.defined() ? to_integers(known) : std::vector(count, TargetShape::kComputed);
-    result.entries.insert(result.entries.end(), entries.begin(), entries.end());
-  }
+std::optional<TargetShape> joined_entries(const Node& reshape, const Coupling& c) {
+  auto list = size_list(reshape, c);
   const int out = reshape.output(0);
-  if (static_cast<int>(result.entries.size()) != c.rank(out)) return std::nullopt;
+  if (!list || static_cast<int>(list->entries.size()) != c.rank(out)) return std::nullopt;
   for (int axis = 0; axis < c.rank(out); ++axis) {
-    if (result.computed(axis) && !c.peek(out, axis).empty()) return std::nullopt;
+    if (list->computed(axis) && !c.peek(out, axis).empty()) return std::nullopt;
   }
-  return result;
+  return TargetShape{*std::move(list), -1};
 }
 
 }  // namespace
@@ -85,11 +62,11 @@ std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) 
   if (producer >= 0) {
     const Node& node = c.graph().nodes[at(producer)];
     if (node.op == "Shape" && node.domain.empty() && c.rank(node.input(0)) == c.rank(reshape.output(0)))
-      return TargetShape{c.shape(reshape.output(0)), -1, node.input(0)};
+      return TargetShape{{-1, c.shape(reshape.output(0))}, node.input(0)};
     // Before constants: a size that was the same in both runs may be another in a third.
-    if (auto joined = joined_entries(reshape, producer, c)) return joined;
+    if (auto joined = joined_entries(reshape, c)) return joined;
   }
-  if (auto constant = constant_entries(reshape, c)) return TargetShape{*std::move(constant), -1, -1};
+  if (auto constant = constant_entries(reshape, c)) return TargetShape{{-1, *std::move(constant)}, -1};
   return std::nullopt;
 }
 
@@ -97,60 +74,31 @@ void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c)
   for (int axis = 0; shape.like >= 0 && axis < c.rank(shape.like); ++axis)
     c.tie(c.peek(reshape.output(0), axis), c.peek(shape.like, axis),
           "has its size from channels that must stay");
-  if (shape.concat < 0) return;
-  const auto readers = readers_of_shape(c, reshape.input(1));
-  for (const Node* other : *readers) {
-    if (other == &reshape) break;  // those behind it have no labels yet, and will meet this one
-    if (const auto theirs = target_shape(*other, c); !theirs || theirs->concat < 0) continue;
-    for (int axis = 0; axis < c.rank(reshape.output(0)); ++axis) {
-      if (shape.entries[at(axis)] > 0)
-        c.tie(c.peek(reshape.output(0), axis), c.peek(other->output(0), axis),
-              "has its size from the same list");
-    }
-  }
+  if (shape.list.concat >= 0) tie_readers(reshape, shape.list, c);
 }
 
 bool shares_shape(const Node& reshape, const Coupling& c) {
   const int shape = reshape.input(1);
   if (c.graph().values[at(shape)].is_constant()) return false;
-  const auto readers = readers_of_shape(c, shape);
+  const auto readers = readers_of_sizes(c, shape);
   return readers && readers->size() > 1;
 }
 
 void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
   s.settle(1);
   if (shape.like >= 0) return;
-  std::vector<std::int64_t> entries = shape.entries;
-  std::vector<bool> changed(entries.size(), false);
-  for (std::size_t a = 0; a < entries.size(); ++a) {
-    const int axis = static_cast<int>(a);
-    if (entries[a] > 0 && s.cut(reshape.output(0), axis)) {
-      entries[a] = s.size_after(reshape.output(0), axis);
-      changed[a] = true;
-    }
-  }
-  if (shape.concat < 0) {
-    const bool constant = s.coupling().graph().values[at(reshape.input(1))].is_constant();
-    if (!constant) s.remove_attribute("allowzero");  // the zeros are ours, and copy
-    s.replace_input(1, integer_tensor(entries));
+  if (shape.list.concat >= 0) {
+    restate_list(reshape, shape.list, s);
     return;
   }
-  const Node& concat = s.coupling().graph().nodes[at(shape.concat)];
-  std::int64_t first = 0;
-  for (std::size_t k = 0; k < concat.inputs.size(); ++k) {
-    const int part = concat.inputs[k];
-    const auto count = s.coupling().shape(part)[0];
-    const auto from = changed.begin() + static_cast<std::ptrdiff_t>(first);
-    const bool any = std::find(from, from + static_cast<std::ptrdiff_t>(count), true) !=
-                     from + static_cast<std::ptrdiff_t>(count);
-    const bool fixed = s.coupling().known(part).defined();
-    if (fixed && (any || s.resized(part))) {
-      s.replace_input_of(shape.concat, k,
-                         integer_tensor({entries.begin() + static_cast<std::ptrdiff_t>(first),
-                                         entries.begin() + static_cast<std::ptrdiff_t>(first + count)}));
-    }
-    first += count;
+  std::vector<std::int64_t> entries = shape.list.entries;
+  for (std::size_t a = 0; a < entries.size(); ++a) {
+    const int axis = static_cast<int>(a);
+    if (entries[a] > 0 && s.cut(reshape.output(0), axis)) entries[a] = s.size_after(reshape.output(0), axis);
   }
+  const bool constant = s.coupling().graph().values[at(reshape.input(1))].is_constant();
+  if (!constant) s.remove_attribute("allowzero");  // the zeros are ours, and copy
+  s.replace_input(1, integer_tensor(entries));
 }
 
 }  // namespace quboprune

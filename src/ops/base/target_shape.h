@@ -1,28 +1,22 @@
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "ops/base/coupling.h"
+#include "ops/base/size_list.h"
 #include "ops/base/slicing.h"
 
 namespace quboprune {
 
-/// What is known of the shape that a Reshape asks for, so that it can be stated anew when channels go.
-///
-/// Exports with open sizes join computed entries and fixed ones by a Concat; only the fixed ones are stated
-/// anew. Where it is the shape of another value it follows by itself, as long as both lose the same. Else it
-/// takes a list of constants, in which at most one entry may be neither fixed nor a copy of the input's.
+/// What is known of the shape that a Reshape asks for, so that it can be stated anew when channels go: a list
+/// that a Concat joins; the shape of another value, which follows by itself as long as both lose the same; or
+/// else constants, in which at most one entry may be neither fixed nor a copy of the input's.
 struct TargetShape {
-  static constexpr std::int64_t kComputed =
-      -2;  ///< an entry that each run computes, and surgery leaves alone
+  SizeList
+      list;  ///< entries: a size, 0 (copied from the input's axis), -1, or computed; concat -1: constants
+  int like = -1;  ///< the value whose shape it is, -1: of none
 
-  std::vector<std::int64_t> entries;  ///< a size, 0 (copied from the input's axis), -1, or kComputed
-  int concat = -1;                    ///< the node that joins the entries, -1: there is none
-  int like = -1;                      ///< the value whose shape it is, -1: of none
-
-  bool computed(int axis) const { return entries[static_cast<std::size_t>(axis)] == kComputed; }
+  bool computed(int axis) const { return list.computed(axis); }
 };
 
 /// Nothing where the shape can't be stated for other numbers of channels. The output's labels must be there.

@@ -1,0 +1,108 @@
+#include "ops/base/size_list.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "ops/base/patterns.h"
+
+namespace quboprune {
+namespace {
+
+std::size_t at(std::int64_t i) {
+  return static_cast<std::size_t>(i);
+}
+
+}  // namespace
+
+int SizeList::place_of(const Node& reader, int axis, const Coupling& c) const {
+  return static_cast<int>(entries.size()) - c.rank(reader.output(0)) + axis;
+}
+
+std::optional<SizeList> joined_list(int value, const Coupling& c) {
+  const int producer = value < 0 ? -1 : c.graph().values[at(value)].producer;
+  if (producer < 0) return std::nullopt;
+  const Node& node = c.graph().nodes[at(producer)];
+  if (node.op != "Concat" || !node.domain.empty()) return std::nullopt;
+  SizeList result{producer, {}};
+  for (int part : node.inputs) {
+    if (!c.seen(part) || c.rank(part) != 1) return std::nullopt;
+    const Constant known = c.known(part);
+    const auto count = at(c.shape(part)[0]);
+    const auto entries = known.defined() ? to_integers(known) : std::vector(count, SizeList::kComputed);
+    result.entries.insert(result.entries.end(), entries.begin(), entries.end());
+  }
+  return result;
+}
+
+int sizes_input(const Node& node) {
+  static const std::map<std::string, int> inputs = {
+      {"Reshape", 1}, {"Expand", 1}, {"Resize", 3}, {"ConstantOfShape", 0}};
+  if (!node.domain.empty() || node.has("axes")) return -1;
+  const auto found = inputs.find(node.op);
+  return found == inputs.end() || node.input(at(found->second)) < 0 ? -1 : found->second;
+}
+
+std::optional<std::vector<const Node*>> readers_of_sizes(const Coupling& c, int value) {
+  if (c.graph().values[at(value)].output) return std::nullopt;
+  std::vector<const Node*> readers;
+  for (int n : c.readers(value)) {
+    const Node& node = c.graph().nodes[at(n)];
+    const int place = sizes_input(node);
+    if (place < 0 || node.input(at(place)) != value ||
+        std::count(node.inputs.begin(), node.inputs.end(), value) != 1 || !c.seen(node.output(0)))
+      return std::nullopt;
+    readers.push_back(&node);
+  }
+  return readers;
+}
+
+std::optional<SizeList> size_list(const Node& reader, const Coupling& c) {
+  const int place = sizes_input(reader);
+  if (place < 0) return std::nullopt;
+  const int value = reader.input(at(place));
+  auto list = joined_list(value, c);
+  if (!list || !readers_of_sizes(c, value)) return std::nullopt;
+  return list;
+}
+
+void tie_readers(const Node& reader, const SizeList& list, Coupling& c) {
+  const auto readers = readers_of_sizes(c, reader.input(at(sizes_input(reader))));
+  for (const Node* other : *readers) {
+    if (other == &reader) break;  // those behind it have no labels yet, and will meet this one
+    for (int axis = 0; axis < c.rank(reader.output(0)); ++axis) {
+      const int place = list.place_of(reader, axis, c);
+      const int theirs = place - list.place_of(*other, 0, c);
+      if (place >= 0 && list.entries[at(place)] > 1 && theirs >= 0)
+        c.tie(c.peek(reader.output(0), axis), c.peek(other->output(0), theirs),
+              "has its size from the same list");
+    }
+  }
+}
+
+void restate_list(const Node& reader, const SizeList& list, Slicing& s) {
+  const Coupling& c = s.coupling();
+  s.settle(at(sizes_input(reader)));
+  std::vector<std::int64_t> entries = list.entries;
+  std::vector<bool> changed(entries.size(), false);
+  for (int axis = 0; axis < c.rank(reader.output(0)); ++axis) {
+    const int place = list.place_of(reader, axis, c);
+    if (place < 0 || entries[at(place)] <= 1 || !s.cut(reader.output(0), axis)) continue;
+    entries[at(place)] = s.size_after(reader.output(0), axis);
+    changed[at(place)] = true;
+  }
+  const Node& concat = c.graph().nodes[at(list.concat)];
+  auto first = entries.begin();
+  auto any = changed.begin();
+  for (std::size_t k = 0; k < concat.inputs.size(); ++k) {
+    const int part = concat.inputs[k];
+    const auto count = c.shape(part)[0];
+    const bool fixed = c.known(part).defined();
+    if (fixed && (std::find(any, any + count, true) != any + count || s.resized(part)))
+      s.replace_input_of(list.concat, k, integer_tensor({first, first + count}));
+    first += count;
+    any += count;
+  }
+}
+
+}  // namespace quboprune

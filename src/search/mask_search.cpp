@@ -62,6 +62,9 @@ void check_options(const SearchOptions& options, int n) {
 /// soon. (One turn in four from the start on was worse at 200 evaluations.) Of ten times as many samples the
 /// model keeps the most promising.
 constexpr int kFailures = 6, kAgain = 2, kSamplesEach = 10;
+/// After so many batches without a better mask the model has been wrong for long: three turns in four are the
+/// train's own, and the model isn't asked.
+constexpr int kStuck = 40, kModelAgain = 4;
 
 /// The proposers of a method, taking turns.
 class Turns {
@@ -73,27 +76,37 @@ class Turns {
       train_ = make_train_proposer(feasible, options, rng);
   }
   std::vector<Mask> propose(int count, const Ledger& ledger) {
-    if (train_ && failures_ >= kFailures) {
+    trains_own_ = train_ && local_ && stuck_ >= kStuck && stuck_ % kModelAgain != 0;
+    if (trains_own_) return train_->propose(count, ledger);
+    if (train_ && !apart_ && failures_ >= kFailures) {
       failures_ -= kAgain;
       return local_->screen(train_->propose(count * kSamplesEach, ledger), count, ledger);
     }
     if (local_) return local_->propose(count, ledger);
-    return (train_ ? *train_ : random_).propose(count, ledger);
+    return train_ ? train_->propose(count, ledger) : random_.propose(count, ledger);
   }
   std::vector<Mask> random(int count, const Ledger& ledger) { return random_.propose(count, ledger); }
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) {
     if (local_) local_->learn(batch, ledger);
-    if (train_) train_->learn(batch, ledger);
+    if (train_ && (trains_own_ || !apart_)) train_->learn(batch, ledger);
     const double best = ledger.elite().front().value;
-    failures_ = local_ && !(best < best_) ? failures_ + 1 : 0;
+    const bool better = best < best_;
+    failures_ = local_ && !better ? failures_ + 1 : 0;
+    stuck_ = better && !apart_ ? 0 : stuck_ + 1;
+    if (train_ && local_ && stuck_ == kStuck) {
+      train_->start_anew();
+      apart_ = true;
+    }
     best_ = best;
   }
 
  private:
   RandomProposer random_;
   std::unique_ptr<LocalProposer> local_;
-  std::unique_ptr<Proposer> train_;
-  int failures_ = 0;  ///< batches in a row that didn't improve the best
+  std::unique_ptr<SampleProposer> train_;
+  int failures_ = 0;  ///< batches in a row that didn't improve the best, less those of the train
+  int stuck_ = 0;     ///< all of them
+  bool apart_ = false, trains_own_ = false;
   double best_ = std::numeric_limits<double>::infinity();
 };
 

@@ -27,10 +27,17 @@ class LocalProposer : public Proposer {
   virtual std::vector<Mask> screen(std::vector<Mask> masks, int count, const Ledger& ledger) = 0;
 };
 
+/// A proposer of samples from a distribution that is fitted to the best masks.
+class SampleProposer : public Proposer {
+ public:
+  /// Forgets what it is fitted to: from now on that is the best of the masks it is told of after this.
+  virtual void start_anew() = 0;
+};
+
 /// What they are given must outlive them.
 std::unique_ptr<LocalProposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
                                                    Rng& rng);
-std::unique_ptr<Proposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
-                                              Rng& rng);
+std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
+                                                    Rng& rng);
 
 }  // namespace quboprune

@@ -20,7 +20,7 @@ constexpr int kGeneration = 40;
 /// and is fitted to the best masks of the whole search. As published ("protes"): no constraint, cores
 /// uniform in (0, 1) and moved themselves, fitted to the best of the last batch alone. PROTES lets cores
 /// turn negative and takes absolute values when sampling; we keep them positive instead.
-class TrainProposer : public Proposer {
+class TrainProposer : public SampleProposer {
  public:
   TrainProposer(const Feasible& feasible, const SearchOptions& options, Rng& rng)
       : feasible_(feasible),
@@ -38,25 +38,39 @@ class TrainProposer : public Proposer {
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
     if (published_) return draw(count, count, ledger);
     if (fresh_ >= kGeneration) {
-      fit(ledger.elite());
+      fit(apart_ ? own_ : ledger.elite());
       fresh_ = 0;
     }
     std::vector<Mask> masks = draw(count, 4 * count, ledger);
-    // A train that has come down to a few masks, all known, starts anew around the best.
-    if (2 * static_cast<int>(masks.size()) < count) start(ledger.elite().front().mask);
+    // A train that has come down to a few masks, all known, starts anew: around the best, or from nothing.
+    if (2 * static_cast<int>(masks.size()) < count) {
+      own_.clear();
+      start(ledger.elite().front().mask);
+    }
     return masks;
   }
 
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
     if (!started_) return start(ledger.elite().front().mask);
     fresh_ += static_cast<int>(batch.size());
-    if (!published_) return;
-    std::vector<Evaluated> best(batch.begin(), batch.end());
+    if (!published_ && !apart_) return;
+    std::vector<Evaluated> best = apart_ ? own_ : std::vector<Evaluated>{};
+    best.insert(best.end(), batch.begin(), batch.end());
     const auto top = std::min(best.size(), static_cast<std::size_t>(options_.top));
     std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(top), best.end(),
                       [](const Evaluated& a, const Evaluated& b) { return a.value < b.value; });
     best.resize(top);
-    fit(best);
+    if (apart_)
+      own_ = std::move(best);
+    else
+      fit(best);
+  }
+
+  void start_anew() override {
+    apart_ = true;
+    own_.clear();
+    fresh_ = 0;
+    started_ = false;
   }
 
  private:
@@ -122,14 +136,16 @@ class TrainProposer : public Proposer {
   TensorTrain train_;
   std::vector<double> first_, second_, gradient_;  ///< Adam's moments, and room
   bool started_ = false;
+  bool apart_ = false;          ///< fitted to `own_`, not to the best of the whole search
+  std::vector<Evaluated> own_;  ///< the best of what it was told of since it started anew
   int steps_ = 0;
   int fresh_ = 0;  ///< evaluations since the last fit
 };
 
 }  // namespace
 
-std::unique_ptr<Proposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
-                                              Rng& rng) {
+std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
+                                                    Rng& rng) {
   return std::make_unique<TrainProposer>(feasible, options, rng);
 }
 

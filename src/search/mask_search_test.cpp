@@ -252,6 +252,59 @@ TEST(MaskSearch, BeatsPlainSamplingOnAQuadraticFunction) {
   EXPECT_LT(means[2], means[3]);
 }
 
+/// Fifty things of whole weights; beyond the capacity they are worth nothing,
+/// which no quadratic model foresees.
+struct Knapsack {
+  Knapsack() {
+    Rng rng(5);
+    for (int i = 0; i < 50; ++i) {
+      weights.push_back(20 + static_cast<int>(rng.below(80)));
+      worth.push_back(10 + static_cast<int>(rng.below(90)));
+    }
+    for (int w : weights) capacity += w;
+    capacity /= 2;
+  }
+  double value(const Mask& x) const {
+    int weight = 0, sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      weight += x[i] != 0 ? weights[i] : 0;
+      sum += x[i] != 0 ? worth[i] : 0;
+    }
+    return weight > capacity ? 0 : -sum;
+  }
+  /// By dynamic programming over the capacity.
+  double optimum() const {
+    std::vector<int> best(static_cast<std::size_t>(capacity) + 1, 0);
+    for (std::size_t i = 0; i < weights.size(); ++i)
+      for (int c = capacity; c >= weights[i]; --c)
+        best[static_cast<std::size_t>(c)] = std::max(
+            best[static_cast<std::size_t>(c)], best[static_cast<std::size_t>(c - weights[i])] + worth[i]);
+    return -best.back();
+  }
+  std::vector<int> weights, worth;
+  int capacity = 0;
+};
+
+TEST(MaskSearch, GetsOnWhereTheModelIsWrong) {
+  const Knapsack problem;
+  const MaskObjective objective = [&](std::span<const Mask> masks) {
+    std::vector<double> values;
+    for (const Mask& x : masks) values.push_back(problem.value(x));
+    return values;
+  };
+  double both = 0, local = 0;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SearchOptions options;
+    options.evaluations = 4000;
+    options.seed = seed;
+    both += search_masks(objective, 50, {}, {}, options).value / problem.optimum() / 4;
+    options.method = "local";
+    local += search_masks(objective, 50, {}, {}, options).value / problem.optimum() / 4;
+  }
+  EXPECT_GT(both, 0.995);
+  EXPECT_GT(both, local);
+}
+
 TEST(MaskSearch, StopsAtTheTimeLimit) {
   Objective objective(30);
   const SearchResult result = search_masks(objective.function(), 30, exactly(15), {},

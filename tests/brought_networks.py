@@ -431,6 +431,18 @@ def doubles():
     return n.out(n.conv(h, 8, 3), TensorProto.DOUBLE).model()
 
 
+@brought
+def deformable_convolutions():
+    """Each point reads at a place of its own; two groups of channels share offsets."""
+    n = Net(opset=19)
+    h = n.relu(n.conv(n.input("x", ["n", 3, 16, 16]), 3, 12))
+    offsets, mask = n.conv(h, 12, 2 * 2 * 9), n.node("Sigmoid", n.conv(h, 12, 2 * 9))
+    h = n.relu(n.node("DeformConv", h, n.weight(8, 12, 3, 3), offsets, n.weight(8, scale=0.1), mask, offset_group=2,
+                      pads=[1, 1, 1, 1]))
+    h = n.relu(n.node("DeformConv", h, n.weight(8, 4, 3, 3), n.conv(h, 8, 2 * 9), group=2, pads=[1, 1, 1, 1]))
+    return n.out(n.conv(h, 8, 3)).model()
+
+
 # Attention ------------------------------------------------------------------------------------------------
 
 

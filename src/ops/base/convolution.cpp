@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ops/base/patterns.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -34,7 +35,70 @@ void resolve_auto_pad(Window& w, const std::string& mode, at::IntArrayRef input)
   }
 }
 
+void tie_depthwise(Coupling& c, const Labels& in, const Labels& out) {
+  if (in.empty() || out.empty()) {
+    c.freeze(in, "filters channels that must stay");
+    c.freeze(out, "filters channels that must stay");
+    return;
+  }
+  const std::size_t multiplier = out.size() / in.size();
+  for (std::size_t o = 0; o < out.size(); ++o) c.tie(out[o], in[o / multiplier]);
+}
+
+void tie_groups(Coupling& c, const Labels& in, const Labels& weight, std::int64_t groups) {
+  if (in.empty() || weight.empty()) {
+    c.freeze(in, "reads channels that must stay");
+    c.freeze(weight, "reads channels that must stay");
+    return;
+  }
+  check(in.size() == weight.size() * static_cast<std::size_t>(groups), "a grouped convolution's channels");
+  for (std::size_t i = 0; i < in.size(); ++i) c.tie(in[i], weight[i % weight.size()]);
+}
+
 }  // namespace
+
+void tie_across(Coupling& c, const Labels& labels, std::int64_t groups) {
+  if (labels.empty()) return;
+  const std::size_t each = labels.size() / static_cast<std::size_t>(groups);
+  for (std::size_t o = each; o < labels.size(); ++o) c.tie(labels[o], labels[o % each]);
+}
+
+void couple_convolution(const Node& node, std::size_t bias, Coupling& c) {
+  const int x = node.input(0);
+  const int weight = node.input(1);
+  const int y = node.output(0);
+  const auto groups = node.integer("group", 1);
+  freeze_from(x, 2, c, "slides along this axis");
+  freeze_from(weight, 2, c, "a kernel's extent");
+  c.set(y, 0, c.labels(x, 0));
+  const Labels out = c.labels(weight, 0);
+  if (groups == 1) {
+    c.tie(c.labels(weight, 1), c.labels(x, 1), "reads channels that must stay");
+    c.contracts(0, 1);
+  } else if (c.shape(weight)[1] == 1) {
+    tie_depthwise(c, c.labels(x, 1), out);
+  } else {
+    tie_groups(c, c.labels(x, 1), c.labels(weight, 1), groups);
+    tie_across(c, out, groups);
+    c.contracts(0, 1);
+  }
+  if (node.input(bias) >= 0) c.tie(c.labels(node.input(bias), 0), out);
+  c.set(y, 1, out);
+}
+
+void slice_convolution(const Node& node, Slicing& s) {
+  const auto groups = node.integer("group", 1);
+  if (groups > 1 && s.size_before(node.input(1), 1) == 1 && s.cut(node.input(0), 1))
+    s.set_attribute("group", Attribute::of(s.size_after(node.input(0), 1)));
+}
+
+void cost_convolution(const Node& node, Coupling& c) {
+  double positions = 1;
+  for (int v : {node.output(0), node.input(1)}) {
+    for (std::size_t a = 2; a < c.shape(v).size(); ++a) positions *= static_cast<double>(c.shape(v)[a]);
+  }
+  c.add_macs(positions, {{node.output(0), 0}, {node.input(1), 0}, {node.input(1), 1}});
+}
 
 Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64_t> kernel) {
   const std::size_t n = kernel.size();

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/base/coupling.h"
+#include "ops/base/slicing.h"
 #include "quboprune/graph.h"
 
 namespace quboprune {
@@ -28,6 +30,16 @@ std::vector<std::int64_t> ceil_extra(const Window& window, at::IntArrayRef input
 
 /// All windows of an input that is padded already: [N, C, out..., kernel...], a view.
 at::Tensor windows(const at::Tensor& input, const Window& window);
+
+// Convolutions with the kernel [out, in / group, ...] as input 1. Of a grouped one all groups lose the same
+// channels; whole groups only where a group is one channel.
+
+/// `bias`: the place of the bias among the inputs.
+void couple_convolution(const Node& node, std::size_t bias, Coupling& coupling);
+void slice_convolution(const Node& node, Slicing& slicing);
+void cost_convolution(const Node& node, Coupling& coupling);
+/// Ties the labels of each of `groups` equal runs.
+void tie_across(Coupling& coupling, const Labels& labels, std::int64_t groups);
 
 /// The largest element, or the sum, of each window of an input that is padded already.
 at::Tensor over_windows(const at::Tensor& input, const Window& window, bool maximum);

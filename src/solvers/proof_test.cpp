@@ -31,6 +31,30 @@ TEST(Proof, SmallProblemsAreSolvedAndProven) {
     }
 }
 
+TEST(Proof, WithoutCouplingsSortingIsOptimalAndDecidesAllButTies) {
+  Qubo qubo(8);
+  const std::vector<double> linear = {-3, 2, -1, 0, -1, 5, -7, 2};
+  for (int i = 0; i < 8; ++i) qubo.add_linear(i, linear[static_cast<std::size_t>(i)]);
+  for (const Constraint& constraint : constraints_for(8)) {
+    if (!constraint.costs.empty() || !constraint.groups.empty()) continue;
+    const SolverResult result = solve(qubo, constraint, {.seconds = 20, .max_moves = 3000});
+    EXPECT_DOUBLE_EQ(result.pool[0].energy, brute_force(qubo, constraint));
+    EXPECT_TRUE(feasible(constraint, result.pool[0].x));
+    EXPECT_TRUE(result.optimal);
+    EXPECT_EQ(result.moves, 0);
+    for (const Solution& solution : all_solutions(qubo, constraint)) {
+      if (solution.energy > result.bound) continue;
+      for (std::size_t i = 0; i < 8; ++i)
+        EXPECT_TRUE(result.persistent[i] < 0 || result.persistent[i] == solution.x[i]) << i;
+    }
+  }
+  // -7 and -3 are in; which of the two -1 is open.
+  const SolverResult three =
+      solve(qubo, {.kind = Constraint::Kind::exactly, .capacity = 3}, {.seconds = 0.2, .pool_size = 4});
+  EXPECT_EQ(three.persistent, (std::vector<std::int8_t>{1, 0, -1, 0, -1, 0, 1, 0}));
+  EXPECT_EQ(three.pool.size(), 4U);
+}
+
 /// An absolute tolerance would call anything optimal here.
 TEST(Proof, TheUnitOfTheEnergyDoesNotMatter) {
   const double unit = 1e-12;

@@ -9,6 +9,7 @@
 #include "solvers/double_descent.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
+#include "solvers/separable.h"
 
 namespace quboprune {
 namespace {
@@ -147,6 +148,23 @@ void trim(SolverResult& result, const SolverOptions& options) {
   result.pool.assign(pool.members().begin(), pool.members().end());
 }
 
+/// The optimum needs no search, but other members of the pool do.
+SolverResult solve_sorted(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
+                          const Control& control) {
+  const Deadline deadline = deadline_for(options, control);
+  SolverResult result = solve_separable(qubo, constraint);
+  if (options.pool_size > 1) {
+    SolverOptions others = options;
+    others.start = result.pool.front().x;
+    SolverResult found = find(qubo, constraint, others, false, control);
+    result.pool.insert(result.pool.end(), found.pool.begin(), found.pool.end());
+    result.moves = found.moves;
+    trim(result, options);
+  }
+  result.seconds = deadline.elapsed();
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::string> solver_names() {
@@ -168,6 +186,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
   check_magnitude(qubo);
   check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
   const Deadline deadline = deadline_for(options, control);
+  if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;

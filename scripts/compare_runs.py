@@ -159,7 +159,7 @@ def mean_held_out(runs, stage):
 
 
 def images_of(report):
-    return len(held_out(report)["samples"].get("pruned", [])) or 1
+    return len(report["data"]["heldout"])
 
 
 def table(methods, over="taylor"):

@@ -139,14 +139,14 @@ def judged(report):
     return "recovered" if "recovered" in held_out(report) else "pruned"
 
 
-def over_seeds(runs, values):
-    """values(report) of each image, mean over the runs of its fold; None where a run has none."""
+def over_seeds(runs, values, combine=None):
+    """values(report) of each image, combined (the mean) over the runs of its fold; None where a run has none."""
     folds = {}
     for report in runs:
         folds.setdefault(fold_of(report), []).append(values(report))
     if not folds or not all(all(lists) for lists in folds.values()):
         return None
-    return [mean(image) for _, lists in sorted(folds.items()) for image in zip(*lists)]
+    return [(combine or mean)(image) for _, lists in sorted(folds.items()) for image in zip(*lists)]
 
 
 def mean_held_out(runs, stage):

@@ -139,27 +139,31 @@ def judged(report):
     return "recovered" if "recovered" in held_out(report) else "pruned"
 
 
-def over_seeds(runs, values, combine=None):
-    """values(report) of each image, combined (the mean) over the runs of its fold; None where a run has none."""
+def by_fold(runs):
+    """The runs of each fold, in the folds' order; all of them where there are none."""
     folds = {}
     for report in runs:
-        folds.setdefault(fold_of(report), []).append(values(report))
-    if not folds or not all(all(lists) for lists in folds.values()):
+        folds.setdefault(fold_of(report), []).append(report)
+    return [found for _, found in sorted(folds.items())]
+
+
+def over_seeds(runs, values):
+    """values(report) of each image, mean over the runs of its fold; None where a run has none."""
+    lists = [[values(report) for report in found] for found in by_fold(runs)]
+    if not lists or not all(all(of_fold) for of_fold in lists):
         return None
-    return [(combine or mean)(image) for _, lists in sorted(folds.items()) for image in zip(*lists)]
+    return [mean(image) for of_fold in lists for image in zip(*of_fold)]
+
+
+def images(runs):
+    """Names of the images that over_seeds has values of."""
+    return [name for found in by_fold(runs) for name in found[0]["data"]["heldout"]]
 
 
 def mean_held_out(runs, stage):
     """Mean over the runs of a fold, then over the folds' images."""
-    folds = {}
-    for report in runs:
-        folds.setdefault(fold_of(report), []).append(report)
-    sums = [(mean([held_out(r).get(stage, math.nan) for r in found]), images_of(found[0])) for found in folds.values()]
+    sums = [(mean([held_out(r).get(stage, math.nan) for r in found]), len(images(found))) for found in by_fold(runs)]
     return sum(value * count for value, count in sums) / sum(count for _, count in sums)
-
-
-def images_of(report):
-    return len(report["data"]["heldout"])
 
 
 def table(methods, over="taylor"):
@@ -229,11 +233,11 @@ def heading(name, target, methods):
     dense = mean_held_out(runs.values(), "dense")
     real = any_run.get("real_dense")
     real = f" Real pairs: {len(real)} images; dense {mean(real):.2f}." if real else ""
-    images = sum({fold_of(r): images_of(r) for r in runs.values()}.values())
+    count = len(images(runs.values()))
     if metric["name"] == "output":
-        what = f"Squared distance to the original's outputs on {images} images, relative to them: the less the better"
+        what = f"Squared distance to the original's outputs on {count} images, relative to them: the less the better"
     else:
-        what = f"Held-out {metric['name'].upper()} on {images} images; dense {dense:.2f}"
+        what = f"Held-out {metric['name'].upper()} on {count} images; dense {dense:.2f}"
     return [f"### {name}, {target}", "", f"{what}.{real} {effort_of(any_run)}.", ""]
 
 

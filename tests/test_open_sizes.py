@@ -40,6 +40,19 @@ def test_open_sizes_are_found_or_the_datas(quboprune, tmp_path, name, model, sha
     assert report["equivalence"]["shapes"][0] == f"1x{size}" and len(report["equivalence"]["shapes"]) > 1
 
 
+def test_attention_over_all_pixels_is_tried_on_a_smaller_image(quboprune, tmp_path):
+    """Its table of weights has as many entries as there are pairs of pixels: 1 GB at 128x128."""
+    net = Net()
+    h = net.conv(net.input("x", ["n", 3, "h", "w"]), 3, 8)
+    pixels = net.node("Reshape", h, net.ints(0, 8, -1))
+    weights = net.node("Softmax", net.node("MatMul", net.node("Transpose", pixels, perm=[0, 2, 1]), pixels), axis=-1)
+    seen = net.node("MatMul", pixels, net.node("Transpose", weights, perm=[0, 2, 1]))
+    h = net.node("Add", h, net.node("Reshape", seen, net.node("Shape", h)))
+    onnx.save(net.out(net.conv(net.relu(h), 8, 3)).model(), tmp_path / "net.onnx")
+    report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")
+    assert report["model"]["analysed_size"] == "1x3x64x64"
+
+
 def test_sizes_that_none_fits_are_named(quboprune, tmp_path):
     onnx.save(multiples_of(997), tmp_path / "net.onnx")
     expect_one_line(quboprune, ["inspect", "net.onnx"], "128, 64, 224", "each from 16 to 160", "SpaceToDepth",

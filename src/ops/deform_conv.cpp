@@ -39,8 +39,9 @@ class DeformConv final : public Operator {
     const auto each = x.size(1) / shared;
     for (std::int64_t g = 0; g < shared; ++g) {
       Tensors here;
+      const at::Tensor pixels = x.narrow(1, g * each, each).flatten(2);
       for (std::int64_t k = 0; k < points; ++k)
-        here.push_back(read_at(x.narrow(1, g * each, each), offset, mask, w, g * points + k, k));
+        here.push_back(read_at(x, pixels, offset, mask, w, g * points + k, k));
       read.push_back(at::stack(here, 2));
     }
     const at::Tensor columns = at::cat(read, 1).flatten(1, 2);
@@ -61,15 +62,15 @@ class DeformConv final : public Operator {
   void cost(const Node& node, Coupling& c) const override { cost_convolution(node, c); }
 
  private:
-  /// What the kernel's k-th point reads with the given offset; pixels outside are 0.
-  static at::Tensor read_at(const at::Tensor& x, const at::Tensor& offset, const at::Tensor& mask,
-                            const Window& w, std::int64_t which, std::int64_t k) {
+  /// What the kernel's k-th point reads of some channels' pixels [n, channels, all] with the given offset;
+  /// pixels outside of x are 0.
+  static at::Tensor read_at(const at::Tensor& x, const at::Tensor& pixels, const at::Tensor& offset,
+                            const at::Tensor& mask, const Window& w, std::int64_t which, std::int64_t k) {
     const auto rows = offset.size(2), columns = offset.size(3);
     const at::Tensor y = places(rows, w.strides[0], w.begin[0], x).view({1, rows, 1}) +
                          k / w.kernel[1] * w.dilations[0] + offset.select(1, 2 * which);
     const at::Tensor z = places(columns, w.strides[1], w.begin[1], x).view({1, 1, columns}) +
                          k % w.kernel[1] * w.dilations[1] + offset.select(1, 2 * which + 1);
-    const at::Tensor pixels = x.flatten(2);
     at::Tensor read;  // of four pixels, weighted by their nearness: exact at whole places
     for (const int corner : {0, 1, 2, 3}) {
       const at::Tensor row = y.floor() + corner / 2, column = z.floor() + corner % 2;
@@ -79,8 +80,9 @@ class DeformConv final : public Operator {
                                     .logical_and(column.lt(x.size(3)));
       const at::Tensor near = (1 - (y - row).abs()) * (1 - (z - column).abs()) * inside;
       const at::Tensor at_pixel = row.clamp(0, x.size(2) - 1) * x.size(3) + column.clamp(0, x.size(3) - 1);
-      const at::Tensor index = at_pixel.to(at::kLong).flatten(1).unsqueeze(1).expand({-1, x.size(1), -1});
-      const at::Tensor part = pixels.gather(2, index).view({x.size(0), x.size(1), rows, columns});
+      const at::Tensor index =
+          at_pixel.to(at::kLong).flatten(1).unsqueeze(1).expand({-1, pixels.size(1), -1});
+      const at::Tensor part = pixels.gather(2, index).view({x.size(0), pixels.size(1), rows, columns});
       read = read.defined() ? read + part * near.unsqueeze(1) : part * near.unsqueeze(1);
     }
     return mask.defined() ? read * mask.narrow(1, which, 1) : read;

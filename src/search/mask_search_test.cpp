@@ -301,7 +301,7 @@ TEST(MaskSearch, GetsOnWhereTheModelIsWrong) {
     options.method = "local";
     local += search_masks(objective, 50, {}, {}, options).value / problem.optimum() / 4;
   }
-  EXPECT_GT(both, 0.995);
+  EXPECT_GT(both, 0.995);  // local alone ends at 0.992: half a percent off is where the model is stuck
   EXPECT_GT(both, local);
 }
 

@@ -1,7 +1,7 @@
 """Networks that compute sizes and weights themselves, as exporters write them where image sizes are open."""
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from onnx_net import Net
 
@@ -244,6 +244,62 @@ def spectral_norm_of_weights():
     value = n.node("MatMul", n.node("MatMul", n.weight(1, 12), flat), n.weight(90, 1))
     h = n.node("Conv", h, n.node("Div", w, n.node("Reshape", value, n.ints(1, 1, 1, 1))), pads=[1] * 4)
     return n.out(n.conv(n.relu(h), 12, 3)).model()
+
+
+# Attention with fewer keys than queries ------------------------------------------------------------------------
+
+
+def asked_for(n, sizes):
+    """A list of sizes in which -1 means "as it is", as it stands in front of an Expand."""
+    sizes = n.node("Reshape", sizes, n.ints(-1))
+    ones = n.node("ConstantOfShape", n.node("Shape", sizes), value=numpy_helper.from_array(np.ones(1, np.int64)))
+    return n.node("Where", n.node("Equal", sizes, n.node("Mul", ones, n.ints(-1))), ones, sizes)
+
+
+def heads(n, tokens, count, each=5, channels=12):
+    """[batch, count, pixels, each]"""
+    shape = n.node("Concat", size_of(n, tokens, 0), size_of(n, tokens, 1), n.ints(count), n.ints(each), axis=0)
+    made = n.node("Add", n.node("MatMul", tokens, n.weight(channels, count * each)), n.weight(count * each, scale=0.1))
+    return n.node("Transpose", n.node("Reshape", made, shape), perm=[0, 2, 1, 3])
+
+
+def grouped_queries(repeated, turned):
+    """Two queries for each of three keys. How the keys are repeated and turned is what exporters differ in."""
+    n = Net()
+    h = n.relu(n.conv(n.input("x", ["n", 3, 8, 6]), 3, 12))
+    tokens = n.node("Transpose", n.node("Reshape", h, n.ints(0, 12, -1)), perm=[0, 2, 1])
+    q, k, v = heads(n, tokens, 6), repeated(n, heads(n, tokens, 3), tokens), repeated(n, heads(n, tokens, 3), tokens)
+    seen = n.node("MatMul", n.node("Softmax", n.node("MatMul", q, turned(n, k)), axis=-1), v)
+    flat = n.node("Concat", size_of(n, tokens, 0), size_of(n, tokens, 1), n.ints(30), axis=0)
+    seen = n.node("Reshape", n.node("Transpose", seen, perm=[0, 2, 1, 3]), flat)
+    back = n.node("Transpose", n.node("MatMul", seen, n.weight(30, 12)), perm=[0, 2, 1])
+    h = n.node("Add", h, n.node("Reshape", back, n.node("Shape", h)))
+    return n.out(n.conv(n.relu(h), 12, 3)).model()
+
+
+def repeated_to(n, keys, tokens, asked):
+    batch, pixels = size_of(n, tokens, 0), size_of(n, tokens, 1)
+    sizes = n.node("Concat", batch, n.ints(3), n.ints(2), pixels, n.ints(5), axis=0)
+    wide = n.node("Expand", n.node("Unsqueeze", keys, n.ints(2)), asked(n, sizes))
+    return n.node("Reshape", wide, n.node("Concat", batch, n.ints(6), pixels, n.ints(5), axis=0))
+
+
+@computing
+def keys_repeated_to_a_list_of_sizes_asked_for():
+    return grouped_queries(lambda n, keys, tokens: repeated_to(n, keys, tokens, asked_for),
+                           lambda n, keys: n.node("Transpose", keys, perm=[0, 1, 3, 2]))
+
+
+@computing
+def keys_turned_with_the_batch_in_their_heads():
+    """The way back from [batch * heads, 5, pixels] reads the number of heads from the value itself."""
+    def turned(n, keys):
+        last = [size_of(n, keys, axis) for axis in (2, 3)]
+        flat = n.node("Reshape", keys, n.node("Concat", n.ints(-1), *last, axis=0))
+        first = n.node("Slice", n.node("Shape", keys), n.ints(-2**63), n.ints(-2))
+        return n.node("Reshape", n.node("Transpose", flat, perm=[0, 2, 1]), n.node("Concat", first, *last[::-1], axis=0))
+
+    return grouped_queries(lambda n, keys, tokens: repeated_to(n, keys, tokens, lambda n, sizes: sizes), turned)
 
 
 # Einsum -----------------------------------------------------------------------------------------------------

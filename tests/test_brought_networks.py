@@ -40,6 +40,15 @@ def test_cut_network_agrees_with_onnx_runtime(name, tmp_path):
         agrees(out, tmp_path / "after")
 
 
+@pytest.mark.parametrize("name", [name for name in COMPUTING if name.startswith("keys_")])
+def test_few_keys_for_many_queries_go_with_them(quboprune, name, tmp_path):
+    """Three groups: a head of keys and of values and the two of queries that read it, in whatever way it is written."""
+    onnx.save(COMPUTING[name](), tmp_path / "net.onnx")
+    report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")
+    heads = [layer["prunable"] for layer in report["layers"] if layer["channels"] in (15, 30)]
+    assert heads == [30, 15, 15] and report["model"]["filters"] == 12 + 3
+
+
 def data_for(model, path, count=8):
     """Samples for the first input, no targets."""
     samples = [next(iter(example(model, seed).values()))[0] for seed in range(count)]
@@ -98,7 +107,7 @@ def test_computed_sizes_keep_only_the_channels_that_they_would_miscount(quboprun
     assert {layer["name"] for layer in report["layers"] if layer["prunable"] == 0} == whole
 
 
-@pytest.mark.parametrize("name", sorted(COMPUTING.keys() - {"attention_by_einsum"}))
+@pytest.mark.parametrize("name", [name for name in sorted(COMPUTING) if not name.startswith(("attention_", "keys_"))])
 def test_what_a_network_computes_freezes_nothing(quboprune, name, tmp_path):
     onnx.save(ALL[name](), tmp_path / "net.onnx")
     report = quboprune.report("inspect", "net.onnx", "--no-latency", flag="--json")

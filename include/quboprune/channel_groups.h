@@ -14,7 +14,7 @@ namespace quboprune {
 
 struct Analysis;  // what the walk over the graph found; src/coupling/analysis.h
 
-/// A node with weights: a convolution or a matrix product.
+/// A convolution or a matrix product: a node with weights, or attention, whose channels are its heads.
 struct Layer {
   std::string name;         ///< the node's
   int node = -1;            ///< number in Graph::nodes

@@ -193,7 +193,9 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
     const Node& node = a.graph.nodes[at_index(n)];
     const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
     if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
-    if (!options.scope.empty() && !matches(node.name, options.scope))
+    const bool weighted =  // else its channels are those of what it multiplies
+        std::ranges::any_of(node.inputs, [&](int v) { return a.coupling->known(v).defined(); });
+    if (!options.scope.empty() && weighted && !matches(node.name, options.scope))
       a.coupling->freeze(labels, "outside --scope");
   }
 }

@@ -117,8 +117,8 @@ std::vector<Frozen> small_ones_together(const std::map<std::string, Frozen>& by_
 int channel_axis(const Node& node, const Coupling& coupling) {
   const int y = node.output(0);
   const int last = coupling.rank(y) - 1;
-  if (node.op == "Gemm" || node.op == "MatMul" || (node.op == "Attention" && last == 2)) return last;
-  if (node.op != "Einsum") return std::min(1, last);
+  if (node.op == "Gemm" || (node.op == "Attention" && last == 2)) return last;
+  if (node.op != "Einsum" && node.op != "MatMul") return std::min(1, last);
   int axis = last;
   while (axis > 0 && coupling.peek(y, axis).empty()) --axis;
   return coupling.peek(y, axis).empty() ? last : axis;

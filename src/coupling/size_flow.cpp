@@ -88,9 +88,10 @@ class SizeFlow {
     return false;
   }
 
-  /// A Resize, an Expand or a fill of sizes that each run computes, a number of channels among them.
+  /// A Reshape, a Resize, an Expand or a fill to sizes that each run computes, a number of channels among
+  /// them.
   bool has_computed_sizes(const Node& node) const {
-    const int place = node.op == "Reshape" ? -1 : sizes_input(node);
+    const int place = sizes_input(node);
     return place >= 0 && c_.rank(node.output(0)) > 0 && !c_.known(node.inputs[at(place)]).defined();
   }
 
@@ -101,12 +102,21 @@ class SizeFlow {
     return static_cast<int>(c_.shape(sizes_of_output(node)).at(0)) - c_.rank(node.output(0)) + axis;
   }
 
+  /// Does surgery state this entry of a node's sizes anew, or leave it as it was?
+  bool is_stated(const Node& node, int place) const {
+    if (node.op == "Reshape") {
+      const auto shape = target_shape(node, c_);
+      return shape && (shape->like >= 0 || !shape->computed(place));
+    }
+    const auto list = size_list(node, c_);
+    return list && !list->computed(place);
+  }
+
   /// Is the size of a labelled axis right whatever goes? It is where it is stated anew, and where it is the
   /// number of the very channels on the axis.
   bool follows(const Node& node, int axis) const {
     const int place = place_of(node, axis);
-    if (place < 0) return true;
-    if (const auto list = size_list(node, c_); list && !list->computed(place)) return true;
+    if (place < 0 || is_stated(node, place)) return true;
     const at::Tensor& sizes = ids(sizes_of_output(node));
     if (!sizes.defined()) return false;
     const Axes& own = sets_[at(to_integers(sizes)[at(place)])];
@@ -125,31 +135,16 @@ class SizeFlow {
     }
   }
 
-  /// Of a Reshape's entries, those that surgery doesn't state anew.
-  Axes computed_entries(const Node& node) const {
-    const auto shape = target_shape(node, c_);
-    Axes result;
-    if (!shape || !ids(node.inputs[1]).defined()) return result;
-    const auto each = to_integers(ids(node.inputs[1]));
-    for (std::size_t a = 0; a < each.size(); ++a) {
-      if (shape->computed(static_cast<int>(a)))
-        result.insert(sets_[at(each[a])].begin(), sets_[at(each[a])].end());
-    }
-    return result;
-  }
-
   /// The axes that a size input depends on and that nothing puts right when they are cut.
   Axes sizes_of(const Node& node, std::size_t k) const {
-    if (node.op == "Reshape") return computed_entries(node);
     if (!has_computed_sizes(node) || node.inputs[k] != sizes_of_output(node) ||
         !ids(node.inputs[k]).defined())
       return all_of(node.inputs[k]);
     Axes result;
     const auto each = to_integers(ids(node.inputs[k]));
-    const auto list = size_list(node, c_);
     for (int axis = 0; axis < c_.rank(node.output(0)); ++axis) {
       const int place = place_of(node, axis);
-      if (place < 0 || (list && !list->computed(place))) continue;  // surgery states it anew, or as it was
+      if (place < 0 || is_stated(node, place)) continue;
       if (!c_.peek(node.output(0), axis).empty() && follows(node, axis)) continue;
       result.insert(sets_[at(each[at(place)])].begin(), sets_[at(each[at(place)])].end());
     }

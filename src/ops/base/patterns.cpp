@@ -150,42 +150,57 @@ std::size_t classes_left(const Labels& flat, const Carrier& c, const Coupling& c
   return roots.size();
 }
 
-/// Where an axis of a value lies behind a node that only moves axes; -1 if it isn't such a node.
-int axis_after(const Node& node, int axis, const Coupling& c) {
+/// Where an axis of a value may lie behind a node that only moves, parts, joins or repeats axes; empty if it
+/// isn't such a node.
+std::vector<int> axes_after(const Node& node, int axis, const Coupling& c) {
+  const int from = node.input(0);
+  const int to = node.output(0);
+  const int lost = c.rank(from) - c.rank(to);
   if (node.op == "Transpose") {
     auto order = node.integers("perm");
-    for (int a = c.rank(node.input(0)); order.size() < static_cast<std::size_t>(c.rank(node.input(0)));)
-      order.push_back(--a);
-    const auto found = std::find(order.begin(), order.end(), axis);
-    return found == order.end() ? -1 : static_cast<int>(found - order.begin());
+    for (int a = c.rank(from); order.size() < static_cast<std::size_t>(c.rank(from));) order.push_back(--a);
+    return {static_cast<int>(std::find(order.begin(), order.end(), axis) - order.begin())};
   }
-  const int lost = c.rank(node.input(0)) - c.rank(node.output(0));
+  if (node.op == "Reshape" || node.op == "Unsqueeze" || node.op == "Flatten") {
+    for (const auto& block : blocks_of(c.shape(from), c.shape(to))) {
+      if (std::ranges::count(block.from, axis) > 0) return block.to;
+    }
+    return {};
+  }
+  if (node.op == "Expand") return {axis - lost};
   if (node.op == "Gather" || node.op == "Squeeze") {  // the axis that parts queries, keys and values
     const auto gone = node.op == "Gather" || node.has("axis") ? node.integer("axis", 0) : 0;
-    if (lost == 1 && gone == axis) return -1;
-    return lost == 1 && gone >= 0 && gone < axis ? axis - 1 : axis;
+    if (lost == 1 && gone == axis) return {};
+    return {lost == 1 && gone >= 0 && gone < axis ? axis - 1 : axis};
   }
   const bool same = node.op == "Mul" || node.op == "Div" || node.op == "Split" || node.op == "Slice" ||
-                    node.op == "Identity" || node.op == "Softmax" || node.op == "Cast" ||
+                    node.op == "Identity" || node.op == "Softmax" || node.op == "Cast" || node.op == "Tile" ||
                     node.op == "LpNormalization" || node.op == "Add" || node.op == "Sqrt";
-  return same && lost == 0 ? axis : -1;
+  return same && lost == 0 ? std::vector<int>{axis} : std::vector<int>{};
 }
 
 /// Does the axis number independent products of two computed values behind `value`: the heads of attention?
-bool numbers_heads(int value, int axis, const Coupling& c, int steps) {
-  if (steps == 0 || !c.seen(value)) return false;
-  for (int n : c.readers(value)) {
-    const Node& node = c.graph().nodes[static_cast<std::size_t>(n)];
-    if (!c.seen(node.output(0))) continue;
-    if (node.op == "MatMul") {
-      const bool computed = !c.known(node.input(0)).defined() && !c.known(node.input(1)).defined();
-      if (computed && axis < c.rank(value) - 2) return true;
-      continue;
-    }
-    const int next = axis_after(node, axis, c);
-    if (next < 0) continue;
-    for (int out : node.outputs) {
-      if (out >= 0 && numbers_heads(out, next, c, steps - 1)) return true;
+/// Between them and the product, few keys may be repeated for many queries (grouped queries).
+bool numbers_heads(int value, int axis, const Coupling& c) {
+  constexpr std::size_t kFar = 64;  // values looked at: a block of attention is smaller
+  std::vector<std::pair<int, int>> found{{value, axis}};
+  for (std::size_t k = 0; k < found.size() && found.size() < kFar; ++k) {
+    const auto [here, at] = found[k];
+    if (!c.seen(here)) continue;
+    for (int n : c.readers(here)) {
+      const Node& node = c.graph().nodes[static_cast<std::size_t>(n)];
+      if (!c.seen(node.output(0))) continue;
+      if (node.op == "MatMul") {
+        const bool computed = !c.known(node.input(0)).defined() && !c.known(node.input(1)).defined();
+        if (computed && at < c.rank(here) - 2) return true;
+        continue;
+      }
+      for (int next : axes_after(node, at, c)) {
+        for (int out : node.outputs) {
+          const std::pair<int, int> place{out, next};
+          if (out >= 0 && std::ranges::count(found, place) == 0) found.push_back(place);
+        }
+      }
     }
   }
   return false;
@@ -226,7 +241,7 @@ void couple_block(const Block& block, int from, int to, Coupling& coupling) {
     c.classes = block.to.size() == 1 ? 1 : classes_left(flat, c, coupling);
     if (c.classes > best.classes) best = c;
     if (c.classes > 1 && block.to.size() > 1 &&
-        (numbers_heads(to, block.to[k], coupling, 8) || normalised_apart(to, block.to[k], coupling))) {
+        (numbers_heads(to, block.to[k], coupling) || normalised_apart(to, block.to[k], coupling))) {
       best = c;
       break;
     }

@@ -13,6 +13,72 @@ std::size_t at(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
+bool is_flat_copy(const Node& node, const Coupling& c) {
+  return node.op == "Reshape" && node.domain.empty() && c.rank(node.input(0)) == 1 &&
+         c.rank(node.output(0)) == 1;
+}
+
+/// Where(list == -1, ones, list), which stands in front of many an Expand: -1 there means "as it is".
+bool keeps_sizes(const Node& node, const Coupling& c) {
+  if (node.op != "Where" || !node.domain.empty() || c.rank(node.output(0)) != 1) return false;
+  const int list = node.input(2);
+  const int asked = c.graph().values[at(node.input(0))].producer;
+  if (asked < 0) return false;
+  const Node& equal = c.graph().nodes[at(asked)];
+  if (equal.op != "Equal" || (equal.input(0) != list && equal.input(1) != list)) return false;
+  const auto is_all = [&](int value, std::int64_t number) {
+    const Constant known = c.known(value);
+    return known.defined() &&
+           std::ranges::all_of(to_integers(known), [&](std::int64_t i) { return i == number; });
+  };
+  return is_all(equal.input(equal.input(0) == list ? 1 : 0), -1) && is_all(node.input(1), 1);
+}
+
+/// The list as it was first made, before it was copied or had its -1 replaced.
+int first_list(int value, const Coupling& c) {
+  while (value >= 0 && c.seen(value)) {
+    const int producer = c.graph().values[at(value)].producer;
+    if (producer < 0) break;
+    const Node& node = c.graph().nodes[at(producer)];
+    if (is_flat_copy(node, c)) {
+      value = node.input(0);
+    } else if (keeps_sizes(node, c)) {
+      value = node.input(2);
+    } else {
+      break;
+    }
+  }
+  return value;
+}
+
+/// Adds the nodes that read this list as sizes, also by way of its copies. False if something else reads it.
+bool add_readers(int value, const Coupling& c, std::vector<const Node*>& readers) {
+  if (c.graph().values[at(value)].output) return false;
+  const auto is_copy = [&](const Node& node) {
+    return (is_flat_copy(node, c) && node.input(0) == value) ||
+           (keeps_sizes(node, c) && node.input(2) == value);
+  };
+  const auto asks_for_copy = [&](const Node& node) {
+    return node.op == "Equal" && !c.graph().values[at(node.output(0))].output &&
+           std::ranges::all_of(c.readers(node.output(0)), [&](int n) {
+             const Node& next = c.graph().nodes[at(n)];
+             return is_copy(next) && next.input(0) == node.output(0);
+           });
+  };
+  return std::ranges::all_of(c.readers(value), [&](int n) {
+    const Node& node = c.graph().nodes[at(n)];
+    if (!c.seen(node.output(0))) return false;
+    if (is_copy(node)) return add_readers(node.output(0), c, readers);
+    if (node.op == "Shape" || asks_for_copy(node)) return true;  // how many sizes there are; which are -1
+    const int place = sizes_input(node);
+    if (place < 0 || node.input(at(place)) != value ||
+        std::count(node.inputs.begin(), node.inputs.end(), value) != 1)
+      return false;
+    readers.push_back(&node);
+    return true;
+  });
+}
+
 }  // namespace
 
 int SizeList::place_of(const Node& reader, int axis, const Coupling& c) const {
@@ -20,7 +86,8 @@ int SizeList::place_of(const Node& reader, int axis, const Coupling& c) const {
 }
 
 std::optional<SizeList> joined_list(int value, const Coupling& c) {
-  const int producer = value < 0 ? -1 : c.graph().values[at(value)].producer;
+  const int first = first_list(value, c);
+  const int producer = first < 0 ? -1 : c.graph().values[at(first)].producer;
   if (producer < 0) return std::nullopt;
   const Node& node = c.graph().nodes[at(producer)];
   if (node.op != "Concat" || !node.domain.empty()) return std::nullopt;
@@ -32,6 +99,8 @@ std::optional<SizeList> joined_list(int value, const Coupling& c) {
     const auto entries = known.defined() ? to_integers(known) : std::vector(count, SizeList::kComputed);
     result.entries.insert(result.entries.end(), entries.begin(), entries.end());
   }
+  const int last = c.graph().values[at(value)].producer;
+  if (keeps_sizes(c.graph().nodes[at(last)], c)) std::ranges::replace(result.entries, -1, 1);
   return result;
 }
 
@@ -44,16 +113,9 @@ int sizes_input(const Node& node) {
 }
 
 std::optional<std::vector<const Node*>> readers_of_sizes(const Coupling& c, int value) {
-  if (c.graph().values[at(value)].output) return std::nullopt;
   std::vector<const Node*> readers;
-  for (int n : c.readers(value)) {
-    const Node& node = c.graph().nodes[at(n)];
-    const int place = sizes_input(node);
-    if (place < 0 || node.input(at(place)) != value ||
-        std::count(node.inputs.begin(), node.inputs.end(), value) != 1 || !c.seen(node.output(0)))
-      return std::nullopt;
-    readers.push_back(&node);
-  }
+  if (!add_readers(first_list(value, c), c, readers)) return std::nullopt;
+  std::ranges::sort(readers);  // by their place in the graph
   return readers;
 }
 

@@ -29,7 +29,8 @@ std::optional<SizeList> joined_list(int value, const Coupling& coupling);
 /// Which of its inputs holds the sizes of the node's output; -1: none.
 int sizes_input(const Node& node);
 
-/// The nodes that read this value as the sizes of their output; nothing if something else reads it too.
+/// The nodes that read this list, or a copy of it, as the sizes of their output; nothing if something else
+/// reads it too.
 std::optional<std::vector<const Node*>> readers_of_sizes(const Coupling& coupling, int value);
 
 /// The list of sizes that this node reads, if it may be stated anew: nothing but sizes are made of it.

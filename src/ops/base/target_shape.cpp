@@ -42,8 +42,8 @@ std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, cons
   return result;
 }
 
-/// The list as the Concat that joins it has it. Nothing where channels lie on an entry that is computed, or
-/// where something else reads the list.
+/// The list as the Concat that joins it has it. Nothing where channels lie on an entry that is computed (a
+/// constant may say it, whatever else the size counts), or where something else reads the list.
 std::optional<TargetShape> joined_entries(const Node& reshape, const Coupling& c) {
   auto list = size_list(reshape, c);
   const int out = reshape.output(0);
@@ -52,6 +52,16 @@ std::optional<TargetShape> joined_entries(const Node& reshape, const Coupling& c
     if (list->computed(axis) && !c.peek(out, axis).empty()) return std::nullopt;
   }
   return TargetShape{*std::move(list), -1};
+}
+
+/// The list as each run computes it, where constants can't say it.
+std::optional<TargetShape> computed_entries(const Node& reshape, const Coupling& c) {
+  const int shape = reshape.input(1);
+  if (shape < 0 || c.graph().values[at(shape)].is_constant()) return std::nullopt;
+  const auto rank = at(c.rank(reshape.output(0)));
+  if (auto list = size_list(reshape, c); list && list->entries.size() == rank)
+    return TargetShape{*std::move(list), -1};
+  return TargetShape{{-1, std::vector(rank, SizeList::kComputed)}, -1};
 }
 
 }  // namespace
@@ -67,7 +77,7 @@ std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) 
     if (auto joined = joined_entries(reshape, c)) return joined;
   }
   if (auto constant = constant_entries(reshape, c)) return TargetShape{{-1, *std::move(constant)}, -1};
-  return std::nullopt;
+  return computed_entries(reshape, c);
 }
 
 void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c) {
@@ -92,6 +102,7 @@ void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
     return;
   }
   std::vector<std::int64_t> entries = shape.list.entries;
+  if (std::ranges::count(entries, SizeList::kComputed) > 0) return;
   for (std::size_t a = 0; a < entries.size(); ++a) {
     const int axis = static_cast<int>(a);
     if (entries[a] > 0 && s.cut(reshape.output(0), axis)) entries[a] = s.size_after(reshape.output(0), axis);

@@ -9,8 +9,9 @@
 namespace quboprune {
 
 /// What is known of the shape that a Reshape asks for, so that it can be stated anew when channels go: a list
-/// that a Concat joins; the shape of another value, which follows by itself as long as both lose the same; or
-/// else constants, in which at most one entry may be neither fixed nor a copy of the input's.
+/// that a Concat joins; the shape of another value, which follows by itself as long as both lose the same;
+/// constants, in which at most one entry may be neither fixed nor a copy of the input's; or else what a run
+/// computes, where coupling/size_flow.cpp keeps the channels that it doesn't follow.
 struct TargetShape {
   SizeList
       list;  ///< entries: a size, 0 (copied from the input's axis), -1, or computed; concat -1: constants

@@ -7,8 +7,8 @@
 
 namespace quboprune {
 
-/// The output axis that a layer's channels lie on: 1 for convolutions, the last for Gemm, the last that has any for
-/// other products: those of attention have none but heads.
+/// The output axis that a layer's channels lie on: 1 for convolutions, the last for Gemm, the last that has
+/// any for other products: those of attention have none but heads.
 int channel_axis(const Node& node, const Coupling& coupling);
 
 /// What of the layers' outputs stays, by reason, the dearest first; then the layers behind operators that

@@ -41,6 +41,28 @@ def networks(options):
         for name, size in (("resnet20_cifar10", 32), ("nanodet_m", 416)):
             yield name, os.path.join(options.models, name + ".onnx"), [
                 "--data", options.photographs, "--split", str(held), "--crop", str(size), "--heldout-crop", str(size)]
+        if wanted(options, "unet_cloud"):
+            yield "unet_cloud", os.path.join(options.models, "unet_cloud.onnx"), [
+                "--data", str(four_bands(options.photographs, options.results / "four_bands.npz")), "--crop", "224",
+                "--heldout-crop", "224"]
+
+
+def wanted(options, name):
+    return not options.networks or name in options.networks.split(",")
+
+
+def four_bands(photographs, place):
+    """One sample a photograph, shrunk to 224 x 224, with its brightness as the fourth band: the satellite's bands that
+    the network was trained on aren't at hand. Wants numpy and Pillow."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    samples = []
+    for path in sorted(pathlib.Path(photographs).glob("*.jpg")):
+        image = ImageOps.fit(Image.open(path).convert("RGB"), (224, 224))
+        samples.append(np.concatenate([np.asarray(image), np.asarray(image.convert("L"))[..., None]], axis=-1))
+    np.savez(place, inputs=np.stack(samples).transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    return place
 
 
 def effort(data, options):

@@ -51,6 +51,13 @@ void add_latency(json& report, const Options& o, const PruneSession& session, co
                        {"input", measured["input"]},
                        {"dense_ms", measured["milliseconds"][0]},
                        {"pruned_ms", measured["milliseconds"][1]}};
+  const double dense = measured["milliseconds"][0];
+  const double pruned = measured["milliseconds"][1];
+  if (pruned >= dense)
+    report["notes"].push_back(
+        fmt::format("no faster in ONNX Runtime: {:.2f} ms where the original takes {:.2f}; {}", pruned, dense,
+                    o.prune.choose.round_to > 1 ? "remove more, or multiply-adds (macs=) instead of filters"
+                                                : "give --round-to 8 or 16, or remove more"));
 }
 
 /// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.

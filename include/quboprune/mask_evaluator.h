@@ -42,6 +42,8 @@ class MaskEvaluator {
   /// +infinity for a mask that empties a layer. Over all samples, as are the following: no race.
   double value(const Mask& mask) const;
   std::vector<double> operator()(std::span<const Mask> masks) const;
+  /// The metric as users know it, by mask and then by sample; empty for a mask that empties a layer.
+  std::vector<std::vector<double>> by_sample(std::span<const Mask> masks) const;
 
   /// For search_masks(): values as above, but masks race. The samples are run in an order drawn once from the
   /// seed, and after each few of them a mask is given up where it is worse than the best mask of earlier

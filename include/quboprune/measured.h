@@ -15,8 +15,8 @@ namespace quboprune {
 /// where that is on. Magnitudes sample by sample: a group that helps one crop as much as it harms another
 /// isn't free, and signed effects removed "harmful" groups before dead ones, which cost 1.7 dB in our pilot.
 /// `samples`: how many of the evaluator's are used, evenly spread; 0: all. A group that alone makes up an
-/// axis gets the largest effect. Stopped work gives those not reached the mean of the others. Cost: one run
-/// of the cut network over the samples for each group. Source: ours.
+/// axis gets the largest effect. Stopped work gives those not reached the mean of the others. Cost: for each
+/// group, the part of the network behind it over the samples. Source: ours.
 std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator,
                                      int samples = 0, const Control& control = {});
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -93,6 +94,9 @@ struct MaskEvaluator::Work {
 
   std::vector<Runner> line_up(const MaskEvaluator& evaluator, std::span<const Mask> masks,
                               std::span<const std::size_t> places) const;
+  /// Runs the masks that empty no layer, as many at once as there is room for, and hands each part on.
+  void run_parts(const MaskEvaluator& evaluator, std::span<const Mask> masks, const Leader* leader,
+                 const std::function<void(std::vector<Runner>&)>& use);
   /// All samples, or as many as each runner's race against the leader lasts (nullptr: no race).
   void run(const MaskEvaluator& evaluator, std::vector<Runner>& runners, const Leader* leader);
   void run_batch(const MaskEvaluator& evaluator, std::size_t b, std::span<Runner* const> running);
@@ -146,6 +150,23 @@ void MaskEvaluator::Work::run_batch(const MaskEvaluator& evaluator, std::size_t 
     }
   }
   runs.finish(static_cast<int>(b));
+}
+
+void MaskEvaluator::Work::run_parts(const MaskEvaluator& evaluator, std::span<const Mask> masks,
+                                    const Leader* leader,
+                                    const std::function<void(std::vector<Runner>&)>& use) {
+  std::vector<std::size_t> usable;
+  for (std::size_t m = 0; m < masks.size(); ++m) {
+    if (!evaluator.empties_a_layer(masks[m])) usable.push_back(m);
+  }
+  const std::lock_guard lock(mutex);
+  const at::NoGradGuard no_grad;
+  for (std::size_t first = 0; first < usable.size(); first += together) {
+    const std::size_t count = std::min(together, usable.size() - first);
+    auto runners = line_up(evaluator, masks, std::span(usable).subspan(first, count));
+    run(evaluator, runners, leader);
+    use(runners);
+  }
 }
 
 void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner>& runners,
@@ -225,21 +246,21 @@ double MaskEvaluator::mean_of(const std::vector<double>& values) const {
   return larger_is_better(judge_.metric) ? -mean : mean;
 }
 
+std::vector<std::vector<double>> MaskEvaluator::by_sample(std::span<const Mask> masks) const {
+  std::vector<std::vector<double>> metrics(masks.size());
+  if (!work_) return metrics;
+  work_->run_parts(*this, masks, nullptr, [&](std::vector<Runner>& runners) {
+    for (Runner& runner : runners) metrics[runner.place] = std::move(runner.values);
+  });
+  return metrics;
+}
+
 std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader* leader) const {
   std::vector<double> values(masks.size(), kInfinity);
-  std::vector<std::size_t> usable;
-  for (std::size_t m = 0; m < masks.size(); ++m) {
-    if (!empties_a_layer(masks[m])) usable.push_back(m);
-  }
-  if (!work_ || usable.empty()) return values;
-  const std::lock_guard lock(work_->mutex);
-  const at::NoGradGuard no_grad;
+  if (!work_) return values;
   const bool racing = leader != nullptr && options_.race > 0 && !leader->samples.empty();
   Leader next = leader != nullptr ? *leader : Leader{};
-  for (std::size_t first = 0; first < usable.size(); first += work_->together) {
-    const std::size_t count = std::min(work_->together, usable.size() - first);
-    auto runners = work_->line_up(*this, masks, std::span(usable).subspan(first, count));
-    work_->run(*this, runners, racing ? leader : nullptr);
+  work_->run_parts(*this, masks, racing ? leader : nullptr, [&](std::vector<Runner>& runners) {
     const Runner* best = nullptr;
     for (const Runner& runner : runners) {
       double& value = values[runner.place];
@@ -251,7 +272,7 @@ std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader*
     }
     if (racing) next.learn_variance(runners);
     if (leader != nullptr && best != nullptr) work_->runs.follow(best->network);
-  }
+  });
   if (leader != nullptr) *leader = std::move(next);
   return values;
 }

@@ -5,7 +5,7 @@
 #include <limits>
 #include <numeric>
 
-#include "coupling/analysis.h"
+#include "core/index.h"
 #include "prune/calibration_parts.h"
 
 namespace quboprune {
@@ -16,31 +16,6 @@ double mean_distance(const std::vector<double>& a, const std::vector<double>& b)
   for (std::size_t i = 0; i < a.size(); ++i) sum += std::abs(a[i] - b[i]);
   return a.empty() ? 0 : sum / static_cast<double>(a.size());
 }
-
-bool empties_an_axis(const ChannelGroups& groups, const Mask& mask) {
-  const auto covers = groups.covers();
-  return std::any_of(covers.begin(), covers.end(), [&](const std::vector<int>& set) {
-    return std::none_of(set.begin(), set.end(),
-                        [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });
-  });
-}
-
-/// A network's metric on some of an evaluator's samples.
-class SomeSamples {
- public:
-  SomeSamples(const ChannelGroups& groups, const MaskEvaluator& evaluator, int count)
-      : evaluator_(evaluator), samples_(thinned(evaluator.samples(), count)) {
-    originals_ = outputs_of(Executor(groups.analysis().graph), samples_, evaluator.judge());
-  }
-  std::vector<double> metrics(const Mask& mask) const {
-    return evaluate_network(Executor(evaluator_.cut(mask)), samples_, evaluator_.judge(), originals_).samples;
-  }
-
- private:
-  const MaskEvaluator& evaluator_;
-  std::vector<Sample> samples_;
-  std::vector<at::Tensor> originals_;
-};
 
 /// Entries that are NaN get what `stand_in` makes of the others.
 template <class F>
@@ -59,17 +34,24 @@ void fill(std::vector<double>& effects, F&& stand_in) {
 
 std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator, int samples,
                                      const Control& control) {
-  const auto n = static_cast<std::size_t>(groups.size());
-  const SomeSamples some(groups, evaluator, samples);
+  constexpr int kAtOnce = 32;  // masks: what they compute alike is computed once
+  const int n = groups.size();
+  const MaskEvaluator some(groups, thinned(evaluator.samples(), samples), evaluator.judge(),
+                           evaluator.options(), control);
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> effects(n, unknown);
-  Mask mask(n, 1);
-  const std::vector<double> original = some.metrics(mask);
-  for (std::size_t g = 0; g < n && !control.stopped(); ++g) {
-    mask[g] = 0;
-    if (!empties_an_axis(groups, mask)) effects[g] = mean_distance(some.metrics(mask), original);
-    mask[g] = 1;
-    control.report("measure groups", static_cast<double>(g + 1), static_cast<double>(n), unknown);
+  std::vector<double> effects(at_index(n), unknown);
+  const Mask all(at_index(n), 1);
+  const std::vector<double> original = some.by_sample({&all, 1}).front();
+  for (int first = 0; first < n && !control.stopped(); first += kAtOnce) {
+    const int end = std::min(n, first + kAtOnce);
+    std::vector<Mask> masks(at_index(end - first), all);
+    for (int g = first; g < end; ++g) masks[at_index(g - first)][at_index(g)] = 0;
+    const auto metrics = some.by_sample(masks);
+    for (int g = first; g < end; ++g) {
+      const auto& own = metrics[at_index(g - first)];
+      if (!own.empty()) effects[at_index(g)] = mean_distance(own, original);
+    }
+    control.report("measure groups", end, n, unknown);
   }
   fill(effects, [&](const std::vector<double>& known) {
     if (!control.stopped()) return *std::max_element(known.begin(), known.end());

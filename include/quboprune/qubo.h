@@ -38,7 +38,7 @@ class Qubo {
   explicit Qubo(int variables);
 
   int size() const { return static_cast<int>(linear_.size()); }
-  void add_offset(double value) { offset_ += value; }
+  void add_offset(double value);
   void add_linear(int i, double value);
   /// i != j; the order doesn't matter, repeated pairs add up.
   void add_pair(int i, int j, double value);
@@ -62,6 +62,8 @@ class Qubo {
   void to_dense(std::vector<double>& couplings, std::vector<double>& diagonal) const;
 
  private:
+  void require_fitting(const Mask& x) const;
+
   double offset_ = 0;
   std::vector<double> linear_;
   std::vector<Pair> pairs_;

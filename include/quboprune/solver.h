@@ -12,6 +12,10 @@
 
 namespace quboprune {
 
+/// The search keeps whole rows of couplings where costs are constrained: so many variables at most (int32:
+/// 576 MB, and twice that while they are made).
+inline constexpr int kMostVariablesWithCosts = 12000;
+
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()
   double seconds = 10;          ///< wall time; the search is anytime

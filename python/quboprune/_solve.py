@@ -11,11 +11,13 @@ def _constraint(count, capacity, costs):
     if count is not None:
         if costs is not None:
             raise _core.InputError("costs belong to capacity, not to count")
-        if isinstance(count, bool) or int(count) != count:
+        if isinstance(count, bool) or not float(count).is_integer():
             raise _core.InputError("count: expected a whole number")
         return "exactly", float(count), np.empty(0)
     if capacity is not None:
         return "at_most", float(capacity), np.empty(0) if costs is None else costs
+    if costs is not None:
+        raise _core.InputError("costs want a capacity: how much the ones may cost at most")
     return "none", 0.0, np.empty(0)
 
 
@@ -43,7 +45,9 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     if not isinstance(qubo, _core.Qubo):
         qubo = _core.Qubo.from_matrix(qubo)
     kind, limit, cost_array = _constraint(count, capacity, costs)
-    fixed = np.empty(0, np.int8) if fixed is None else fixed
+    fixed = np.empty(0, np.int8) if fixed is None else np.asarray(fixed)
+    if not np.isin(fixed, (-1, 0, 1)).all():
+        raise _core.InputError("fixed: give -1 (free), 0 or 1 for each variable")
     groups = [([int(i) for i in variables], int(least), int(most)) for variables, least, most in groups]
     return _core.solve(qubo, kind, limit, cost_array, fixed, groups, _set(_core.SolverOptions(), options), progress)
 

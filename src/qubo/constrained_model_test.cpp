@@ -81,6 +81,14 @@ TEST(ConstrainedModel, RowsAreBroughtToCounts) {
   expect_same(constraint_of(row("0,1,2", "1,0,1", "==", "1")), {Kind::none, 0, {}, {}, {{{0, 2}, 1, 1}}});
   expect_same(constraint_of(row("2,0", "1,1", ">=", "1") + "," + row("0,2", "1,1", "<=", "1")),
               {Kind::none, 0, {}, {}, {{{0, 2}, 1, 1}}});
+  for (const char* order : {"<=>=", ">=<="}) {
+    const std::string senses = order;
+    const auto limit = [&](const std::string& sense) {
+      return row("0,1,2", "1,1,1", sense, sense == "<=" ? "2" : "1");
+    };
+    expect_same(constraint_of(limit(senses.substr(0, 2)) + "," + limit(senses.substr(2))),
+                {Kind::none, 0, {}, {}, {{{0, 1, 2}, 1, 2}}});
+  }
   expect_same(constraint_of(row("1", "3", "==", "3")), {Kind::none, 0, {}, {-1, 1, -1}, {}});
 }
 

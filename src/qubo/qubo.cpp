@@ -78,6 +78,11 @@ Qubo::Qubo(int variables) {
   linear_.assign(static_cast<std::size_t>(variables), 0.0);
 }
 
+void Qubo::add_offset(double value) {
+  require_finite(value, "an offset");
+  offset_ += value;
+}
+
 void Qubo::add_linear(int i, double value) {
   if (i < 0 || i >= size()) throw InputError(variable_range(i, size()));
   require_finite(value, "a linear coefficient");
@@ -131,10 +136,14 @@ void Qubo::add_low_rank(LowRank term) {
   if (term.rank > 0) low_rank_.push_back(std::move(term));
 }
 
-double Qubo::energy(const Mask& x) const {
+void Qubo::require_fitting(const Mask& x) const {
   if (x.size() != linear_.size())
     throw InputError("a mask of " + std::to_string(x.size()) + " entries for a QUBO of " +
                      std::to_string(size()) + " variables: the sizes must agree");
+}
+
+double Qubo::energy(const Mask& x) const {
+  require_fitting(x);
   double sum = offset_;
   for (std::size_t i = 0; i < x.size(); ++i)
     if (x[i] != 0) sum += linear_[i];
@@ -147,6 +156,7 @@ double Qubo::energy(const Mask& x) const {
 }
 
 std::vector<double> Qubo::slopes(const Mask& x) const {
+  require_fitting(x);
   std::vector<double> result(linear_.begin(), linear_.end());
   const auto index = [](int i) { return static_cast<std::size_t>(i); };
   for (const Pair& pair : pairs_) {

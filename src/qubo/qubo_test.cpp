@@ -83,7 +83,9 @@ TEST(Qubo, RefusesWhatDoesNotFit) {
   EXPECT_THROW(qubo.add_dense_block({{0, 1}, {0, 1, 2, 0}}), InputError);
   EXPECT_THROW(qubo.add_dense_block({{0, 0}, {0, 1, 1, 0}}), InputError);
   EXPECT_THROW(qubo.add_low_rank({2, 1, {1, 2, 3}}), InputError);
+  EXPECT_THROW(qubo.add_offset(std::numeric_limits<double>::infinity()), InputError);
   EXPECT_THROW(qubo.energy(Mask(2)), InputError);
+  EXPECT_THROW(qubo.slopes(Mask(2)), InputError);
 }
 
 }  // namespace

@@ -54,10 +54,29 @@ class ConstraintReader {
     if (!result_.costs.empty() && (!result_.groups.empty() || counted_))
       throw InputError(name_ +
                        ": costs beside counts: only one constraint may have unequal coefficients, alone");
-    return result_;
+    return with_one_count_of_all();
   }
 
  private:
+  /// Where one row limits the count of all variables from below and another from above, the two are one
+  /// range.
+  Constraint with_one_count_of_all() const {
+    Constraint result = result_;
+    if (result.kind == Constraint::Kind::none) return result;
+    const int count = static_cast<int>(result.capacity);
+    for (Constraint::Group& group : result.groups) {
+      if (group.variables.size() != static_cast<std::size_t>(n_)) continue;
+      group.most = std::min(group.most, count);
+      if (result.kind == Constraint::Kind::exactly) group.least = std::max(group.least, count);
+      if (group.least > group.most)
+        throw InputError(name_ + ": the constraints on the count of all variables contradict each other");
+      result.kind = Constraint::Kind::none;
+      result.capacity = 0;
+      break;
+    }
+    return result;
+  }
+
   [[noreturn]] void fail(const Row& row, const std::string& what) const {
     throw InputError(name_ + ": the constraint '" + row.label + "' " + what);
   }
@@ -160,7 +179,7 @@ Problem read_cqm(const json& root, const std::string& name) {
   problem.format = "cqm";
   const json constraints = root.value("constraints", json::array());
   if (!constraints.is_array()) throw InputError(name + ": constraints must be a list");
-  if (!constraints.empty() && objective["variable_type"] == "SPIN")
+  if (!constraints.empty() && objective["variable_type"].get<std::string>() == "SPIN")
     throw InputError(name + ": constraints of SPIN variables can't be read: change the model to BINARY");
   ConstraintReader reader(name, problem.qubo.size());
   for (const json& entry : constraints) reader.add(entry);

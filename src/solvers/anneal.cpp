@@ -149,9 +149,9 @@ void Anneal<Model>::sweep_swaps(Class& counted, double temperature) {
 
 /// Improving flips while there are any; true if there were.
 template <typename Model>
-bool Anneal<Model>::descend_by_flips(Class& counted) {
+bool Anneal<Model>::descend_by_flips(Class& counted, const Deadline& deadline) {
   bool any = false;
-  for (bool gained = true; gained;) {
+  for (bool gained = true; gained && !deadline.overdue();) {
     gained = false;
     for (const std::uint32_t i : counted.free) {
       if (!(static_cast<double>(model_.gain(i)) < -1e-9 * spread_)) continue;
@@ -165,31 +165,42 @@ bool Anneal<Model>::descend_by_flips(Class& counted) {
 
 /// The best removal with the best addition after it, while they pay; true if any did.
 template <typename Model>
-bool Anneal<Model>::descend_by_swaps(Class& counted) {
+bool Anneal<Model>::descend_by_swaps(Class& counted, const Deadline& deadline) {
   list_sides(counted);
   if (counted.ones.empty() || counted.zeros.empty()) return false;
-  auto cheaper = [&](std::uint32_t a, std::uint32_t b) { return model_.gain(a) < model_.gain(b); };
-  for (bool any = false;; any = true) {
-    const auto out = std::min_element(counted.ones.begin(), counted.ones.end(), cheaper);
-    const double before = model_.energy();
-    flip(counted, *out);
-    const auto in = std::min_element(counted.zeros.begin(), counted.zeros.end(), cheaper);
-    flip(counted, *in);
-    if (!(model_.energy() < before - 1e-9 * spread_)) {
-      flip(counted, *in);
-      flip(counted, *out);
-      return any;
+  auto cheapest = [&](std::vector<std::uint32_t>& side) -> std::uint32_t& {
+    std::size_t best = 0;
+    auto least = model_.gain(side[0]);
+    for (std::size_t k = 1; k < side.size(); ++k) {
+      const auto gain = model_.gain(side[k]);
+      if (gain < least) best = k, least = gain;
     }
-    std::swap(*in, *out);
+    return side[best];
+  };
+  bool any = false;
+  for (; !deadline.overdue(); any = true) {
+    std::uint32_t& out = cheapest(counted.ones);
+    const double before = model_.energy();
+    flip(counted, out);
+    std::uint32_t& in = cheapest(counted.zeros);
+    flip(counted, in);
+    if (!(model_.energy() < before - 1e-9 * spread_)) {
+      flip(counted, in);
+      flip(counted, out);
+      break;
+    }
+    std::swap(in, out);
   }
+  return any;
 }
 
 template <typename Model>
-void Anneal<Model>::descend() {
+void Anneal<Model>::descend(const Deadline& deadline) {
   for (bool gained = true; gained;) {
     gained = false;
     for (Class& counted : classes_)
-      if (counted.exact() ? descend_by_swaps(counted) : descend_by_flips(counted)) gained = true;
+      if (counted.exact() ? descend_by_swaps(counted, deadline) : descend_by_flips(counted, deadline))
+        gained = true;
     if (classes_.size() <= 1) return;
   }
 }
@@ -215,7 +226,7 @@ Found Anneal<Model>::improve(const Task& task, const Deadline& deadline) {
     sweep(hottest + (coldest - hottest) * done);
     if (s * 2 > sweeps) note();
   }
-  descend();
+  descend(deadline);
   note();
   found.moves = std::max<std::int64_t>(flips_, 1);
   if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());

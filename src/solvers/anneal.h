@@ -13,10 +13,10 @@ namespace quboprune {
 
 /// Simulated annealing over flips (no constraint), flips and swaps (at most K) or swaps (exactly K), class by
 /// class where several groups are counted.
-/// Temperatures fall linearly from a quantile of the gains' sizes at the start, not from the
-/// smallest coupling; a bred start is reheated to a fraction of that only. The best state of the end phase
-/// and a final descent are kept.
-/// Model: SparseModel or StructuredModel. Source: Kirkpatrick et al. 1983; Myklebust 2015 for max-cut.
+/// Temperatures fall linearly from a part of the gains' standard deviation at a random selection, not from
+/// the smallest coupling; a bred start is reheated to a smaller part only. The best state of the end phase
+/// and a final descent are kept. Model: SparseModel or StructuredModel. Source: Kirkpatrick et al. 1983;
+/// Myklebust 2015 for max-cut.
 template <typename Model>
 class Anneal : public Improver {
  public:
@@ -45,9 +45,9 @@ class Anneal : public Improver {
   void sweep(double temperature);
   void sweep_flips(Class& counted, double temperature);
   void sweep_swaps(Class& counted, double temperature);
-  void descend();
-  bool descend_by_flips(Class& counted);
-  bool descend_by_swaps(Class& counted);
+  void descend(const Deadline& deadline);
+  bool descend_by_flips(Class& counted, const Deadline& deadline);
+  bool descend_by_swaps(Class& counted, const Deadline& deadline);
   void flip(Class& counted, std::size_t i) {
     counted.kept += model_.x()[i] != 0 ? -1 : 1;
     model_.flip(i);

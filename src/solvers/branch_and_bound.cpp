@@ -86,9 +86,7 @@ class Tree {
                                         problem_.costs, order_, nullptr);
   }
 
-  bool hopeless(double bound) const {
-    return bound - 1e-12 * problem_.magnitude > result_.energy - least_gain_;
-  }
+  bool hopeless(double bound) const { return bound - problem_.rounding() > result_.energy - least_gain_; }
 
   /// Fixes what would push the bound over the incumbent; true if something was. Only without a capacity
   /// are the variables' shares of the bound independent of each other.
@@ -107,7 +105,9 @@ class Tree {
   /// The semidefinite bound costs more than a node without it, and cuts far more nodes than that where
   /// there is something left to decide.
   bool relaxation_closes(const Node& node) const {
-    if (!problem_.costs.empty() || node.free.size() < kWorthRelaxing) return false;
+    if (!problem_.costs.empty() || node.free.size() < kWorthRelaxing ||
+        deadline_.elapsed() + semidefinite_seconds(node.free.size()) > deadline_.seconds())
+      return false;
     const FreePart part{problem_, node.free, node.linear, node.energy,
                         counts_of(problem_, node.free, node.x)};
     return hopeless(semidefinite_bound(part, kSweepsAtNode));
@@ -139,8 +139,7 @@ class Tree {
 
   void visit(Node node) {
     ++result_.nodes;
-    if (result_.nodes >= max_nodes_ || ((result_.nodes & 255) == 0 && deadline_.expired()))
-      result_.complete = false;
+    if (result_.nodes >= max_nodes_ || deadline_.expired()) result_.complete = false;
     if (!result_.complete || !counts_possible(node)) return;
     double lower = bound(node);
     if (hopeless(lower) || relaxation_closes(node)) return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -141,15 +142,25 @@ class Sequence {
       queue_.pop_front();
       const std::int64_t number = handed_out_++;
       lock.unlock();
-      Found found = improver.improve(task, deadline_);
-      lock.lock();
-      if (!found.x.empty() && found.energy <= options_.target) deadline_.finish();
-      results_.emplace(number, std::move(found));
-      take_up_what_is_due();
+      try {
+        Found found = improver.improve(task, deadline_);
+        lock.lock();
+        if (!found.x.empty() && found.energy <= options_.target) deadline_.finish();
+        results_.emplace(number, std::move(found));
+        take_up_what_is_due();
+      } catch (...) {  // of the improver, or of the caller's progress function
+        if (!lock.owns_lock()) lock.lock();
+        if (!failure_) failure_ = std::current_exception();
+        end("failed");
+        changed_.notify_all();
+        return;
+      }
     }
   }
 
+  /// Throws what a worker threw.
   Evolution result() {
+    if (failure_) std::rethrow_exception(failure_);
     // What ran beyond the end by move count is left out: it would depend on the threads.
     if (reason_ != "moves")
       for (auto& [number, found] : results_) population_.take_up(std::move(found));
@@ -209,6 +220,7 @@ class Sequence {
   std::map<std::int64_t, Found> results_;
   std::int64_t handed_out_ = 0, taken_up_ = 0;
   bool ended_ = false;
+  std::exception_ptr failure_;
   std::string reason_;
 };
 

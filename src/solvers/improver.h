@@ -23,6 +23,10 @@ class Deadline {
   double elapsed() const { return now() - begin_; }
   double seconds() const { return seconds_; }
   bool expired() const { return done_.load(std::memory_order_relaxed) || stopped() || elapsed() >= seconds_; }
+  /// Time enough to leave no half-tidied result, even where a search had too little to begin with.
+  bool overdue() const {
+    return done_.load(std::memory_order_relaxed) || stopped() || elapsed() >= 1.1 * seconds_;
+  }
   bool stopped() const { return control_.stopped(); }
   void finish() { done_.store(true, std::memory_order_relaxed); }
   const Control& control() const { return control_; }

@@ -1,5 +1,7 @@
 #include "solvers/knapsack_tabu.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -17,20 +19,42 @@ constexpr std::size_t kRemovalsLookedAt = 64;
 constexpr std::int64_t kShakeAfter = 60;
 constexpr std::int32_t kNotNow = kNoSwap;
 
+/// The costs as whole multiples of a common unit, if there is one among 1, 0.1 ... 1e-6 times a whole number
+/// and their sum stays below 2^31; else 0.
+double common_unit(const std::vector<double>& costs, double total) {
+  double scale = 1;
+  const auto is_whole = [&](double cost) {
+    const double scaled = cost * scale;
+    return std::abs(scaled - std::round(scaled)) <= 1e-12 * std::abs(scaled);
+  };
+  while (!std::ranges::all_of(costs, is_whole)) {
+    scale *= 10;
+    if (scale > 1e6) return 0;
+  }
+  if (total * scale > 0x1p53) return 0;
+  std::int64_t divisor = 0;
+  for (const double cost : costs) divisor = std::gcd(divisor, std::llround(cost * scale));
+  const double unit = static_cast<double>(std::max<std::int64_t>(divisor, 1)) / scale;
+  return total / unit < 0x1p31 ? unit : 0;
+}
+
 }  // namespace
 
 IntegerCosts::IntegerCosts(const Constraint& constraint, std::size_t variables) {
   const std::vector<double> given =
       constraint.costs.empty() ? std::vector<double>(variables, 1.0) : constraint.costs;
   const double total = std::accumulate(given.begin(), given.end(), 0.0);
-  exact =
-      total < 0x1p31 && std::all_of(given.begin(), given.end(), [](double c) { return c == std::floor(c); });
   const double most = std::min(constraint.capacity, total);
-  const double steps = exact || most <= 0 ? 1.0 : 0x1p30 / most;
+  unit = common_unit(given, total);
+  const bool exact = unit > 0;
+  const double steps = exact ? 1 / unit : most <= 0 ? 1.0 : 0x1p30 / most;
   capacity = static_cast<std::int64_t>(std::floor(most * steps * (1 + 1e-12)));
   costs.resize(variables);
-  for (std::size_t i = 0; i < variables; ++i)
-    costs[i] = static_cast<std::int32_t>(std::min(std::ceil(given[i] * steps), 0x1p31 - 1));
+  for (std::size_t i = 0; i < variables; ++i) {
+    const double scaled = given[i] * steps;
+    costs[i] =
+        static_cast<std::int32_t>(std::min(exact ? std::round(scaled) : std::ceil(scaled), 0x1p31 - 1));
+  }
 }
 
 std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix) {
@@ -51,10 +75,15 @@ KnapsackTabu::KnapsackTabu(const DenseMatrix& matrix, const std::vector<std::int
       couplings_(couplings),
       additions_(matrix.stride(), kNotNow) {
   costs_.costs.resize(matrix.stride(), 0);
-  if (equality_ && !costs_.exact)
+  if (equality_ && costs_.unit == 0)
     throw InputError(
-        "an exact total of costs that are not whole numbers is asked for: "
-        "give whole costs, or ask for at most the capacity");
+        "an exact total is asked for of costs without a common unit: give whole costs or short decimals, or "
+        "ask for at "
+        "most the capacity");
+  const double total = costs_.unit * static_cast<double>(costs_.capacity);
+  if (equality_ && std::abs(total - constraint.capacity) > 1e-9 * std::max(1.0, constraint.capacity))
+    throw InputError(fmt::format("no selection costs exactly {}: all costs are multiples of {}",
+                                 constraint.capacity, costs_.unit));
 }
 
 /// Drops what gives least per unit of cost until the rest fits.

@@ -9,13 +9,14 @@
 
 namespace quboprune {
 
-/// Costs as integers that never understate: an x that fits in these fits in the real ones. Whole costs up
-/// to 2^31 in sum are kept as they are; others are rounded up on a grid of 2^30 steps to the capacity.
+/// Costs as integers that never understate: an x that fits in these fits in the real ones. Whole costs and
+/// decimals of up to six places, over their greatest common divisor, are exact up to 2^31 in sum; others are
+/// rounded up on a grid of 2^30 steps to the capacity.
 struct IntegerCosts {
   IntegerCosts(const Constraint& constraint, std::size_t variables);
   std::vector<std::int32_t> costs;
   std::int64_t capacity = 0;
-  bool exact = true;
+  double unit = 0;  ///< what 1 stands for; 0: rounded, so not exact
 };
 
 /// All couplings in 32 bits, matrix.stride() a row: what a scan over swaps reads.

@@ -18,8 +18,8 @@ namespace {
 /// beats tabu search on the answers: measured on G-set (0.02 to 6 %) and bqp (10 %).
 constexpr double kSparse = 0.05;
 constexpr int kSmall = 400;
-/// Rows up to this many variables are multiplied out (int32: 576 MB).
-constexpr int kLargestDense = 12000;
+/// Rows up to this many variables are multiplied out.
+constexpr int kLargestDense = kMostVariablesWithCosts;
 
 /// From here on a large population takes too long to fill and to settle: on p5000.1 after 4 and 12 million
 /// flips, three seeds each, one of 8 met the best known 4 times of 6, of 12 or 20 twice.
@@ -146,8 +146,16 @@ struct Named {
 };
 constexpr Named kSearches[] = {{"tabu", tabu}, {"anneal", anneal}};
 
-const char* fitting_search(const Qubo& qubo, const Constraint& constraint) {
-  const bool large = qubo.size() > kLargestDense;
+/// About how long it takes to multiply the couplings out: measured at 10,000 variables.
+double dense_seconds(const Qubo& qubo) {
+  double rank = 0;
+  for (const auto& term : qubo.low_rank()) rank += term.rank;
+  return static_cast<double>(qubo.size()) * qubo.size() * (4e-8 + 1e-9 * rank);
+}
+
+const char* fitting_search(const Qubo& qubo, const Constraint& constraint, double seconds) {
+  const bool large =
+      qubo.size() > kLargestDense || (!qubo.low_rank().empty() && dense_seconds(qubo) > seconds);
   const bool sparse = qubo.size() > kSmall && density(qubo) < kSparse;
   const bool groups = !constraint.groups.empty();
   return !has_costs(constraint) && (large || sparse || groups) ? "anneal" : "tabu";
@@ -163,7 +171,8 @@ std::vector<std::string> portfolio_names() {
 
 Searched search(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                 Deadline& deadline) {
-  const std::string name = options.method == "auto" ? fitting_search(qubo, constraint) : options.method;
+  const std::string name =
+      options.method == "auto" ? fitting_search(qubo, constraint, options.seconds) : options.method;
   const auto* found = std::find_if(std::begin(kSearches), std::end(kSearches),
                                    [&](const Named& s) { return s.name == name; });
   return found->run(qubo, constraint, options, deadline);

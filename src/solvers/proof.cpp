@@ -73,15 +73,14 @@ class Proof {
     const double energy = result_.pool.front().energy;
     result_.bound = std::max(result_.bound, std::min(bound, energy));
     result_.optimal = closes(problem_, result_.bound, energy);
+    if (result_.optimal) result_.bound = energy;
   }
 
-  /// The semidefinite bound is by far the better one where there is time for it: the factorisation's n^3/3
-  /// operations, hardly ever tried twice, at 6e8 a second.
+  /// The semidefinite bound is by far the better one where there is time for it.
   double relaxation_bound() {
-    const auto n = static_cast<double>(problem_.size());
     const double begin = deadline_.elapsed();
     relaxation_seconds_ = std::numeric_limits<double>::infinity();
-    if (!problem_.costs.empty() || begin + 6e-10 * n * n * n > deadline_.seconds())
+    if (!problem_.costs.empty() || begin + semidefinite_seconds(problem_.size()) > deadline_.seconds())
       return -std::numeric_limits<double>::infinity();
     std::vector<std::size_t> all(problem_.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
@@ -111,6 +110,7 @@ void prove(const Qubo& qubo, const Constraint& constraint, bool exact, std::int6
   Proof proof(qubo, constraint, deadline, result);
   proof.bound();
   while (proof.narrow()) proof.bound();
+  if (result.optimal) result.reason = "optimal";
   const bool small = static_cast<int>(proof.problem().size()) <= kProvedUnasked;
   if (result.optimal || (!small && !exact)) return;
   ExactResult found =

@@ -39,7 +39,6 @@ ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
   auto is_whole = [](double v) { return v == std::floor(v) && std::abs(v) < 0x1p50; };
   whole = is_whole(offset) && std::all_of(linear.begin(), linear.end(), is_whole) &&
           std::all_of(couplings.begin(), couplings.end(), is_whole);
-  magnitude = std::abs(offset);
   for (const double v : linear) magnitude += std::abs(v);
   for (const double v : couplings) magnitude += 0.5 * std::abs(v);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "quboprune/qubo.h"
@@ -14,8 +15,11 @@ struct ReducedProblem {
 
   std::size_t size() const { return linear.size(); }
   double coupling(std::size_t i, std::size_t j) const { return couplings[i * size() + j]; }
-  /// Energies that differ by less can't be told apart: rounding, whatever the unit of the energy.
-  double resolution() const { return whole ? 0.5 : 4e-12 * magnitude; }
+  /// What rounding may have done to an energy or a bound, whatever the unit: in sums of the free variables'
+  /// numbers, and in adding the offset to them once.
+  double rounding() const { return 1e-12 * magnitude + 1e-15 * std::abs(offset); }
+  /// Energies that differ by less can't be told apart.
+  double resolution() const { return whole ? 0.5 : 4 * rounding(); }
   /// Stands for the value of what is never in a feasible solution: finite, so that sums stay free of
   /// infinities.
   double prohibitive() const { return 4 * magnitude; }
@@ -31,7 +35,7 @@ struct ReducedProblem {
   std::vector<double> costs;        ///< empty: 1 each
   std::vector<CountClass> classes;  ///< with groups only: the counts, in places of this problem
   bool whole = false;               ///< all numbers whole: energies of different value differ by 1 at least
-  double magnitude = 0;             ///< sum of all absolute values: rounding errors are small against it
+  double magnitude = 0;             ///< sum of all absolute values but the offset's
 
  private:
   void add_classes(const Constraint& constraint, std::size_t n);

@@ -10,6 +10,7 @@
 #include "quboprune/qubo.h"
 #include "quboprune/random.h"
 #include "quboprune/solver.h"
+#include "solvers/feasible.h"
 
 namespace quboprune {
 
@@ -24,21 +25,6 @@ inline Qubo random_qubo(int n, std::uint64_t seed, bool whole) {
     for (int j = i + 1; j < n; ++j) qubo.add_pair(i, j, draw());
   }
   return qubo;
-}
-
-inline bool feasible(const Constraint& constraint, const Mask& x) {
-  double spent = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (x[i] != 0) spent += constraint.costs.empty() ? 1.0 : constraint.costs[i];
-    if (!constraint.fixed.empty() && constraint.fixed[i] >= 0 && x[i] != constraint.fixed[i]) return false;
-  }
-  for (const Constraint::Group& group : constraint.groups) {
-    int ones = 0;
-    for (const int i : group.variables) ones += x[static_cast<std::size_t>(i)];
-    if (ones < group.least || ones > group.most) return false;
-  }
-  if (constraint.kind == Constraint::Kind::exactly) return spent == constraint.capacity;
-  return constraint.kind == Constraint::Kind::none || spent <= constraint.capacity;
 }
 
 /// All feasible x with their energies.

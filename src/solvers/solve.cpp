@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
 #include "solvers/count_classes.h"
+#include "solvers/dominated.h"
 #include "solvers/double_descent.h"
+#include "solvers/pool_neighbours.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
 #include "solvers/separable.h"
@@ -20,6 +23,8 @@ constexpr std::int64_t kMovesBeforeProof = 1'000'000;
 constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92;
+constexpr double kSearchShareWithDescent = 0.9;
+constexpr int kMostThreads = 1024;
 constexpr std::int64_t kNodesUnderMoves = 20'000;
 constexpr std::int64_t kNodesUnderTime = std::int64_t{1} << 50;
 
@@ -36,8 +41,13 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
   const auto names = solver_names();
   if (options.method != "auto" && std::find(names.begin(), names.end(), options.method) == names.end())
     throw InputError("no solver is called '" + options.method + "': use " + solver_choices());
-  if (options.threads < 1 || options.pool_size < 1 || !(options.seconds >= 0))
-    throw InputError("threads and pool size must be at least 1, and the time not negative");
+  if (options.threads < 1 || options.threads > kMostThreads || options.pool_size < 1 ||
+      options.pool_distance < 1 || options.max_moves < 0 || !(options.seconds >= 0))
+    throw InputError(
+        "threads must be 1 to 1024, pool size and distance at least 1, time and moves not negative");
+  for (const std::int8_t value : constraint.fixed)
+    if (value < -1 || value > 1)
+      throw InputError("a variable is fixed to " + std::to_string(value) + ": give -1 (free), 0 or 1");
   for (double cost : constraint.costs)
     if (!(cost >= 0) || !std::isfinite(cost))
       throw InputError("a cost of the constraint is " + std::to_string(cost) +
@@ -84,15 +94,29 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
                     constraint.capacity, least, most));
 }
 
+/// The same constraint without numbers that mean nothing more: a count is whole and at most n, a capacity at
+/// most the sum of all costs.
+Constraint normalised(Constraint constraint, std::size_t n) {
+  if (constraint.kind == Constraint::Kind::none) return constraint;
+  if (constraint.costs.empty()) {
+    constraint.capacity = std::floor(std::clamp(constraint.capacity, -1.0, static_cast<double>(n)) + 1e-9);
+  } else if (constraint.kind == Constraint::Kind::at_most) {
+    const double all = std::accumulate(constraint.costs.begin(), constraint.costs.end(), 0.0);
+    constraint.capacity = std::min(constraint.capacity, all);
+  }
+  return constraint;
+}
+
 Deadline deadline_for(const SolverOptions& options, const Control& control) {
   return {options.seconds, control, options.processor_time ? options.threads : 0};
 }
 
 /// True energies, best first, as many as asked.
-std::vector<Solution> checked_pool(const Qubo& qubo, const std::vector<Solution>& found,
-                                   const SolverOptions& options) {
+std::vector<Solution> checked_pool(const Qubo& qubo, const Constraint& constraint,
+                                   const std::vector<Solution>& found, const SolverOptions& options) {
   ElitePool pool(static_cast<std::size_t>(options.pool_size), options.pool_distance);
   for (const Solution& solution : found) pool.insert(solution.x, qubo.energy(solution.x));
+  if (!pool.full() && options.pool_distance <= 2) add_neighbours(qubo, constraint, pool);
   return {pool.members().begin(), pool.members().end()};
 }
 
@@ -115,9 +139,46 @@ void add_in_double(const Qubo& qubo, const Constraint& constraint, const Deadlin
   if (!greedy.empty()) found.push_back({std::move(greedy), 0});
 }
 
+/// The same but for a constant, without the own coefficients of fixed variables where those dwarf the
+/// others': a search on a grid of integers would see nothing else.
+Qubo without_fixed(const Qubo& qubo, const Constraint& constraint, double& constant) {
+  Qubo rest = qubo;
+  for (int i = 0; i < qubo.size(); ++i) {
+    const std::int8_t value =
+        constraint.fixed.empty() ? std::int8_t{-1} : constraint.fixed[static_cast<std::size_t>(i)];
+    if (value < 0) continue;
+    const double own = qubo.linear()[static_cast<std::size_t>(i)];
+    rest.add_linear(i, -own);
+    if (value == 1) constant += own;
+  }
+  return rest;
+}
+
+bool fixed_ones_dwarf_the_others(const Qubo& qubo, const Constraint& constraint) {
+  double fixed = 0, free = 0;
+  for (std::size_t i = 0; i < constraint.fixed.size(); ++i) {
+    double& largest = constraint.fixed[i] < 0 ? free : fixed;
+    largest = std::max(largest, std::abs(qubo.linear()[i]));
+  }
+  return fixed > free;
+}
+
+/// The search, with a target that it means the same by.
+Searched search_without_fixed(const Qubo& qubo, const Constraint& constraint, SolverOptions options,
+                              Deadline& deadline) {
+  if (!fixed_ones_dwarf_the_others(qubo, constraint)) return search(qubo, constraint, options, deadline);
+  double constant = 0;
+  const Qubo rest = without_fixed(qubo, constraint, constant);
+  options.target_energy -= constant;
+  return search(rest, constraint, options, deadline);
+}
+
 /// The heuristic search; a part of the time and of the patience is left to the proof if one follows.
 SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions options, bool proof_follows,
                   const Control& control) {
+  const Deadline whole = deadline_for(options, control);
+  const bool in_double = by_counts_alone(constraint) && has_real_numbers(qubo);
+  if (in_double) options.seconds *= kSearchShareWithDescent;
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
   if (limited_by_proof) {
@@ -126,14 +187,13 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
         std::clamp<std::int64_t>(kMovesBeforeProofASquare * free * free, 1, kMovesBeforeProof);
   }
   Deadline deadline = deadline_for(options, control);
-  Searched searched = search(qubo, constraint, options, deadline);
+  Searched searched = search_without_fixed(qubo, constraint, options, deadline);
   if (searched.evolution.best.empty())
     throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
                      " could be found in the time given: change the capacity or free fixed variables");
   SolverResult result;
-  if (by_counts_alone(constraint) && has_real_numbers(qubo))
-    add_in_double(qubo, constraint, deadline_for(options, control), searched.evolution.best);
-  result.pool = checked_pool(qubo, searched.evolution.best, options);
+  if (in_double) add_in_double(qubo, constraint, whole, searched.evolution.best);
+  result.pool = checked_pool(qubo, constraint, searched.evolution.best, options);
   result.moves = searched.evolution.moves;
   result.method = std::move(searched.method);
   result.reason = std::move(searched.evolution.reason);
@@ -180,13 +240,19 @@ std::string solver_choices() {
   return text;
 }
 
-SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
+SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOptions& options,
                    const Control& control) {
-  check_sizes(qubo, constraint, options);
+  check_sizes(qubo, given, options);
   check_magnitude(qubo);
-  check_capacity(constraint, static_cast<std::size_t>(qubo.size()));
+  const auto n = static_cast<std::size_t>(qubo.size());
+  check_capacity(given, n);
+  Constraint constraint = normalised(given, n);
   const Deadline deadline = deadline_for(options, control);
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
+  const std::vector<std::int8_t> decided = dominated(qubo, constraint);
+  constraint.fixed.resize(n, -1);
+  for (std::size_t i = 0; i < n; ++i)
+    if (decided[i] >= 0) constraint.fixed[i] = decided[i];
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;
@@ -200,6 +266,8 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
   if (on && (exact || small || options.bound)) {
     const std::int64_t nodes = options.max_moves > 0 ? kNodesUnderMoves : kNodesUnderTime;
     prove(qubo, constraint, exact, nodes, deadline, result);
+    for (std::size_t i = 0; i < n; ++i)
+      if (decided[i] >= 0 && !result.persistent.empty()) result.persistent[i] = decided[i];
     trim(result, options);
   }
   result.seconds = deadline.elapsed();

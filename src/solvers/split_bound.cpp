@@ -84,7 +84,7 @@ double relaxed_choice(const double* values, const std::vector<std::size_t>& item
 double safe_bound(const ReducedProblem& problem, double value) {
   // Every number enters a sum of at most n^2 terms once per level; 1e-12 of the total is far above the
   // error of double sums of this length (n up to a few thousand).
-  const double lowered = value - 1e-12 * problem.magnitude;
+  const double lowered = value - problem.rounding();
   return problem.whole ? std::ceil(lowered - 1e-6) : lowered;
 }
 

@@ -1,0 +1,121 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "quboprune/error.h"
+#include "quboprune/solver.h"
+#include "solvers/knapsack_tabu.h"
+#include "solvers/small_problems.h"
+
+namespace quboprune {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+TEST(EdgeCases, ALimitThatLimitsNothingIsNone) {
+  for (const bool coupled : {false, true}) {
+    Qubo qubo(3);
+    for (int i = 0; i < 3; ++i) qubo.add_linear(i, i < 2 ? -1 - i : 3);
+    if (coupled) qubo.add_pair(1, 2, -4);
+    for (const double capacity : {3.0, 2147483648.0, 1e30, kInfinity}) {
+      const SolverResult result = solve(qubo, {Constraint::Kind::at_most, capacity, {}, {}}, {.seconds = 1});
+      EXPECT_EQ(result.pool.front().energy, coupled ? -4 : -3) << capacity;
+      EXPECT_TRUE(result.optimal);
+    }
+    const SolverResult dear = solve(qubo, {Constraint::Kind::at_most, 1e300, {1, 2, 3}, {}}, {.seconds = 1});
+    EXPECT_EQ(dear.pool.front().energy, coupled ? -4 : -3);
+  }
+}
+
+/// Whatever a worker throws, also what the caller's function throws in it, comes out of solve().
+TEST(EdgeCases, ExceptionsOfWorkersComeOut) {
+  const Qubo qubo = random_qubo(200, 3, true);
+  for (const int threads : {1, 2, 3}) {
+    Control control;
+    control.progress = [](std::string_view, double, double, double) { throw std::runtime_error("told"); };
+    EXPECT_THROW(solve(qubo, {}, {.seconds = 5, .threads = threads}, control), std::runtime_error);
+    Constraint costly{Constraint::Kind::exactly, 1e9, {}, {}};
+    for (int i = 0; i < 200; ++i) costly.costs.push_back(1e7 + 2 * i + 1);
+    EXPECT_THROW(solve(qubo, costly, {.seconds = 1, .threads = threads}), InputError)
+        << "no table is that large";
+  }
+}
+
+/// One coefficient is so large that, beside it, the grid of the search and double's rounding hide the others.
+TEST(EdgeCases, ADominatedVariableHidesNothing) {
+  for (const int count : {0, 7}) {
+    Qubo small = random_qubo(16, 5, false);
+    Qubo qubo = small;
+    qubo.add_linear(0, -1e10);
+    Constraint constraint{count > 0 ? Constraint::Kind::exactly : Constraint::Kind::none,
+                          static_cast<double>(count),
+                          {},
+                          std::vector<std::int8_t>(16, -1)};
+    Constraint with = constraint;
+    with.fixed[0] = 1;
+    const SolverResult result = solve(qubo, constraint, {.seconds = 3, .bound = true});
+    EXPECT_EQ(result.pool.front().x[0], 1);
+    EXPECT_TRUE(result.optimal);
+    EXPECT_EQ(result.persistent[0], 1);
+    EXPECT_NEAR(small.energy(result.pool.front().x), brute_force(small, with), 1e-5)
+        << "double holds so much of 1e10";
+  }
+}
+
+TEST(EdgeCases, AnOffsetProvesNothing) {
+  Qubo qubo = random_qubo(40, 6, false);
+  const double alone = solve(qubo, {}, {.seconds = 3, .bound = true}).pool.front().energy;
+  qubo.add_offset(1e12);
+  const SolverResult result = solve(qubo, {}, {.seconds = 3, .bound = true});
+  EXPECT_NEAR(result.pool.front().energy - 1e12, alone, 1e-3) << "double holds so much of 1e12";
+}
+
+TEST(EdgeCases, ThePoolHoldsAllSolutionsWhereThereAreNoMore) {
+  for (const double capacity : {1.0, 2.0}) {
+    const Qubo qubo = random_qubo(5, 9, true);
+    const Constraint constraint{Constraint::Kind::exactly, capacity, {}, {}};
+    const auto all = all_solutions(qubo, constraint);
+    const SolverResult result = solve(qubo, constraint, {.seconds = 1, .pool_size = 20});
+    EXPECT_EQ(result.pool.size(), all.size());
+  }
+}
+
+TEST(EdgeCases, DecimalAndLargeCostsAreSpentExactly) {
+  const Qubo qubo = random_qubo(4, 2, true);
+  for (const double unit : {0.1, 0.125, 1.0, 1e9}) {
+    const Constraint constraint{
+        Constraint::Kind::exactly, 6 * unit, {unit, 2 * unit, 3 * unit, 4 * unit}, {}};
+    const SolverResult result = solve(qubo, constraint, {.seconds = 1});
+    const Constraint whole{Constraint::Kind::exactly, 6, {1, 2, 3, 4}, {}};
+    EXPECT_EQ(result.pool.front().energy, brute_force(qubo, whole)) << unit;
+  }
+  const Constraint odd{Constraint::Kind::exactly, 5, {2, 4, 6, 2}, {}};
+  EXPECT_THROW(solve(qubo, odd, {.seconds = 1}), InputError);
+}
+
+TEST(IntegerCosts, WhatFitsExactlyFits) {
+  // Their sum exceeds 31 bits, but for a common divisor.
+  const Constraint macs{Constraint::Kind::at_most,
+                        6 * 9216.0 * 65536,
+                        {9216.0 * 65536, 2 * 9216.0 * 65536, 3 * 9216.0 * 65536},
+                        {}};
+  const IntegerCosts costs(macs, 3);
+  EXPECT_EQ(costs.costs, (std::vector<std::int32_t>{1, 2, 3}));
+  EXPECT_EQ(costs.capacity, 6);
+  const IntegerCosts rounded({Constraint::Kind::at_most, 2, {std::sqrt(2), 1, 1}, {}}, 3);
+  EXPECT_EQ(rounded.unit, 0);
+  EXPECT_GE(static_cast<double>(rounded.costs[0]) / static_cast<double>(rounded.capacity), std::sqrt(2) / 2);
+}
+
+TEST(EdgeCases, NonsenseIsRefused) {
+  const Qubo qubo = random_qubo(4, 1, true);
+  EXPECT_THROW(solve(qubo, {Constraint::Kind::none, 0, {}, {2, 0, 0, 0}}, {}), InputError);
+  EXPECT_THROW(solve(qubo, {}, {.pool_distance = 0}), InputError);
+  EXPECT_THROW(solve(qubo, {}, {.threads = 100000}), InputError);
+  EXPECT_THROW(solve(qubo, {}, {.max_moves = -1}), InputError);
+}
+
+}  // namespace
+}  // namespace quboprune

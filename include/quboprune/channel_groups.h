@@ -70,7 +70,9 @@ class ChannelGroups {
   /// Sets of groups that may go as a whole, with AnalyseOptions::allow_empty; otherwise none.
   const std::vector<std::vector<int>>& branches() const { return branches_; }
   /// Sets of groups of which at least one must stay: those that make up some axis, but for the branches.
-  std::vector<std::vector<int>> covers() const;
+  const std::vector<std::vector<int>>& covers() const { return covers_; }
+  /// Does the mask (size() entries) leave nothing of one of the covers?
+  bool empties_an_axis(const Mask& mask) const;
   /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves
   /// open are the data's (AnalyseOptions::sample), or chosen by us.
   const std::string& analysed_size() const { return analysed_size_; }
@@ -93,7 +95,7 @@ class ChannelGroups {
   CostModel cost_;
   std::string analysed_size_;
   std::shared_ptr<const Analysis> analysis_;
-  std::vector<std::vector<int>> branches_;
+  std::vector<std::vector<int>> branches_, covers_;
 };
 
 /// Finds the groups by running the network on two small inputs and asking each operator how it couples its

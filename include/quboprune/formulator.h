@@ -21,7 +21,7 @@ struct FormulatorOptions {
 /// `reconstruction`. What those two need is found once, when first asked for.
 class Formulator {
  public:
-  /// Keeps references to all of them.
+  /// Keeps references to groups, scores and evaluator.
   Formulator(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
              const Target& target, const FormulatorOptions& options = {}, const Control& control = {});
 
@@ -39,7 +39,7 @@ class Formulator {
   const MaskEvaluator& evaluator_;
   Target target_;
   FormulatorOptions options_;
-  const Control& control_;
+  Control control_;
   mutable std::vector<double> effects_;
   mutable std::unique_ptr<Reconstruction> reconstruction_;
 };

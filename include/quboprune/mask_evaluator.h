@@ -76,7 +76,6 @@ class MaskEvaluator {
   struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
   struct Leader;
 
-  bool empties_a_layer(const Mask& mask) const;
   double mean_of(const std::vector<double>& values) const;
   std::vector<double> evaluate(std::span<const Mask> masks, Leader* leader) const;
 

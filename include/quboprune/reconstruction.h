@@ -27,8 +27,8 @@ struct Elimination {
   Mask mask;                   ///< what is left at the target
   std::vector<int> order;      ///< of removal, first to last
   std::vector<double> errors;  ///< what each removal of `order` added
-  /// For every group what its removal adds given the mask: for kept ones if they went next, for removed ones
-  /// what they added when they went.
+  /// For every group what its removal adds: for kept ones if they went next after all of `order` (and what
+  /// was put back in the end), for removed ones what they added when they went.
   std::vector<double> marginal;
 };
 
@@ -60,7 +60,7 @@ class Reconstruction {
   double error(const Mask& mask) const;
   /// Greedy elimination down to the target; Gram matrices are downdated, not solved again. For parameters and
   /// MACs each step takes the smallest error for the cost it saves, by the marginal cost at that moment, and
-  /// what still fits in the end is put back. `fixed` as guard_layers() gives it.
+  /// what still fits in the end is put back. Stopped work takes the rest by the errors as they stand.
   /// Throws InputError if the target can't be met with one channel in each layer.
   Elimination eliminate(const Target& target, const Control& control = {}) const;
 

@@ -8,6 +8,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
+#include "core/threads.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/report.h"
@@ -72,6 +73,7 @@ void run(Options& o, const Context& context) {
   auto& choose = o.prune.choose;
   choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
+  choose.solver.threads = thread_count(context.threads);
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
   PruneSession session(o.prune, context);
   json report = session.header("compare");

@@ -9,6 +9,7 @@
 #include "cli/base/plan.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
+#include "core/threads.h"
 #include "prune/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -99,6 +100,7 @@ void prepare(Options& o, const Context& context) {
   auto& choose = o.prune.choose;
   if (!o.prune.target.empty()) choose.target = target_from_text(o.prune.target);
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
+  choose.solver.threads = thread_count(context.threads);
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
 }
 
@@ -158,6 +160,7 @@ void run(Options& o, const Context& context) {
   keep_refinement(o, session);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
+  session.save(o.output, outcome, choice.objective);  // before what may fail of judging it
   advise_blocks(session, choice.mask, o.prune.choose.round_to);
   if (!o.prune.target.empty())
     say_slack(session, choice.mask, o.prune.choose.target, o.prune.choose.round_to);
@@ -175,7 +178,6 @@ void run(Options& o, const Context& context) {
   session.say_if_stopped();
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  session.save(o.output, outcome, choice.objective);
   add_latency(report, o, session, context);
   write_json(o.plan, plan_of(session, choice, report, report.value("target", json())));
   write_json(o.report, report);

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
+#include "core/threads.h"
 #include "solvers/solve_report.h"
 
 namespace quboprune {
@@ -26,8 +26,7 @@ SolveFileOptions solve_options(const Options& options, const Context& context, b
   result.solver.seconds = options.seconds;
   result.solver.processor_time = options.processor_time;
   result.solver.seed = context.seed;
-  const auto cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  result.solver.threads = context.threads > 0 ? context.threads : cores;
+  result.solver.threads = thread_count(context.threads);
   result.solver.pool_size = options.pool;
   result.solver.pool_distance = options.pool_distance;
   result.solver.bound = true;

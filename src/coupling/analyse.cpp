@@ -209,10 +209,10 @@ std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   return groups;
 }
 
-std::vector<std::vector<int>> ChannelGroups::covers() const {
-  auto sets = cost_.covers();
-  std::erase_if(sets, [&](const auto& set) { return std::ranges::find(branches_, set) != branches_.end(); });
-  return sets;
+bool ChannelGroups::empties_an_axis(const Mask& mask) const {
+  return std::ranges::any_of(covers_, [&](const std::vector<int>& set) {
+    return std::ranges::none_of(set, [&](int g) { return mask[at_index(g)] != 0; });
+  });
 }
 
 std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis, const Mask& mask) const {
@@ -270,6 +270,10 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
     result.analysed_size_ += (result.analysed_size_.empty() ? "" : ", ") + shape_text(shape);
   result.analysis_ = std::move(a);
   if (options.allow_empty) result.branches_ = removable_branches(result);
+  result.covers_ = result.cost_.covers();
+  std::erase_if(result.covers_, [&](const auto& set) {
+    return std::ranges::find(result.branches_, set) != result.branches_.end();
+  });
   return result;
 }
 

@@ -1,6 +1,6 @@
 #include "quboprune/graph.h"
 
-#include <unordered_set>
+#include <algorithm>
 
 namespace quboprune {
 
@@ -45,10 +45,11 @@ std::vector<double> Node::reals(const std::string& attribute, std::vector<double
 }
 
 int Graph::add_constant(const std::string& name, Constant constant) {
-  std::unordered_set<std::string> taken;
-  for (const auto& value : values) taken.insert(value.name);
+  const auto taken = [&](const std::string& wanted) {
+    return std::ranges::any_of(values, [&](const Value& value) { return value.name == wanted; });
+  };
   std::string unique = name;
-  for (int k = 2; taken.contains(unique); ++k) unique = name + "_" + std::to_string(k);
+  for (int k = 2; taken(unique); ++k) unique = name + "_" + std::to_string(k);
   values.push_back({.name = unique, .constant = std::move(constant)});
   return static_cast<int>(values.size()) - 1;
 }

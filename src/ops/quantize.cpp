@@ -88,7 +88,9 @@ Tensors dynamic_quantize(const Node&, const Tensors& in) {
   const at::Tensor none = at::zeros({}, at::kFloat);
   const at::Tensor low = x.numel() == 0 ? none : at::minimum(x.min(), none);
   const at::Tensor high = x.numel() == 0 ? none : at::maximum(x.max(), none);
-  const at::Tensor scale = (high - low) / 255;
+  const at::Tensor spread = (high - low) / 255;
+  const at::Tensor scale =
+      at::where(spread == 0, at::ones_like(spread), spread);  // as ONNX Runtime: all zeros
   const at::Tensor zero = at::clamp(at::round((0 - low) / scale), 0, 255);
   return {at::clamp(at::round(x / scale) + zero, 0, 255).to(at::kByte), scale, zero.to(at::kByte)};
 }
@@ -132,7 +134,8 @@ int byte_type(const at::Tensor& zero) {
 Tensors qlinear_matmul(const Node&, const Tensors& in) {
   const at::Tensor product =
       at::matmul(shifted(in.at(0), in.at(2), true), shifted(in.at(3), in.at(5), false));
-  const at::Tensor scale = in[1].to(at::kDouble) * in.at(4).to(at::kDouble) / in.at(6).to(at::kDouble);
+  const at::Tensor rows = in[1].numel() > 1 && in[1].dim() == 1 ? in[1].unsqueeze(-1) : in[1];
+  const at::Tensor scale = rows.to(at::kDouble) * in.at(4).to(at::kDouble) / in.at(6).to(at::kDouble);
   return {quantized(product * scale, in.at(7).to(at::kDouble), byte_type(in[7]))};
 }
 

@@ -81,6 +81,23 @@ class Squeeze final : public Operator {
   void couple(const Node& node, Coupling& c) const override {
     couple_reshape(node.input(0), node.output(0), c);
   }
+  /// Without axes an axis of channels would go too, once a single one is left of them.
+  void slice(const Node& node, Slicing& s) const override {
+    const int x = node.input(0);
+    if (node.input(1) >= 0 || node.has("axes")) return;
+    std::vector<std::int64_t> gone;
+    bool single = false;
+    for (int a = 0; a < s.rank(x); ++a) {
+      if (s.size_before(x, a) == 1) gone.push_back(a);
+      single = single || (s.cut(x, a) && s.size_after(x, a) == 1);
+    }
+    if (!single) return;
+    if (node.version < 13) {
+      s.set_attribute("axes", Attribute::of(gone));
+    } else {
+      s.append_input(1, "axes", integer_tensor(gone));
+    }
+  }
 };
 
 class Unsqueeze final : public Operator {

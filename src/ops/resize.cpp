@@ -276,9 +276,12 @@ class Resize final : public Operator {
     }
     if (node.input(3) < 0 || !s.cut(node.input(0), 1)) return;
     const at::Tensor known = s.coupling().known(node.input(3));
-    if (!known.defined() || known.numel() != s.rank(node.input(0))) return;
+    const auto axes = axes_of(node, s.rank(node.input(0)));
+    const auto channels = std::ranges::find(axes, 1);
+    if (!known.defined() || known.numel() != static_cast<std::int64_t>(axes.size()) || channels == axes.end())
+      return;
     auto sizes = to_integers(known);
-    sizes[1] = s.size_after(node.input(0), 1);
+    sizes[static_cast<std::size_t>(channels - axes.begin())] = s.size_after(node.input(0), 1);
     s.replace_input(3, integer_tensor(sizes));
   }
 };

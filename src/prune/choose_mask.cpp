@@ -89,6 +89,7 @@ class Chooser {
       return;
     SolverOptions solver = options_.solver;
     solver.bound = true;
+    solver.max_moves = 1;  // the mask is there
     solver.start = choice.mask;
     const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
     choice.solved.bound = solve(choice.formulation.qubo, exactly, solver, control_).bound;

@@ -157,7 +157,7 @@ void MaskEvaluator::Work::run_parts(const MaskEvaluator& evaluator, std::span<co
                                     const std::function<void(std::vector<Runner>&)>& use) {
   std::vector<std::size_t> usable;
   for (std::size_t m = 0; m < masks.size(); ++m) {
-    if (!evaluator.empties_a_layer(masks[m])) usable.push_back(m);
+    if (!evaluator.groups_.empties_an_axis(masks[m])) usable.push_back(m);
   }
   const std::lock_guard lock(mutex);
   const at::NoGradGuard no_grad;
@@ -216,14 +216,6 @@ Graph MaskEvaluator::cut(const Mask& mask) const {
 
 Score MaskEvaluator::score(const Graph& network) const {
   return evaluate_network(Executor(network), samples_, judge_, references_);
-}
-
-bool MaskEvaluator::empties_a_layer(const Mask& mask) const {
-  const auto& covers = groups_.covers();
-  return std::any_of(covers.begin(), covers.end(), [&](const auto& set) {
-    return std::none_of(set.begin(), set.end(),
-                        [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });
-  });
 }
 
 double MaskEvaluator::value(const Mask& mask) const {

@@ -169,7 +169,8 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
     result.errors.push_back(result.marginal[at_index(g)]);
     result.mask[at_index(g)] = 0;
     last.remove(g);
-    for (std::size_t k = 0; k < layers.size(); ++k) {
+    // Stopped: the rest goes by the errors as they stand.
+    for (std::size_t k = 0; k < layers.size() && !control.stopped(); ++k) {
       if (!layers[k].reads(g) && !layers[k].gives(g)) continue;
       layers[k].remove(repairs[k], g);
       std::vector<double> errors(result.mask.size(), 0.0);

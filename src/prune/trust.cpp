@@ -76,11 +76,7 @@ class Maker {
     } else if (!fit_cost_at_random(mask)) {
       return false;
     }
-    const auto covers = groups_.covers();
-    return std::all_of(covers.begin(), covers.end(), [&](const std::vector<int>& set) {
-      return std::any_of(set.begin(), set.end(),
-                         [&](int g) { return mask[static_cast<std::size_t>(g)] != 0; });
-    });
+    return !groups_.empties_an_axis(mask);
   }
   Rng& rng() { return rng_; }
 

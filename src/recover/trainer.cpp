@@ -11,11 +11,13 @@
 namespace quboprune {
 namespace {
 
-/// Running means and variances.
+/// Running means and variances, those that the file holds.
 std::vector<int> statistics(const Graph& graph) {
   std::set<int> result;
   for (const auto& node : graph.nodes) {
-    if (node.op == "BatchNormalization") result.insert({node.input(3), node.input(4)});
+    if (node.op != "BatchNormalization") continue;
+    for (const int v : {node.input(3), node.input(4)})
+      if (v >= 0 && graph.values[static_cast<std::size_t>(v)].is_constant()) result.insert(v);
   }
   return {result.begin(), result.end()};
 }

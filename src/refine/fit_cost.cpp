@@ -1,8 +1,10 @@
 #include "refine/fit_cost.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
+#include "core/clock.h"
 #include "core/index.h"
 #include "quboprune/error.h"
 #include "refine/unmet_target.h"
@@ -10,33 +12,64 @@
 namespace quboprune {
 namespace {
 
-/// Fields of all variables, kept up to date: what keeping one more, or one less, changes.
+/// What keeping one more variable, or one less, changes.
 class Fields {
  public:
-  Fields(const std::vector<double>& couplings, const std::vector<double>& diagonal, const Mask& x)
-      : n_(diagonal.size()), x_(x), couplings_(couplings), fields_(diagonal) {
-    for (std::size_t i = 0; i < n_; ++i) {
-      if (x_[i] != 0) add(i, 1);
+  Fields(const StructuredProblem& problem, const Mask& x) : model_(problem) {
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (x[i] != 0) model_.flip(i);
     }
   }
   /// E(kept) - E(removed) for variable i, the others as they are.
-  double operator[](int i) const { return fields_[at_index(i)]; }
-  void set(int i, bool kept) {
-    if ((x_[at_index(i)] != 0) == kept) return;
-    x_[at_index(i)] = kept ? 1 : 0;
-    add(at_index(i), kept ? 1 : -1);
+  double operator[](int i) const {
+    const double gain = model_.gain(at_index(i));
+    return mask()[at_index(i)] != 0 ? -gain : gain;
   }
-  const Mask& mask() const { return x_; }
+  void set(int i, bool kept) {
+    if ((mask()[at_index(i)] != 0) != kept) model_.flip(at_index(i));
+  }
+  const Mask& mask() const { return model_.x(); }
 
  private:
-  void add(std::size_t i, double sign) {
-    for (std::size_t j = 0; j < n_; ++j) fields_[j] += sign * couplings_[i * n_ + j];
-  }
-  std::size_t n_;
-  Mask x_;
-  const std::vector<double>& couplings_;
-  std::vector<double> fields_;
+  StructuredModel model_;
 };
+
+/// Solutions under a linear cost, around a start that uses up the capacity: by tabu search, or, where the
+/// problem is too large for one that keeps costs, by annealing with a price on the cost, halved towards the
+/// capacity.
+std::vector<Solution> solve_linear_cost(const Qubo& qubo, const Constraint& constraint,
+                                        const SolverOptions& options, const Control& control,
+                                        std::int64_t& moves) {
+  if (qubo.size() <= kMostVariablesWithCosts) {
+    SolverResult solved = solve(qubo, constraint, options, control);
+    moves += solved.moves;
+    return solved.pool;
+  }
+  constexpr int kPrices = 8;
+  const auto costing = [&](const Mask& x) {
+    double sum = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] != 0 ? constraint.costs[i] : 0;
+    return sum;
+  };
+  std::vector<Solution> found;
+  // The start's dearest: what one unit of cost is worth there.
+  double low = 0, high = 0;
+  const std::vector<double> slopes = qubo.slopes(options.start);
+  for (std::size_t i = 0; i < slopes.size(); ++i)
+    if (constraint.costs[i] > 0) high = std::max(high, 2 * std::abs(slopes[i]) / constraint.costs[i]);
+  SolverOptions each = options;
+  each.seconds = options.seconds / kPrices;
+  for (int k = 0; k < kPrices && !control.stopped(); ++k) {
+    const double price = k == 0 ? high / 4 : 0.5 * (low + high);
+    Qubo priced = qubo;
+    for (int i = 0; i < qubo.size(); ++i) priced.add_linear(i, price * constraint.costs[at_index(i)]);
+    SolverResult solved = solve(priced, {Constraint::Kind::none, 0, {}, constraint.fixed}, each, control);
+    moves += solved.moves;
+    (costing(solved.pool.front().x) > constraint.capacity ? low : high) = price;
+    found.push_back(std::move(solved.pool.front()));
+  }
+  return found;
+}
 
 /// The most that one step of a long way may change before marginal costs are taken anew.
 constexpr double kStep = 0.02;
@@ -92,10 +125,8 @@ void refill(Fields& fields, const ChannelGroups& groups, Cost kind, double allow
 
 void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed) {
   if (kept_count(x) == count) return;
-  std::vector<double> couplings;
-  std::vector<double> diagonal;
-  qubo.to_dense(couplings, diagonal);
-  Fields fields(couplings, diagonal, x);
+  const StructuredProblem problem(qubo);
+  Fields fields(problem, x);
   while (kept_count(fields.mask()) != count) {
     const bool add = kept_count(fields.mask()) < count;
     int best = -1;
@@ -112,15 +143,18 @@ void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::i
 
 CostFitter::CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
                        std::vector<std::int8_t> fixed)
-    : groups_(groups), kind_(kind), allowed_(allowed), fixed_(std::move(fixed)) {
-  qubo.to_dense(couplings_, diagonal_);
-}
+    : qubo_(qubo),
+      problem_(qubo_),
+      groups_(groups),
+      kind_(kind),
+      allowed_(allowed),
+      fixed_(std::move(fixed)) {}
 
 bool CostFitter::fit(Mask& mask) const {
   for (std::size_t g = 0; g < mask.size(); ++g) {
     if (fixed_[g] >= 0) mask[g] = static_cast<std::uint8_t>(fixed_[g]);
   }
-  Fields fields(couplings_, diagonal_, mask);
+  Fields fields(problem_, mask);
   shed(fields, groups_, kind_, allowed_, fixed_);
   if (groups_.cost().value(kind_, fields.mask()) > allowed_) return false;
   refill(fields, groups_, kind_, allowed_, fixed_);
@@ -135,6 +169,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
   SolverResult result;
   result.method = "linearised cost";
   result.reason = "done";
+  const auto start = std::chrono::steady_clock::now();
   std::vector<Solution> found;
   Mask mask(at_index(groups.size()), 1);
   const CostFitter fitter(f.qubo, groups, target.kind, allowed, fixed);
@@ -151,11 +186,8 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     SolverOptions each = options;
     each.seconds = options.seconds / kRounds;
     each.start = best.x;
-    const SolverResult solved = solve(f.qubo, constraint, each, control);
-    result.moves += solved.moves;
-    result.seconds += solved.seconds;
     const std::size_t before = found.size();
-    for (const auto& solution : solved.pool) {
+    for (const auto& solution : solve_linear_cost(f.qubo, constraint, each, control, result.moves)) {
       Mask fitted = solution.x;
       if (fitter.fit(fitted)) found.push_back({fitted, f.qubo.energy(fitted)});
     }
@@ -164,6 +196,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
                                 ->energy;
     if (!(improved < best.energy - 1e-9 * std::abs(best.energy))) break;
   }
+  result.seconds = seconds_since(start);
   std::stable_sort(found.begin(), found.end(),
                    [](const auto& a, const auto& b) { return a.energy < b.energy; });
   for (auto& solution : found) {

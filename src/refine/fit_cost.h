@@ -1,13 +1,14 @@
 #pragma once
 
 #include "quboprune/target.h"
+#include "solvers/sparse_model.h"
 
 namespace quboprune {
 
 /// Adds or removes one variable at a time, each the one that changes E least, until `count` are kept.
 void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed);
 
-/// Makes the true cost of masks fit a budget, with an energy to choose by. Holds the couplings densely, once.
+/// Makes the true cost of masks fit a budget, with an energy to choose by.
 class CostFitter {
  public:
   CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
@@ -18,11 +19,12 @@ class CostFitter {
   bool fit(Mask& mask) const;
 
  private:
+  Qubo qubo_;  // whose blocks problem_ refers to
+  StructuredProblem problem_;
   const ChannelGroups& groups_;
   Cost kind_;
   double allowed_;
   std::vector<std::int8_t> fixed_;
-  std::vector<double> couplings_, diagonal_;
 };
 
 /// solve_at_target for parameters and MACs.

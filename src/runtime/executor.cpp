@@ -4,8 +4,7 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
-#include <thread>
-
+#include "core/threads.h"
 #include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
@@ -14,8 +13,7 @@
 namespace quboprune {
 
 void set_threads(int threads) {
-  at::set_num_threads(threads > 0 ? threads
-                                  : static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  at::set_num_threads(thread_count(threads));
 }
 
 at::Tensor as_run(const at::Tensor& constant) {

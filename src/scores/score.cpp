@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "core/index.h"
@@ -137,15 +138,18 @@ class ScorePass {
   InputHook recording(GateRun& gates, bool record) {
     InputHook inner = gates.hook();
     if (!record) return inner;
-    auto seen = std::make_shared<std::set<std::pair<int, int>>>();
-    return [this, inner, seen](int node, int input, const at::Tensor& tensor) {
-      for (const auto& gate : groups_.gates()) {
-        if (gate.node != node || gate.input != input) continue;
-        const int value = network_.graph().nodes[at_index(node)].inputs[at_index(input)];
-        if (seen->insert({value, gate.axis}).second) {
-          const at::NoGradGuard no_grad;
-          sums_->add(gate, tensor);
-        }
+    std::multimap<std::pair<int, int>, const GatePoint*>
+        first;  // at each place a gate of a value's axis not seen yet
+    std::set<std::pair<int, int>> seen;
+    for (const auto& gate : groups_.gates()) {
+      const int value = network_.graph().nodes[at_index(gate.node)].inputs[at_index(gate.input)];
+      if (seen.insert({value, gate.axis}).second) first.insert({{gate.node, gate.input}, &gate});
+    }
+    return [this, inner, first = std::move(first)](int node, int input, const at::Tensor& tensor) {
+      const auto [begin, end] = first.equal_range({node, input});
+      for (auto it = begin; it != end; ++it) {
+        const at::NoGradGuard no_grad;
+        sums_->add(*it->second, tensor);
       }
       return inner(node, input, tensor);
     };

@@ -79,10 +79,12 @@ void Surrogate::choose_points() {
   limit_values();
 }
 
-/// A few ruined masks, or infinite ones, would drown what the others say: cut at ten times the median.
+/// A few ruined masks, or infinite ones, would drown what the others say: cut at ten times the median of
+/// those that differ from the origin at all.
 void Surrogate::limit_values() {
   std::vector<double> sizes;
-  for (const Point& p : points_) sizes.push_back(std::abs(p.value));
+  for (const Point& p : points_)
+    if (p.value != 0) sizes.push_back(std::abs(p.value));
   if (sizes.empty()) return;
   const auto middle = sizes.begin() + static_cast<std::ptrdiff_t>(sizes.size() / 2);
   std::nth_element(sizes.begin(), middle, sizes.end());

@@ -26,7 +26,7 @@ std::vector<std::vector<std::vector<std::int64_t>>> sizes_to_try(const Analysis&
       for (std::size_t d = 0; d < shapes[k].size(); ++d) {
         if (declared[d] >= 0) continue;
         if (d == 0) shapes[k][d] = batch;
-        if (d >= 2) shapes[k][d] = shapes[k][d] * (d == 2 ? height : others) / 4;
+        if (d >= 2) shapes[k][d] = std::max<std::int64_t>(1, shapes[k][d] * (d == 2 ? height : others) / 4);
       }
     }
     if (std::find(result.begin(), result.end(), shapes) == result.end()) result.push_back(shapes);

@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <thread>
+
+#include "core/threads.h"
 
 extern char** environ;
 
@@ -78,7 +79,7 @@ std::string output_of(const std::vector<std::string>& arguments) {
 
 nlohmann::json onnx_runtime_latency(const std::vector<std::string>& files, const std::string& input_size,
                                     int threads) {
-  if (threads < 1) threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  threads = thread_count(threads);
   const char* python = std::getenv("QUBOPRUNE_PYTHON");
   std::vector<std::string> command{python ? python : "python3", "-c", kScript, input_size,
                                    std::to_string(threads)};

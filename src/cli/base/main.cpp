@@ -18,7 +18,7 @@ void add_common_options(CLI::App& command, Context& context) {
   command.add_option("--threads", context.threads, "0: all cores")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command.add_option("--device", context.device, "cpu, or cuda where LibTorch has it")
+  command.add_option("--device", context.device, "cpu; cuda isn't supported yet")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
 }
@@ -53,8 +53,7 @@ int run(int argc, char** argv) {
   }
   set_threads(context.threads);
   keep_freed_memory();
-  if (context.device == "cuda")
-    throw InputError("--device cuda: this LibTorch has no CUDA; use --device cpu");
+  if (context.device == "cuda") throw InputError("--device cuda: isn't supported yet; use --device cpu");
   context.action();
   finish_progress();
   // What a full disk took is seen only now.

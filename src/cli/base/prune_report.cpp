@@ -67,9 +67,7 @@ json stand_ins(const ChannelGroups& groups, const SimilarityBlock& block, std::s
 json PruneSession::removed(const Choice& choice) {
   const Scores& s = scores(choice.objective);
   const Qubo& qubo = choice.formulation.qubo;
-  std::vector<double> couplings;
-  std::vector<double> fields;
-  qubo.to_dense(couplings, fields);
+  const std::vector<double> slopes = qubo.slopes(choice.mask);
   const std::size_t n = choice.mask.size();
   std::vector<std::pair<const SimilarityBlock*, std::size_t>> block_of(n, {nullptr, 0});
   for (const auto& block : s.similarity) {
@@ -79,12 +77,10 @@ json PruneSession::removed(const Choice& choice) {
   json list = json::array();
   for (std::size_t g = 0; g < n; ++g) {
     if (choice.mask[g] != 0) continue;
-    double back = fields[g];  // the objective's change if it came back
-    for (std::size_t h = 0; h < n; ++h) back += choice.mask[h] != 0 ? couplings[g * n + h] : 0;
     json entry = {{"group", groups_.name(static_cast<int>(g))},
                   {"members", groups_.members(static_cast<int>(g))},
                   {"importance", choice.formulation.importance[g]},
-                  {"cost_of_return", back},
+                  {"cost_of_return", slopes[g]},  // the objective's change if it came back
                   {"stand_ins", json::array()}};
     if (block_of[g].first)
       entry["stand_ins"] = stand_ins(groups_, *block_of[g].first, block_of[g].second, choice.mask);

@@ -240,6 +240,19 @@ def test_every_output_counts(quboprune, tmp_path):
     same_in_onnx_runtime(path, tmp_path / "out.onnx", example(path))
 
 
+@pytest.mark.parametrize("opset", [11, 17])
+def test_squeeze_without_axes_leaves_a_single_channel(quboprune, opset, tmp_path):
+    n = Net(opset=opset)
+    h = n.node("GlobalAveragePool", n.relu(n.conv(n.input("x", [1, 3, 16, 16]), 3, 6)))
+    h = n.node("Squeeze", h)
+    back = {"axes": [0]} if opset < 13 else {}
+    h = n.node("Unsqueeze", h, *([] if back else [n.ints(0)]), **back)
+    path = save(n.out(n.gemm(h, 6, 5)), tmp_path / "net.onnx")
+    report = prune(quboprune, path, data_for(path, tmp_path / "x.npz"), "filters=0.83", objective="l1")
+    assert report["layers"][0]["kept"] == 1
+    assert session(tmp_path / "out.onnx").run(None, example(path))[0].shape == (1, 5)
+
+
 def masked_logits(n, x):
     """Every second row is minus infinity; the logarithm of what a Relu cut off is, too."""
     h = n.relu(n.conv(x, 3, 12))

@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 
 import networks
+from onnx_net import Net
 from test_prune import run_onnx
 
 PRUNE = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.5", "--objective", "l2",
@@ -31,6 +33,16 @@ def test_training_follows_a_refit_and_both_are_reported(quboprune, denoiser, pai
     refit = quboprune.report(*PRUNE, "--recover", "refit")["result"]["metric"]["heldout"]
     assert metric["heldout"]["refitted"] == pytest.approx(refit["recovered"], abs=1e-6)
     run_onnx((quboprune.folder / "out.onnx").read_bytes(), noisy[:2])
+
+
+def test_statistics_that_another_node_passes_on_are_left_alone(quboprune, pairs, tmp_path):
+    """As exporters share equal initialisers: by an Identity."""
+    n = Net()
+    means = n.node("Identity", n.weight(8, scale=0.1))
+    h = n.node("BatchNormalization", n.conv(n.input("x", ["n", 3, 32, 32]), 3, 8), n.positive(8), n.weight(8, scale=0.1),
+               means, n.positive(8))
+    onnx.save(n.out(n.conv(n.relu(h), 8, 3)).model(), tmp_path / "net.onnx")
+    assert quboprune.report(*PRUNE, *TRAINED)["recovery"]["steps"] == 30
 
 
 def test_harmful_training_is_thrown_away(quboprune, denoiser, pairs):

@@ -6,6 +6,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <set>
 
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
@@ -32,10 +33,17 @@ std::optional<Axes> checked(const Node& node, std::optional<Axes> axes, bool giv
 
 /// A constant, or made of constants.
 bool is_weight(const Graph& graph, int value) {
-  const Value& v = graph.values[static_cast<std::size_t>(value)];
-  if (v.is_constant() || v.producer < 0) return v.is_constant();
-  const auto& inputs = graph.nodes[static_cast<std::size_t>(v.producer)].inputs;
-  return std::all_of(inputs.begin(), inputs.end(), [&](int i) { return i < 0 || is_weight(graph, i); });
+  std::vector<int> open{value};
+  std::set<int> seen{value};
+  while (!open.empty()) {
+    const Value& v = graph.values[static_cast<std::size_t>(open.back())];
+    open.pop_back();
+    if (v.is_constant()) continue;
+    if (v.producer < 0) return false;
+    for (int input : graph.nodes[static_cast<std::size_t>(v.producer)].inputs)
+      if (input >= 0 && seen.insert(input).second) open.push_back(input);
+  }
+  return true;
 }
 
 class Reduce final : public Operator {

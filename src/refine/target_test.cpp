@@ -176,6 +176,33 @@ TEST(ParametersAndMacs, AreTheLargestNotAboveTheTarget) {
   }
 }
 
+/// More variables than a search under costs takes: a price on the cost serves.
+TEST(ParametersAndMacs, OfManyGroupsAreMetToo) {
+  constexpr int kMany = kMostVariablesWithCosts + 500;
+  Net net;
+  const int h = net.add("Conv", {net.input({-1, 1, 4, 4}), net.constant(numbers({kMany, 1, 1, 1}, 1))});
+  const ChannelGroups groups = analyse(
+      net.finish(net.add("Conv", {net.add("Relu", {h}), net.constant(numbers({2, kMany, 1, 1}, 2))})));
+  ASSERT_EQ(groups.size(), kMany);
+  Rng rng(4);
+  Formulation f;
+  f.qubo = Qubo(kMany);
+  for (int g = 0; g < kMany; ++g) {
+    f.importance.push_back(rng.uniform());
+    f.qubo.add_linear(g, -f.importance.back());
+    if (g > 0) f.qubo.add_pair(g - 1, g, 0.3 * rng.uniform());
+  }
+  const auto solved = solve_at_target(f, groups, {Cost::macs, 0.36}, {.seconds = 2});
+  const Mask& mask = solved.pool.front().x;
+  const double allowed = allowance(groups, {Cost::macs, 0.36});
+  EXPECT_LE(groups.cost().value(Cost::macs, mask), allowed);
+  EXPECT_GT(groups.cost().value(Cost::macs, mask), 0.999 * allowed);
+  Formulation sorted = f;
+  sorted.solving = Solving::sorting;
+  EXPECT_LT(solved.pool.front().energy,
+            solve_at_target(sorted, groups, {Cost::macs, 0.36}, {}).pool.front().energy);
+}
+
 TEST(Guards, LeaveNoLayerEmptyWhateverTheScores) {
   for (const Graph& graph : {chain(), mixed_structures()}) {
     const ChannelGroups groups = analyse(graph);

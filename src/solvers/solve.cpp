@@ -23,7 +23,7 @@ constexpr std::int64_t kMovesBeforeProof = 1'000'000;
 constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92;
-constexpr double kSearchShareWithDescent = 0.9;
+constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
 constexpr int kMostThreads = 1024;
 constexpr std::int64_t kNodesUnderMoves = 20'000;
 constexpr std::int64_t kNodesUnderTime = std::int64_t{1} << 50;
@@ -130,15 +130,6 @@ bool by_counts_alone(const Constraint& constraint) {
   return constraint.costs.empty() && constraint.groups.empty() && constraint.kind != Constraint::Kind::none;
 }
 
-/// Backward greedy, and a descent from the best found, in double precision: what the search's grid can't see.
-void add_in_double(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline,
-                   std::vector<Solution>& found) {
-  Mask best = descended(qubo, constraint, found.front().x, deadline);
-  Mask greedy = backward_greedy(qubo, constraint, deadline);
-  found.push_back({std::move(best), 0});
-  if (!greedy.empty()) found.push_back({std::move(greedy), 0});
-}
-
 /// The same but for a constant, without the own coefficients of fixed variables where those dwarf the
 /// others': a search on a grid of integers would see nothing else.
 Qubo without_fixed(const Qubo& qubo, const Constraint& constraint, double& constant) {
@@ -176,9 +167,17 @@ Searched search_without_fixed(const Qubo& qubo, const Constraint& constraint, So
 /// The heuristic search; a part of the time and of the patience is left to the proof if one follows.
 SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions options, bool proof_follows,
                   const Control& control) {
+  // Backward greedy first, and a descent from the best found in the end, in double precision: what the
+  // search's grid can't see.
   const Deadline whole = deadline_for(options, control);
   const bool in_double = by_counts_alone(constraint) && has_real_numbers(qubo);
-  if (in_double) options.seconds *= kSearchShareWithDescent;
+  Mask greedy;
+  if (in_double) {
+    const double seconds = options.seconds;
+    options.seconds = kGreedyShare * seconds;
+    greedy = backward_greedy(qubo, constraint, deadline_for(options, control));
+    options.seconds = std::max(0.0, (1 - kDescentShare) * seconds - whole.elapsed());
+  }
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
   if (limited_by_proof) {
@@ -192,7 +191,11 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
     throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
                      " could be found in the time given: change the capacity or free fixed variables");
   SolverResult result;
-  if (in_double) add_in_double(qubo, constraint, whole, searched.evolution.best);
+  if (in_double) {
+    auto& found = searched.evolution.best;
+    found.push_back({descended(qubo, constraint, found.front().x, whole), 0});
+    if (!greedy.empty()) found.push_back({std::move(greedy), 0});
+  }
   result.pool = checked_pool(qubo, constraint, searched.evolution.best, options);
   result.moves = searched.evolution.moves;
   result.method = std::move(searched.method);

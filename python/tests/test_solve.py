@@ -85,11 +85,32 @@ def test_errors_of_the_function_come_back():
         quboprune.search_masks(objective, 8, count=4)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_errors_of_progress_come_back_from_any_thread(threads):
+    def progress(stage, done, total, best):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        quboprune.solve(random_matrix(150, 8), seconds=5, threads=threads, progress=progress)
+
+
+@pytest.mark.parametrize("capacity", [3e9, np.inf])
+def test_a_capacity_that_limits_nothing_is_none(capacity):
+    matrix = random_matrix(8, 9)
+    assert quboprune.solve(matrix, capacity=capacity, seconds=2).energy == brute_force(matrix)
+
+
 @pytest.mark.parametrize("call", [
     lambda: quboprune.solve(np.ones((2, 3))),
     lambda: quboprune.solve(np.eye(3), count=4),
     lambda: quboprune.solve(np.eye(3), count=1, capacity=2),
     lambda: quboprune.solve(np.eye(3), count=1.5),
+    lambda: quboprune.solve(np.eye(3), count=np.nan),
+    lambda: quboprune.solve(np.eye(3), costs=[1, 2, 3]),
+    lambda: quboprune.solve(np.eye(3), fixed=[0, 0.5, 1]),
+    lambda: quboprune.solve(np.eye(3), fixed=[0, 2, 1]),
+    lambda: quboprune.solve(np.eye(3), pool_distance=0),
+    lambda: quboprune.solve(np.eye(3), threads=100000),
     lambda: quboprune.solve(np.eye(3), method="none such"),
     lambda: quboprune.Qubo(3).energy([1, 0]),
     lambda: quboprune.Qubo(3).energy([1, 0, 2]),

@@ -1,5 +1,6 @@
 #include "cli/base/outputs.h"
 
+#include <cmath>
 #include <system_error>
 #include <vector>
 
@@ -36,6 +37,10 @@ void check_outputs(std::initializer_list<std::string> outputs, std::initializer_
     check_writable(output);
     before.push_back(output);
   }
+}
+
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
 void write_json(const std::string& path, const nlohmann::json& value, int indent) {

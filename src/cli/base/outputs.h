@@ -11,6 +11,9 @@ namespace quboprune {
 /// devices and pipes. Throws InputError otherwise.
 void check_outputs(std::initializer_list<std::string> outputs, std::initializer_list<std::string> inputs);
 
+/// For reports: null where a value is no finite number, which JSON has not.
+nlohmann::json number(double value);
+
 /// Writes JSON in one step; nothing for an empty path. Bytes of names that are no UTF-8 become U+FFFD.
 /// `indent` is the blanks a level; -1 writes one line.
 void write_json(const std::string& path, const nlohmann::json& value, int indent = 1);

@@ -77,24 +77,25 @@ def run(name, network, data, target, method, seed, options):
     place = options.results / f"{name}-{target.replace('=', '')}-{method}-{options.recover}-{seed}.json"
     if place.exists():
         return
+    part = pathlib.Path(f"{place}.part")
     work = options.results / "work" / f"{name}-{seed}"  # one scoring pass for all methods and targets
     command = [options.binary, "compare", network, *data, *effort(data, options), "--target", target,
                "--methods", method, *(["--solver-time", "1"] if options.quick else []), "--recover", options.recover,
                "--threads", str(options.threads), "--seed", str(seed),
                "--evaluations", str(options.evaluations), "--work", str(work), "--networks", str(work / "networks"),
-               "--report", str(place) + ".part"]
+               "--report", str(part)]
     print(shlex.join(command), flush=True)
     began = time.time()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         print(f"  failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
         return
-    report = json.loads(pathlib.Path(str(place) + ".part").read_text(encoding="utf-8"))
+    report = json.loads(part.read_text(encoding="utf-8"))
     report["seconds"] = time.time() - began
     add_real_pairs(report, name, network, work / "networks" / f"{method}.onnx", data, options)
     report["arguments"] = [pathlib.Path(a).name if os.sep in a else a for a in command[1:]]
-    place.write_text(json.dumps(report), encoding="utf-8")
-    os.remove(str(place) + ".part")
+    part.write_text(json.dumps(report), encoding="utf-8")
+    part.replace(place)  # in one step: a report that is there is a whole one
     print(f"  {report['seconds']:.0f} s: {summary(report)}", flush=True)
 
 

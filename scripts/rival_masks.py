@@ -304,7 +304,9 @@ def main():
             except Exception as error:  # whatever another tool throws is what it says of this network
                 plan["refused"] = f"{type(error).__name__}: {error}" if not isinstance(error, Refused) else str(error)
                 print(f"  {rival} {target.text}: refused: {plan['refused']}", flush=True)
-            place.write_text(json.dumps(plan), encoding="utf-8")
+            part = pathlib.Path(f"{place}.part")
+            part.write_text(json.dumps(plan), encoding="utf-8")
+            part.replace(place)  # in one step: a plan that is there is a whole one
 
 
 if __name__ == "__main__":

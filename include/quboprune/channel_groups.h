@@ -22,8 +22,8 @@ struct Layer {
   double macs = 0;          ///< multiply-accumulates of one run on the analysed input size
 };
 
-/// A place that a group's channels reach the rest of the network through: input `input` of node `node`, along
-/// `axis`. Multiplying it by the mask is what removing channels means.
+/// Where a group's channels reach the rest of the network: input `input` of node `node`, along `axis`.
+/// Removing channels means multiplying this input by the mask.
 struct GatePoint {
   int node = -1;
   int input = 0;
@@ -79,8 +79,8 @@ class ChannelGroups {
   /// For an axis (below 0: from the end) of a value (a number in Graph::values), each index's group, -1 for
   /// one that must stay; empty where all must.
   std::vector<int> on_axis(int value, int axis) const;
-  /// Indices of an axis that stay under a mask, ascending; nothing where all of them do. An empty list: the
-  /// mask removes the whole axis.
+  /// The indices of an axis that a mask keeps, ascending; nullopt if it keeps them all, an empty list if it
+  /// removes the whole axis.
   std::optional<std::vector<std::int64_t>> kept(int value, int axis, const Mask& mask) const;
   const Analysis& analysis() const { return *analysis_; }
 
@@ -105,7 +105,7 @@ class ChannelGroups {
 /// InputError.
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options = {});
 
-/// Sizes of the network's inputs as analysed, for data of one's own: -1 where the file leaves them open.
+/// Sizes of the network's inputs, for callers that make data themselves: -1 where the file leaves them open.
 std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph);
 
 }  // namespace quboprune

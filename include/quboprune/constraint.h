@@ -5,7 +5,7 @@
 
 namespace quboprune {
 
-/// What a solution must obey. The solvers never leave it: no penalty terms.
+/// What a solution must obey. The solvers search only among such solutions: no penalty terms.
 ///
 /// exactly: the sum of costs[i] over the kept i is the capacity; at_most: it is not above it.
 struct Constraint {

@@ -48,9 +48,9 @@ class CostModel {
 
   /// mask: one entry a group. Filters: the number of kept groups.
   double value(Cost cost, const Mask& mask) const;
-  /// The same of axes of these sizes, by number of the factor; parameters and multiply-accumulates only.
+  /// The same for axes of these sizes, one for each factor; parameters and multiply-accumulates only.
   double value(Cost cost, const std::vector<double>& sizes) const;
-  /// By number of the factor how many indices a mask leaves.
+  /// For each factor, how many of its axis's indices a mask leaves.
   std::vector<double> sizes(const Mask& mask) const;
   /// For each group alone, the others as they are: value(kept) - value(removed). Never negative.
   std::vector<double> marginals(Cost cost, const Mask& mask) const;

@@ -27,16 +27,16 @@ struct Sample {
 struct DataOptions {
   int channels = 3;  ///< 1: converted to grey, 3: RGB
   int crop = 128;    ///< square crops of this size for calibration; 0: whole images
-  int limit =
-      64;  ///< how many calibration samples at most; 0: one of each image (each, for labels and tensors)
+  /// Calibration samples, at most; 0: one of each image (labels, tensors: every sample).
+  int limit = 64;
   int heldout_crop = 256;  ///< held-out images are cut to their middle, at most this high and wide; 0: whole
-  int heldout_limit = 0;   ///< how many held-out samples at most; 0: one of each image
+  int heldout_limit = 0;   ///< held-out samples, at most; 0: one of each image
   int size_multiple = 16;  ///< heights and widths of uncut images are cut down to a multiple of this
   double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
   std::string noise{};       ///< noise drawn on clean images ("" none); see noise.h
   double max_downscale =
       4;  ///< clean images with drawn noise are first reduced by a random factor from 1 to this
-  /// How calibration and held-out data part, always by whole scenes:
+  /// How the data are split into calibration and held-out ones, always by whole scenes:
   /// "auto": about half of the scenes each; "0.7": that part of the scenes for calibration; "all": no
   /// split, both are everything; or a text file, one held-out scene or sample name a line (# comments).
   /// With one scene only, its images are cut: one end for calibration, the other held out (see notes()).

@@ -28,9 +28,9 @@ struct Batch {
   at::Tensor target;         ///< [n, ...] or undefined
 };
 
-/// Stacks neighbouring samples of the same shape: as many as hold at most `elements` input elements together,
-/// but at least 1 and at most `largest`. The default bound is two colour images of 256 x 256: more at once
-/// runs no faster, and a U-Net on them holds gigabytes.
+/// Stacks neighbouring samples of the same shape: at most `largest`, with at most `elements` input elements
+/// together, but always at least one. The default bound is two colour images of 256 x 256: larger batches run
+/// no faster, and in a U-Net they take gigabytes.
 std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
                            std::int64_t elements = 1 << 19);
 
@@ -41,9 +41,9 @@ bool one_at_a_time(const Graph& graph);
 /// Throws InputError where the batch doesn't fit the first input's declared shape, or an input has no fill.
 std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge);
 
-/// First outputs for each sample, without a batch axis, detached. Networks of a fixed batch of one are run
-/// so. Throws InputError if an output has no batch axis though samples were run together; Stopped if it is
-/// stopped.
+/// Each sample's first output, without a batch axis, detached. A network whose file fixes the batch at one
+/// gets the samples one by one. Throws InputError if samples were run together but the output has no batch
+/// axis; Stopped if it is stopped.
 std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
                                    const Judge& judge, const Control& control = {});
 
@@ -52,10 +52,10 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
 Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
                        std::span<const at::Tensor> references = {}, const Control& control = {});
 
-/// How much the judge's metric sees of a squared change of each sample's output: its derivative there.
+/// How strongly the judge's metric reacts to a squared change of each sample's output: its derivative there.
 ///
-/// psnr and ssim see a change relative to the error that the original already makes, output a change relative
-/// to the output's size: psnr falls by 10/ln 10 · (added mean squared error) / (the original's). So a unit of
+/// psnr and ssim weigh a change against the error that the original already makes, output weighs it against
+/// the output's size: psnr falls by 10/ln 10 · (added mean squared error) / (the original's). So a unit of
 /// error on a sample that is nearly clean counts for more than on a noisy one. For psnr and ssim
 /// peak² / max(mean squared error, peak²·1e-5) (above 50 dB errors aren't told apart), for output
 /// 1 / mean(output²), for top1 and loss 1. Only ratios have a meaning.

@@ -11,7 +11,7 @@
 
 namespace quboprune {
 
-/// Sets the threads of LibTorch's kernels (its own default may be 1); 0: all cores. Once a process, early.
+/// Sets the threads of LibTorch's kernels (its own default may be 1); 0: all cores. Call once, early.
 void set_threads(int threads);
 
 /// Looks at or replaces what a node reads: gates, masks, recordings. `input`: place among the node's inputs.
@@ -20,8 +20,8 @@ using InputHook = std::function<at::Tensor(int node, int input, const at::Tensor
 using ValueHook = std::function<void(int value, const at::Tensor& tensor)>;
 
 struct ExecutorOptions {
-  /// Each constant is held in the form that it is run in. Otherwise it is brought into it whenever it is
-  /// read: slower, and no second copy of a network's weights.
+  /// Keeps each constant in the form that it is run in. Otherwise it is converted whenever it is read:
+  /// slower, but without a second copy of the network's weights.
   bool hold_constants = true;
 };
 
@@ -35,11 +35,11 @@ struct RunOptions {
 /// Differentiable; convolutions run in channels_last, which is 1.1-3 times faster for 3x3 kernels.
 class Executor {
  public:
-  /// Nodes that can't be run are passed over. Throws InputError naming the first of them if an output needs
+  /// Nodes that can't be run are skipped. Throws InputError naming the first of them if an output needs
   /// it (quboprune/judged_outputs.h gives such a graph other outputs).
   explicit Executor(const Graph& graph, const ExecutorOptions& options = {});
 
-  /// Outputs for the graph's inputs, in their orders. Throws InputError, naming the node, where shapes don't
+  /// Inputs and outputs are in the graph's order. Throws InputError, naming the node, where shapes don't
   /// fit. Safe from several threads as long as no hook and no training is involved.
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& inputs, const RunOptions& options = {}) const;
   /// For networks of one input and one output, the usual case.

@@ -27,6 +27,14 @@ void write_file_atomically(const std::filesystem::path& path,
 /// file can be made in it. Leaves nothing behind. Throws the InputError that the write would have thrown.
 void check_writable(const std::filesystem::path& path);
 
+/// Whether there is nothing of this name. Of a file that can't be looked at that isn't known: false, and
+/// opening it says what is wrong.
+bool is_absent(const std::filesystem::path& path);
+
+/// Makes a folder, with those above it, if it isn't there. Throws InputError where that can't be done or the
+/// folder takes no file; `named_by` is what named it, as "--work".
+void make_folder(const std::filesystem::path& folder, const std::string& named_by);
+
 /// A file opened to be read, byte by byte. Throws InputError if it isn't there, is a folder, or can't be
 /// opened.
 std::ifstream open_file(const std::filesystem::path& path);

@@ -25,22 +25,23 @@ struct Feature {
 /// How a network is trained further, or from scratch.
 struct FinetuneOptions {
   std::int64_t steps = 2000;  ///< at least 1, of all runs that share a work folder
-  double time_limit =
-      0;          ///< seconds; the schedule then follows whichever of steps and time is further on. 0: none
-  int batch = 8;  ///< at least 1
-  int crop = 96;  ///< random crops of this size; 0: whole samples
+  /// Seconds, at least 0; the schedule then follows whichever of steps and time is further on. 0: none.
+  double time_limit = 0;
+  int batch = 8;                ///< at least 1
+  int crop = 96;                ///< random crops of this size; 0: whole samples
   bool augment = true;          ///< flips and quarter turns
   double learning_rate = 1e-3;  ///< above 0; Adam's at its highest: warmed up over 2 %, then a cosine to 1 %
-  double weight_decay = 0;      ///< Adam's: this times the weight is added to its gradient
-  double clip =
-      1.0;  ///< largest norm of the whole gradient; keeps rare hard crops from undoing a day. 0: none
+  double weight_decay = 0;      ///< at least 0; Adam's: this times the weight is added to its gradient
+  /// Largest norm of the whole gradient, at least 0; keeps rare hard crops from undoing a day. 0: none.
+  double clip = 1.0;
   double ema = 0.999;  ///< in [0, 1), of the exponential average of the weights, which is returned; 0: none
   Loss loss = Loss::l1;
   /// Batch norm learns new statistics (true, for training from scratch) or keeps those it has, which is
   /// safer on few crops: re-estimating them hurt in our pilot.
   bool train_batch_norm = false;
   const Graph* teacher = nullptr;  ///< its outputs are a second target
-  double teacher_weight = 0.5;     ///< of its loss; the data's own has 1 - that. 1 where there are no targets
+  /// Of its loss, in [0, 1]; the data's own has 1 - that. 1 where there are no targets.
+  double teacher_weight = 0.5;
   std::vector<Feature> features{};  ///< what to follow the teacher in besides its output; cut_features()
   /// Of the features' part of the teacher's loss: their mean squared differences, each divided by the mean
   /// square of the teacher's feature, averaged over the features and multiplied by the size of the teacher's
@@ -67,6 +68,8 @@ struct FinetuneResult {
   };
   std::vector<Point> history;  ///< of this run: each 100 steps and the end
   std::string reason;          ///< "steps", "time limit" or "stopped"
+  /// Why the last state couldn't be kept in the work folder (its disk is full, say); otherwise empty.
+  std::string unsaved;
 };
 
 /// Trains all weights (of convolutions, matrix products, normalisations, PRelu and added biases) with Adam on

@@ -80,7 +80,7 @@ struct Graph {
   int add_constant(const std::string& name, Constant constant);
   /// Nodes that read each value, in order.
   std::vector<std::vector<int>> consumers() const;
-  /// By node: does an output depend on it? What gives a value that is a constant by now isn't needed for it.
+  /// By node: whether an output depends on it. Nodes whose outputs have since become constants are skipped.
   std::vector<char> needed_nodes() const;
   /// Sets each value's producer, after nodes were taken out or put in.
   void number_producers();

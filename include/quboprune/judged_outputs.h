@@ -8,12 +8,12 @@
 
 namespace quboprune {
 
-/// By node: can it be run here? Not where the operator isn't known, or reads what such a one gives.
+/// By node: whether it can be run. Not if its operator is unknown, or it reads what such a node gives.
 std::vector<char> nodes_that_run(const Graph& graph);
 
-/// The network as far as it can be run: outputs that can't be computed are replaced by what the operators
-/// that we don't know read on the way to them. If those values are right, so is all that follows. Returns
-/// the graph as it is where everything runs.
+/// The network as far as it can be run: an output that can't be computed is replaced by what the unknown
+/// operators on the way to it read. If those values are right, so is all that follows. Returns the graph as
+/// it is where everything runs.
 Graph runnable(const Graph& graph);
 
 /// The network with one first output that holds all others, side by side, each divided by its root mean

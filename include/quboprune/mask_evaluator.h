@@ -14,8 +14,8 @@ namespace quboprune {
 
 struct EvaluatorOptions {
   bool refit = false;  ///< the value of a mask is that of the network after refit, as it would ship
-  /// What that refit was fitted on, where it isn't the samples that judge: masks chosen by a metric on the
-  /// very samples that their repair was fitted on are chosen too well. nullptr: the samples that judge.
+  /// What that refit is fitted on; nullptr: the samples that judge. Other samples are better: on those that a
+  /// repair was fitted on, the metric flatters the mask.
   std::shared_ptr<const GramCache> grams{};
   double ridge = 1e-2;                               ///< of that refit
   std::size_t memory_limit = std::size_t{1} << 30U;  ///< bytes for the refit's Gram matrices
@@ -24,7 +24,7 @@ struct EvaluatorOptions {
   /// objective() gives a mask up when it is worse than the best so far with at most this probability of
   /// error (see there), in [0, 0.5); 0: every mask sees all samples.
   double race = 0.05;
-  int at_once = 4;         ///< samples run together, at least 1; a race looks after each so many
+  int at_once = 4;         ///< samples run together, at least 1; a race looks after every batch
   std::uint64_t seed = 1;  ///< of the order in which the samples are run
 };
 
@@ -34,7 +34,7 @@ struct EvaluatorOptions {
 /// computed once. docs/refinement.md has the measurements.
 class MaskEvaluator {
  public:
-  /// Keeps references to groups. Runs the original once where outputs are compared with its own. Throws
+  /// Keeps a reference to `groups`. Runs the original once where outputs are compared with its own. Throws
   /// InputError for an option outside its range, and as GramCache does with refit.
   MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
                 const EvaluatorOptions& options = {}, const Control& control = {});
@@ -46,7 +46,7 @@ class MaskEvaluator {
   std::vector<std::vector<double>> by_sample(std::span<const Mask> masks) const;
 
   /// For search_masks(): values as above, but masks race. The samples are run in an order drawn once from the
-  /// seed, and after each few of them a mask is given up where it is worse than the best mask of earlier
+  /// seed, and after every few of them a mask is given up where it is worse than the best mask of earlier
   /// calls.
   ///
   /// The test: a sample's difference from the best is, in that order, a draw without replacement from all

@@ -29,9 +29,9 @@ struct MaskConstraint {
   std::vector<double> costs{};                               ///< at_most: n costs >= 0
   double capacity = 0;                                       ///< at_most
   double lowest = -std::numeric_limits<double>::infinity();  ///< at_most: keeps the search close to capacity
-  /// Last word on a proposal, for costs that no sum expresses (parameters and MACs are quadratic in the
-  /// mask): may change the mask; false throws it away. What it leaves is checked against `kind` and the fixed
-  /// values again. It must leave a mask that is right as it is, or the seeds don't come first.
+  /// For constraints that no sum expresses (parameters and MACs are quadratic in the mask). Called with every
+  /// seed and proposal: makes the mask obey, or returns false to reject it; `kind` and the fixed values are
+  /// checked again afterwards. A mask that already obeys must come back as it is.
   std::function<bool(Mask&)> repair{};
 };
 
@@ -39,14 +39,14 @@ struct MaskConstraint {
 struct SearchOptions {
   /// tt: samples of a constrained tensor train, fitted to the best masks seen. local: swaps around the
   /// best mask, chosen by a learned model with pairwise terms. tt+local: local, and both in turn while that
-  /// finds nothing better. protes: as published, proposals
-  /// that break the constraint repaired at random. random: feasible masks drawn at random.
+  /// finds nothing better. protes: as published; proposals that break the constraint are repaired at random.
+  /// random: feasible masks drawn at random.
   std::string method = "tt+local";
   std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included
   double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
   std::uint64_t seed = 1;
-  /// Masks per call of the objective, at most. Small, so that what one batch teaches the next one uses, and
-  /// so that limits are looked at often. Not settled by a measurement.
+  /// Masks per call of the objective, at most. Small, so that each batch can learn from the one before, and
+  /// limits are checked often. Not tuned by measurement.
   int batch = 10;
   int top = 10;                      ///< the best masks that the tensor train is fitted to
   int rank = 5;                      ///< of the tensor train
@@ -91,7 +91,7 @@ struct SearchResult {
 /// Minimises `objective` over masks of `n` variables. The seeds come first, those that break the constraint
 /// after the smallest change that puts them right; so the result is never worse than any seed that obeys and
 /// is among the first `evaluations`. Without seeds it starts from the prior, or from random masks.
-/// Stopping is looked at between batches. Same options, same values: same result.
+/// Limits and stopping are checked between batches. Same options, same values: same result.
 /// Throws InputError if no mask can obey the constraint, sizes don't fit, no seed is feasible under a
 /// repair function that rejects everything, or the state file belongs to another problem.
 SearchResult search_masks(const MaskObjective& objective, int n, const MaskConstraint& constraint,

@@ -12,8 +12,8 @@
 namespace quboprune {
 
 struct LoadOptions {
-  /// Weights of files above so many bytes stay there and are read when they are needed, so that a large
-  /// network isn't in memory as it is stored besides as it is run. Of small ones nothing would be gained.
+  /// Files above this many bytes keep their weights on disk, to be read when they are needed: a large network
+  /// would otherwise be in memory twice, as stored and as run. Small files would gain nothing.
   std::uint64_t in_memory = std::uint64_t{32} << 20;
 };
 
@@ -22,7 +22,7 @@ struct LoadOptions {
 class Model {
  public:
   /// Reads a file, external data included. Throws InputError if there is none, it isn't ONNX, is cut short,
-  /// or its graph doesn't hold together (a value that nothing gives, two that give the same).
+  /// or its graph is inconsistent (a value that no node gives, or that two nodes give).
   static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
 
   const Graph& graph() const { return graph_; }

@@ -32,7 +32,7 @@ struct Problem {
 /// - "qkp": Billionnet and Soutif's quadratic knapsack
 /// - "coo": dimod's coordinate text: `i j value` (from 0); minimise. The comment lines
 ///   `# vartype=BINARY|SPIN` (dimod's), `# constraint exactly|at_most K`, `# group LEAST MOST i j k ...`,
-///   `# variables N` and `# offset V` (ours) are heeded
+///   `# variables N` and `# offset V` (ours) are obeyed
 /// - "bqm": dimod's BinaryQuadraticModel as JSON, schema 3 (`to_serializable()`)
 /// - "cqm": a constrained model as JSON, ours in the manner of the BQM's (dimod has none of its own):
 ///   {"type": "ConstrainedQuadraticModel", "objective": a BQM of BINARY variables, "constraints": [{"label",

@@ -6,7 +6,7 @@
 
 namespace quboprune {
 
-/// Told of long work by the library, which itself never prints.
+/// How the library, which never prints, reports on long work.
 ///
 /// stage: what is being done, a few words ("score", "refine"); done and total: in the stage's own unit
 /// (total 0: not known); best: the best value so far, NaN where there is none.

@@ -21,8 +21,8 @@ struct ReconstructionOptions {
   std::uint64_t seed = 1;
 };
 
-/// In which order groups go when each step removes what the best linear repair of the layers behind can do
-/// without best.
+/// The order in which groups go when each step removes the one that the best linear repair of the layers
+/// behind it makes up for best.
 struct Elimination {
   Mask mask;                   ///< what is left at the target
   std::vector<int> order;      ///< of removal, first to last

@@ -28,11 +28,11 @@ struct RefitOptions {
   double check_share = 0.3;
   /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
   bool downstream = true;
-  /// Positions count by what the output sees of them: the squared derivative of the output, by one random
-  /// probe through the original network. Takes care of saturating outputs (Sigmoid), where unweighted least
-  /// squares did harm.
+  /// Weighs positions by how much the output depends on them: the squared derivative of the output, by one
+  /// random probe through the original network. Takes care of saturating outputs (Sigmoid), where unweighted
+  /// least squares did harm.
   bool weigh_by_output = true;
-  /// A layer is fitted on at most so many positions for each unknown of an output channel, drawn evenly.
+  /// A layer is fitted on at most this many positions for each unknown of an output channel, drawn evenly.
   double positions_per_unknown = 50;
   /// Bytes for kept outputs of the original (a quarter; beyond it layers are fitted on fewer positions),
   /// activations of the cut network (half; beyond it they are computed anew for each layer, which is slower)

@@ -19,7 +19,7 @@ struct SimilarityBlock {
   std::vector<double> pearson;  ///< the same with each channel's mean over all samples removed
 };
 
-/// What one pass over the calibration data says of every group. Lists by group unless they say otherwise.
+/// What one pass over the calibration data says of every group. Lists hold one entry a group unless noted.
 struct Scores {
   int groups = 0;
   std::vector<double> l1,

@@ -55,7 +55,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverO
 
 /// The methods that `SolverOptions::method` takes.
 std::vector<std::string> solver_names();
-/// They and "auto" as a message or a help text lists them: "auto, ... or ...".
+/// These and "auto", as messages and help texts list them: "auto, ... or ...".
 std::string solver_choices();
 
 }  // namespace quboprune

@@ -9,7 +9,7 @@
 
 namespace quboprune {
 
-/// How much is to go, of the whole network as analysed (what must stay counts too).
+/// How much to remove of the whole network as analysed, what must stay included.
 struct Target {
   Cost kind = Cost::filters;
   double removed = 0;  ///< the fraction removed, in (0, 1)
@@ -25,8 +25,8 @@ double allowance(const ChannelGroups& groups, const Target& target);
 /// How a target's capacity is met.
 enum class CapacityMode {
   direct,  ///< the search never leaves the capacity: swaps
-  bisect   ///< faithful to the published idea: a multiplier on the count is bisected; what it jumps over, an
-           ///< exact repair fills
+  bisect   ///< faithful to the published idea: a multiplier on the count is bisected, and an exact repair
+           ///< fills what it jumps over
 };
 
 /// Groups that must stay so that no axis of any value is emptied: of each set that makes up an axis the most
@@ -38,8 +38,8 @@ std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::ve
 /// Filters: exactly. Parameters and MACs are products of kept counts: the solver works on their linearisation
 /// around the mask so far, and moves that the true count allows finish it; the result is at most the
 /// allowance, and nothing that would still fit is left out.
-/// Those to be sorted are sorted and cut, as their authors do (and so is what came with a mask of its own):
-/// for parameters and MACs what would still fit then stays out. Formulations with a penalty of their own are
+/// Formulations to be sorted (or with a mask of their own) are sorted and cut, as their authors do; for
+/// parameters and MACs, groups that would still fit stay out. Formulations with a penalty of their own are
 /// solved without a constraint, and a number of filters that they miss is repaired; for parameters and MACs
 /// they are sorted and cut.
 ///

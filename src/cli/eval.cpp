@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cli/base/data_arguments.h"
 #include "cli/base/outputs.h"
@@ -48,51 +49,78 @@ void save_samples(const std::string& path, std::span<const Sample> samples) {
   write_npz(path, arrays);
 }
 
+Part part_of(const Options& o) {
+  return o.part == "all" ? Part::all : o.part == "heldout" ? Part::heldout : Part::calibration;
+}
+
+/// What the network was measured on, and what came of it.
+struct Measured {
+  std::span<const Sample> samples;
+  Judge judge;
+  Score score;
+  Score start;  ///< of_inputs, for the metrics of images; otherwise empty
+};
+
+bool measures_distance(const Judge& judge) {
+  return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
+}
+
+/// The outputs to compare with: the named network's, or where only a distance can be measured, its own.
+std::vector<at::Tensor> references_of(const Options& o, const Model& model, std::span<const Sample> samples,
+                                      const Judge& judge, const Control& control) {
+  if (!o.reference.empty())
+    return outputs_of(Executor(Model::load(o.reference).graph()), samples, judge, control);
+  if (measures_distance(judge)) return outputs_of(Executor(model.graph()), samples, judge, control);
+  return {};
+}
+
+void print(const Options& o, const Measured& m) {
+  fmt::print("{} on {} samples ({}): {:.4f}\n", name_of(m.judge.metric), m.samples.size(), o.part,
+             m.score.mean);
+  if (measures_distance(m.judge) && o.reference.empty())
+    fmt::print("measured against this network itself: name the original with --reference\n");
+  if (m.start.samples.empty()) return;
+  double worst = INFINITY;
+  for (std::size_t s = 0; s < m.samples.size(); ++s)
+    worst = std::min(worst, m.score.samples[s] - m.start.samples[s]);
+  fmt::print("of the inputs: {:.4f}; gain {:+.4f}, worst sample {:+.4f}\n", m.start.mean,
+             m.score.mean - m.start.mean, worst);
+}
+
+json result_of(const Options& o, const Measured& m) {
+  json list = json::array();
+  for (std::size_t s = 0; s < m.samples.size(); ++s) {
+    list.push_back(
+        {{"name", m.samples[s].name}, {"scene", m.samples[s].scene}, {"value", m.score.samples[s]}});
+    if (!m.start.samples.empty()) list.back()["input"] = m.start.samples[s];
+  }
+  json result = {{"metric", {{"name", name_of(m.judge.metric)}, {o.part, {{"dense", m.score.mean}}}}},
+                 {"samples", list}};
+  if (!m.start.samples.empty()) result["metric"][o.part]["input"] = m.start.mean;
+  return result;
+}
+
 void run(Options& o, const Context& context) {
   check_outputs({o.report, o.samples}, {o.model, o.reference, o.data.source});
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
   const Judge judge = o.data.judge(*data, model.graph());
-  const auto samples = data->samples(o.part == "all"       ? Part::all
-                                     : o.part == "heldout" ? Part::heldout
-                                                           : Part::calibration);
+  const auto samples = data->samples(part_of(o));
   if (!o.samples.empty()) save_samples(o.samples, samples);
-  const bool distance =
-      judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
-  std::vector<at::Tensor> references;
-  if (!o.reference.empty())
-    references = outputs_of(Executor(Model::load(o.reference).graph()), samples, judge, context.control);
-  else if (distance)
-    references = outputs_of(Executor(model.graph()), samples, judge, context.control);
-  const Score score = evaluate_network(Executor(model.graph()), samples, judge, references, context.control);
-  check_score(score, samples, o.model);
-  const Score start =
-      judge.metric == Metric::psnr || judge.metric == Metric::ssim ? of_inputs(samples, judge) : Score{};
-  const std::string metric = name_of(judge.metric);
-  fmt::print("{} on {} samples ({}): {:.4f}\n", metric, samples.size(), o.part, score.mean);
-  if (distance && o.reference.empty())
-    fmt::print("measured against this network itself: name the original with --reference\n");
-  double worst = INFINITY;
-  if (!start.samples.empty()) {
-    for (std::size_t s = 0; s < samples.size(); ++s)
-      worst = std::min(worst, score.samples[s] - start.samples[s]);
-    fmt::print("of the inputs: {:.4f}; gain {:+.4f}, worst sample {:+.4f}\n", start.mean,
-               score.mean - start.mean, worst);
-  }
+  const auto references = references_of(o, model, samples, judge, context.control);
+  Measured measured{samples, judge, {}, {}};
+  measured.score = evaluate_network(Executor(model.graph()), samples, judge, references, context.control);
+  check_score(measured.score, samples, o.model);
+  if (judge.metric == Metric::psnr || judge.metric == Metric::ssim)
+    measured.start = of_inputs(samples, judge);
+  print(o, measured);
   if (o.report.empty()) return;
-  json list = json::array();
-  for (std::size_t s = 0; s < samples.size(); ++s) {
-    list.push_back({{"name", samples[s].name}, {"scene", samples[s].scene}, {"value", score.samples[s]}});
-    if (!start.samples.empty()) list.back()["input"] = start.samples[s];
-  }
-  json result = {{"metric", {{"name", metric}, {o.part, {{"dense", score.mean}}}}}, {"samples", list}};
-  if (!start.samples.empty()) result["metric"][o.part]["input"] = start.mean;
   write_json(o.report, {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
                         {"command", "eval"},
                         {"seed", context.seed},
                         {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
                         {"data", describe(*data)},
-                        {"result", result}});
+                        {"result", result_of(o, measured)}});
 }
 
 }  // namespace

@@ -126,49 +126,73 @@ std::string problem_of(const Options& o, const Model& model, const Model* teache
   return sha256_of_bytes(key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+/// What the data and the shared options say about the training.
+void complete(Options& o, const Dataset& data, const Graph& model, std::uint64_t seed) {
+  o.train.judge = o.data.judge(data, model);
+  o.train.loss = o.train.judge.loss == Loss::output ? Loss::mse : o.train.judge.loss;
+  o.train.crop = o.data.options.crop;
+  o.train.seed = seed;
+  o.train.train_batch_norm = o.batch_norm == "train";
+}
+
+/// The held-out metric of the network as it came and as it was trained.
+struct Gain {
+  Score before, after;
+};
+
+void print(const Options& o, const FinetuneResult& result, const Gain& gain) {
+  fmt::print("{} steps in {:.0f} s ({}), {} on {} held-out samples: {:.4f} -> {:.4f}\n", result.steps,
+             result.seconds, result.reason, name_of(o.train.judge.metric), gain.before.samples.size(),
+             gain.before.mean, gain.after.mean);
+  if (result.taken_up > 0)
+    fmt::print("{} of the steps were taken up from {}\n", result.taken_up, o.train.work.string());
+  if (!result.unsaved.empty())
+    fmt::print(stderr, "finetune: the training's last state isn't kept: {}\n", result.unsaved);
+}
+
+nlohmann::json report_of(const Options& o, const Model& model, const Dataset& data,
+                         const FinetuneResult& result, const Gain& gain) {
+  nlohmann::json history = nlohmann::json::array();
+  for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
+  return {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
+          {"command", "finetune"},
+          {"seed", o.train.seed},
+          {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
+          {"data", describe(data)},
+          {"result",
+           {{"steps", result.steps},
+            {"taken_up", result.taken_up},
+            {"seconds", result.seconds},
+            {"reason", result.reason},
+            {"metric",
+             {{"name", name_of(o.train.judge.metric)},
+              {"heldout", {{"dense", gain.before.mean}, {"recovered", gain.after.mean}}}}}}},
+          {"history", history}};
+}
+
 void run(Options& o, const Context& context) {
   check_outputs({o.output, o.report}, {o.model, o.teacher, o.plan, o.data.source});
   if (!o.train.work.empty()) make_folder(o.train.work, "--work");
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
-  o.train.judge = o.data.judge(*data, model.graph());
-  o.train.loss = o.train.judge.loss == Loss::output ? Loss::mse : o.train.judge.loss;
-  o.train.crop = o.data.options.crop;
-  o.train.seed = context.seed;
-  o.train.train_batch_norm = o.batch_norm == "train";
+  complete(o, *data, model.graph(), context.seed);
   const auto heldout = data->samples(Part::heldout);
   const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph(), heldout);
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
-  const Score before = evaluate_network(Executor(model.graph()), heldout, o.train.judge, references);
-  check_score(before, heldout, o.model);
+  const auto score = [&](const Graph& graph) {
+    return evaluate_network(Executor(graph), heldout, o.train.judge, references);
+  };
+  Gain gain{.before = score(model.graph()), .after = {}};
+  check_score(gain.before, heldout, o.model);
   if (!o.train.work.empty()) o.train.problem = problem_of(o, model, teacher.get(), *data);
   const FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
-  const Score after = evaluate_network(Executor(result.graph), heldout, o.train.judge, references);
+  // Before anything else that may fail: it is the training that costs.
   model.save(o.output, result.graph,
              {{"quboprune.finetuned",
                fmt::format("{} steps of {} crops of {}", result.steps, o.train.batch, o.train.crop)}});
-  const std::string metric = name_of(o.train.judge.metric);
-  fmt::print("{} steps in {:.0f} s ({}), {} on {} held-out samples: {:.4f} -> {:.4f}\n", result.steps,
-             result.seconds, result.reason, metric, heldout.size(), before.mean, after.mean);
-  if (result.taken_up > 0)
-    fmt::print("{} of the steps were taken up from {}\n", result.taken_up, o.train.work.string());
-  if (o.report.empty()) return;
-  nlohmann::json history = nlohmann::json::array();
-  for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
-  const nlohmann::json report = {
-      {"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
-      {"command", "finetune"},
-      {"seed", context.seed},
-      {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
-      {"data", describe(*data)},
-      {"result",
-       {{"steps", result.steps},
-        {"taken_up", result.taken_up},
-        {"seconds", result.seconds},
-        {"reason", result.reason},
-        {"metric", {{"name", metric}, {"heldout", {{"dense", before.mean}, {"recovered", after.mean}}}}}}},
-      {"history", history}};
-  write_json(o.report, report);
+  gain.after = score(result.graph);
+  print(o, result, gain);
+  write_json(o.report, report_of(o, model, *data, result, gain));
 }
 
 }  // namespace

@@ -80,6 +80,17 @@ class FileBeside {
   bool renamed_ = false;
 };
 
+/// The file that a link stands for, there already or not: renaming one over the link would leave its file as
+/// it was.
+fs::path behind_links(fs::path path) {
+  std::error_code unclear;
+  for (int followed = 0; fs::is_symlink(path, unclear); ++followed) {
+    if (followed == 40) throw InputError(fmt::format("{}: is a link in a circle: remove it", path.string()));
+    path = path.parent_path() / fs::read_symlink(path, unclear);
+  }
+  return path;
+}
+
 /// /dev/null, /dev/stdout, a named pipe: renaming a file over these would take them away.
 bool is_device_or_pipe(const fs::path& path) {
   std::error_code ignored;
@@ -132,8 +143,7 @@ class Sha256 {
 
 void write_file_atomically(const fs::path& path, const std::function<void(const ByteSink&)>& produce) {
   if (is_device_or_pipe(path)) return write_straight_into(path, produce);
-  const fs::path target = fs::is_symlink(path) ? fs::weakly_canonical(path) : path;
-  FileBeside file(target);
+  FileBeside file(behind_links(path));
   produce([&](std::string_view bytes) { file.write(bytes); });
   file.rename_to_target();
 }
@@ -144,7 +154,21 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 
 void check_writable(const fs::path& path) {
   if (is_device_or_pipe(path)) return;
-  FileBeside file(path);
+  FileBeside file(behind_links(path));
+}
+
+bool is_absent(const fs::path& path) {
+  std::error_code unclear;
+  return fs::status(path, unclear).type() == fs::file_type::not_found;
+}
+
+void make_folder(const fs::path& folder, const std::string& named_by) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!fs::is_directory(folder, error))
+    throw InputError(fmt::format("{} {}: no folder can be made there: name a folder, or one that can be made",
+                                 named_by, folder.string()));
+  check_writable(folder / "state");
 }
 
 std::ifstream open_file(const fs::path& path) {

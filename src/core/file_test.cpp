@@ -79,6 +79,25 @@ TEST_F(FileTest, WritesThroughALinkAndKeepsIt) {
   EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
 }
 
+TEST_F(FileTest, LooksIntoTheFolderThatALinkPointsTo) {
+  fs::create_symlink(folder_ / "nowhere" / "real", folder_ / "link");
+  EXPECT_NE(message_of([&] { write_file_atomically(folder_ / "link", "1"); }).find("there is no folder"),
+            std::string::npos);
+  EXPECT_NE(message_of([&] { check_writable(folder_ / "link"); }).find("there is no folder"),
+            std::string::npos);
+  fs::create_directory(folder_ / "nowhere");
+  write_file_atomically(folder_ / "link", "1");
+  EXPECT_EQ(read_file(folder_ / "nowhere" / "real"), "1");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+}
+
+TEST_F(FileTest, RefusesALinkInACircle) {
+  fs::create_symlink("circle", folder_ / "circle");
+  EXPECT_NE(message_of([&] { write_file_atomically(folder_ / "circle", "1"); }).find("circle"),
+            std::string::npos);
+  EXPECT_TRUE(fs::is_symlink(folder_ / "circle"));
+}
+
 TEST_F(FileTest, LeavesADeviceADevice) {
   check_writable("/dev/null");
   write_file_atomically("/dev/null", "gone");
@@ -89,6 +108,23 @@ TEST_F(FileTest, RefusesAFolderAsAFile) {
   EXPECT_NE(message_of([&] { write_file_atomically(folder_, "1"); }).find("is a folder"), std::string::npos);
   EXPECT_NE(message_of([&] { read_file(folder_); }).find("is a folder"), std::string::npos);
   EXPECT_NE(message_of([&] { read_file(folder_ / "none"); }).find("none"), std::string::npos);
+}
+
+TEST_F(FileTest, CallsAbsentOnlyWhatIsSurelyNotThere) {
+  fs::create_symlink("circle", folder_ / "circle");  // which no one can open, root neither
+  EXPECT_TRUE(is_absent(folder_ / "none"));
+  EXPECT_TRUE(is_absent(folder_ / "none" / "at all"));
+  EXPECT_FALSE(is_absent(folder_));
+  EXPECT_FALSE(is_absent(folder_ / "circle"));
+}
+
+TEST_F(FileTest, MakesFoldersWithThoseAboveThem) {
+  make_folder(folder_ / "a" / "b", "--work");
+  make_folder(folder_ / "a" / "b", "--work");
+  EXPECT_TRUE(fs::is_directory(folder_ / "a" / "b"));
+  std::ofstream(folder_ / "file") << "1";
+  EXPECT_NE(message_of([&] { make_folder(folder_ / "file" / "b", "--work"); }).find("--work"),
+            std::string::npos);
 }
 
 TEST_F(FileTest, LooksWhetherAFileCanBeWrittenAndLeavesNothing) {

@@ -9,6 +9,7 @@
 
 #include "coupling/analysis.h"
 #include "coupling/probe_sizes.h"
+#include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
@@ -235,18 +236,13 @@ void probe(Analysis& analysis, const std::vector<std::int64_t>& sample) {
 }
 
 at::Tensor random_input(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng) {
-  // ONNX's element types: 1 float, 2 uint8, 6 int32, 9 bool, 10 float16, 11 double, 16 bfloat16.
-  if (value.element != 0 && value.element != 1 && value.element != 10 && value.element != 11 &&
-      value.element != 16) {
-    return at::zeros(shape, value.element == 6   ? at::kInt
-                            : value.element == 9 ? at::kBool
-                            : value.element == 2 ? at::kByte
-                                                 : at::kLong);
-  }
+  const at::ScalarType type =
+      held_type(value.element == 0 ? element::float32 : value.element).value_or(at::kLong);
+  if (!at::isFloatingType(type)) return at::zeros(shape, type);
   at::Tensor data = at::empty(shape, at::kFloat);
   auto* numbers = static_cast<float*>(data.data_ptr());
   for (std::int64_t i = 0; i < data.numel(); ++i) numbers[i] = static_cast<float>(rng.uniform());
-  return data.to(value.element == 11 ? at::kDouble : at::kFloat);
+  return data.to(type == at::kDouble ? at::kDouble : at::kFloat);
 }
 
 }  // namespace quboprune

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "core/index.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "ops/base/size_list.h"
@@ -15,10 +16,6 @@
 
 namespace quboprune {
 namespace {
-
-std::size_t at(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 using Axes = std::set<std::pair<int, int>>;  // value, axis
 
@@ -69,13 +66,14 @@ class SizeFlow {
     return found->second;
   }
 
-  const at::Tensor& ids(int v) const { return ids_[at(v)]; }
+  const Axes& axes_of(std::int64_t id) const { return sets_[static_cast<std::size_t>(id)]; }
+  const at::Tensor& ids(int v) const { return ids_[at_index(v)]; }
 
   /// All axes that any element of the value depends on.
   Axes all_of(int v) const {
     Axes result;
     if (v < 0 || !ids(v).defined()) return result;
-    for (auto id : to_integers(ids(v))) result.insert(sets_[at(id)].begin(), sets_[at(id)].end());
+    for (auto id : to_integers(ids(v))) result.insert(axes_of(id).begin(), axes_of(id).end());
     return result;
   }
 
@@ -92,10 +90,10 @@ class SizeFlow {
   /// them.
   bool has_computed_sizes(const Node& node) const {
     const int place = sizes_input(node);
-    return place >= 0 && c_.rank(node.output(0)) > 0 && !c_.known(node.inputs[at(place)]).defined();
+    return place >= 0 && c_.rank(node.output(0)) > 0 && !c_.known(node.inputs[at_index(place)]).defined();
   }
 
-  int sizes_of_output(const Node& node) const { return node.inputs[at(sizes_input(node))]; }
+  int sizes_of_output(const Node& node) const { return node.inputs[at_index(sizes_input(node))]; }
 
   /// Which of the computed sizes is that of an axis of the output; below 0: none.
   int place_of(const Node& node, int axis) const {
@@ -119,7 +117,7 @@ class SizeFlow {
     if (place < 0 || is_stated(node, place)) return true;
     const at::Tensor& sizes = ids(sizes_of_output(node));
     if (!sizes.defined()) return false;
-    const Axes& own = sets_[at(to_integers(sizes)[at(place)])];
+    const Axes& own = axes_of(to_integers(sizes)[at_index(place)]);
     if (own.size() != 1) return false;
     const Labels counted = c_.peek(own.begin()->first, own.begin()->second);
     const Labels here = c_.peek(node.output(0), axis);
@@ -146,7 +144,8 @@ class SizeFlow {
       const int place = place_of(node, axis);
       if (place < 0 || is_stated(node, place)) continue;
       if (!c_.peek(node.output(0), axis).empty() && follows(node, axis)) continue;
-      result.insert(sets_[at(each[at(place)])].begin(), sets_[at(each[at(place)])].end());
+      const Axes& its = axes_of(each[at_index(place)]);
+      result.insert(its.begin(), its.end());
     }
     return result;
   }
@@ -174,7 +173,7 @@ class SizeFlow {
     }
     if (all.empty()) return;
     if (node.op == "Size") {
-      ids_[at(node.output(0))] = at::scalar_tensor(number(all), at::kLong);
+      ids_[at_index(node.output(0))] = at::scalar_tensor(number(all), at::kLong);
       return;
     }
     const auto bound = [&](std::int64_t i) {
@@ -182,7 +181,7 @@ class SizeFlow {
     };
     const auto start = bound(node.integer("start", 0));
     const auto end = std::max(start, bound(node.integer("end", rank)));
-    ids_[at(node.output(0))] = integer_tensor(
+    ids_[at_index(node.output(0))] = integer_tensor(
         {each.begin() + static_cast<std::ptrdiff_t>(start), each.begin() + static_cast<std::ptrdiff_t>(end)});
   }
 
@@ -198,7 +197,7 @@ class SizeFlow {
         sizes.insert(here.begin(), here.end());
         if (!here.empty() && !c_.known(v).defined()) unknown_size = true;
       } else {
-        data = data || !free_[at(v)];
+        data = data || !free_[at_index(v)];
         if (moved_inputs(node) > 0 && k >= moved_inputs(node))
           freeze(all_of(v), "selects by the number of channels");
       }
@@ -244,7 +243,7 @@ class SizeFlow {
       try {
         const Tensors out = operators().find(node)->run(node, in, {});
         for (std::size_t k = 0; k < out.size() && k < node.outputs.size(); ++k) {
-          if (node.outputs[k] >= 0) ids_[at(node.outputs[k])] = out[k];
+          if (node.outputs[k] >= 0) ids_[at_index(node.outputs[k])] = out[k];
         }
         return;
       } catch (const InputError&) {
@@ -271,19 +270,19 @@ class SizeFlow {
         "And", "Or",  "Where", "Equal", "Cast", "Floor", "Ceil", "Less", "Greater"};
     const int out = node.output(0);
     if (!operators.contains(node.op) || !node.domain.empty() || c_.rank(out) != 1) return false;
-    std::vector<Axes> each(at(c_.shape(out)[0]));
+    std::vector<Axes> each(static_cast<std::size_t>(c_.shape(out)[0]));
     for (int v : node.inputs) {
       if (!ids(v).defined()) continue;
       const auto own = to_integers(ids(v));
       if (own.size() != 1 && own.size() != each.size()) return false;
       for (std::size_t e = 0; e < each.size(); ++e) {
-        const Axes& here = sets_[at(own[own.size() == 1 ? 0 : e])];
+        const Axes& here = axes_of(own[own.size() == 1 ? 0 : e]);
         each[e].insert(here.begin(), here.end());
       }
     }
     std::vector<std::int64_t> numbers;
     for (const Axes& axes : each) numbers.push_back(number(axes));
-    ids_[at(out)] = integer_tensor(numbers);
+    ids_[at_index(out)] = integer_tensor(numbers);
     return true;
   }
 
@@ -292,7 +291,7 @@ class SizeFlow {
     const Axes all = all_data(node);
     if (all.empty() || merge_elements(node)) return;
     for (int out : node.outputs) {
-      if (c_.seen(out)) ids_[at(out)] = at::full(c_.shape(out), number(all), at::kLong);
+      if (c_.seen(out)) ids_[at_index(out)] = at::full(c_.shape(out), number(all), at::kLong);
     }
   }
 

@@ -2,6 +2,7 @@
 // camera does to it. Ours; how the ranges were chosen and what they give beside real pairs: docs/noise.md.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>

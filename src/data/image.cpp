@@ -8,8 +8,8 @@
 #include <array>
 #include <cctype>
 #include <fstream>
+#include <future>
 #include <iterator>
-#include <mutex>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -51,43 +51,22 @@ bool cut_short(const Bytes& bytes) {
   return false;
 }
 
-/// The decoders (libpng, libjpeg, OpenCV) write their complaints to stderr and can't be told not to: while
-/// one of these lives, in any thread, stderr goes nowhere. What is wrong is said by our own error, in a line.
-class DecodersHushed {
- public:
-  DecodersHushed() {
-    const std::lock_guard lock(mutex());
-    if (alive()++ > 0) return;
-    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (nowhere < 0) return;
-    kept() = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (kept() >= 0) dup2(nowhere, STDERR_FILENO);
-    close(nowhere);
-  }
-  DecodersHushed(const DecodersHushed&) = delete;
-  DecodersHushed& operator=(const DecodersHushed&) = delete;
-  ~DecodersHushed() {
-    const std::lock_guard lock(mutex());
-    if (--alive() > 0 || kept() < 0) return;
-    dup2(kept(), STDERR_FILENO);
-    close(kept());
-    kept() = -1;
-  }
-
- private:
-  static std::mutex& mutex() {
-    static std::mutex instance;
-    return instance;
-  }
-  static int& alive() {
-    static int count = 0;
-    return count;
-  }
-  static int& kept() {
-    static int descriptor = -1;
-    return descriptor;
-  }
-};
+/// Whatever `decode` gives or throws, with what it writes to stderr left out: libpng, libjpeg and OpenCV
+/// complain there and can't be told not to, and what is wrong is said by our own error, in a line. `decode`
+/// runs on a thread that has file descriptors of its own, so that nobody else's stderr is touched. Where the
+/// kernel can't do that (Linux before 5.9) the complaints are seen.
+template <typename Decode>
+auto without_complaints(Decode decode) {
+  return std::async(std::launch::async,
+                    [&decode] {
+                      if (close_range(STDERR_FILENO, STDERR_FILENO, CLOSE_RANGE_UNSHARE) == 0) {
+                        const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+                        if (nowhere >= 0 && nowhere != STDERR_FILENO) dup2(nowhere, STDERR_FILENO);
+                      }
+                      return decode();
+                    })
+      .get();
+}
 
 double full_scale(const cv::Mat& image) {
   return image.depth() == CV_8U ? 255.0 : image.depth() == CV_16U ? 65535.0 : 1.0;
@@ -110,8 +89,8 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   const int colour = channels == 1 ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
   cv::Mat image;
   try {
-    const DecodersHushed hushed;
-    image = cv::imdecode(bytes, colour | cv::IMREAD_ANYDEPTH | cv::IMREAD_IGNORE_ORIENTATION);
+    image = without_complaints(
+        [&] { return cv::imdecode(bytes, colour | cv::IMREAD_ANYDEPTH | cv::IMREAD_IGNORE_ORIENTATION); });
   } catch (const cv::Exception&) {
     image.release();  // too large for the decoder, or damaged: the same answer as an empty result
   }

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <charconv>
+#include <cmath>
 #include <numbers>
 #include <opencv2/core.hpp>
 #include <string_view>

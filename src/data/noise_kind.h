@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <memory>
 #include <opencv2/core/mat.hpp>
 
@@ -16,17 +15,12 @@ class NoiseModel::Kind {
   virtual cv::Mat draw(const cv::Mat& clean, Rng& rng) const = 0;
 };
 
-/// darkest, brightest: the range of PSNR in dB, darkest the strongest noise.
+/// The range of the noisy images' PSNR, in dB: the strongest noise leaves the lowest.
 std::unique_ptr<NoiseModel::Kind> make_camera_noise(double lowest_psnr, double highest_psnr);
 
 /// Uniform in [low, high).
 inline double uniform(Rng& rng, double low, double high) {
   return low + (high - low) * rng.uniform();
-}
-
-/// Uniform in the logarithm; 0 < low <= high.
-inline double log_uniform(Rng& rng, double low, double high) {
-  return low * std::exp(rng.uniform() * std::log(high / low));
 }
 
 /// A white normal field of variance 1 (Box and Muller's transform), CV_32F.

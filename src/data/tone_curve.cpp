@@ -1,5 +1,7 @@
 #include "data/tone_curve.h"
 
+#include <cmath>
+
 #include "data/noise_kind.h"
 
 namespace quboprune {

@@ -3,6 +3,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/index.h"
 #include "model/element_types.h"
 #include "model/tensor_proto.h"
 #include "quboprune/error.h"
@@ -79,13 +80,12 @@ class Writer {
     }
   }
 
-  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
-  const Constant& constant(int v) const { return after_.values[index(v)].constant; }
+  const Constant& constant(int v) const { return after_.values[at_index(v)].constant; }
 
   /// Gives an initialiser this constant; its numbers follow when the file is written.
   void put(int initialiser, const Constant& constant) {
     write_header(*graph_.mutable_initializer(initialiser), constant);
-    data_[index(initialiser)] = constant;
+    data_[at_index(initialiser)] = constant;
   }
 
   void write_constants() {
@@ -211,7 +211,7 @@ class Writer {
     std::unordered_map<std::string, int> ids;
     for (std::size_t v = 0; v < after_.values.size(); ++v) ids[after_.values[v].name] = static_cast<int>(v);
     for (int i = 0; i < graph_.initializer_size(); ++i) {
-      if (data_[index(i)].defined()) continue;
+      if (data_[at_index(i)].defined()) continue;
       auto& initialiser = *graph_.mutable_initializer(i);
       const Constant& read = constant(ids.at(initialiser.name()));
       if (initialiser.data_location() == onnx::TensorProto::EXTERNAL) {
@@ -221,7 +221,7 @@ class Writer {
               "' lies in another file and has a type that can't be moved; save the model as one file first");
         put(i, read);
       } else if (read.in_file()) {
-        data_[index(i)] = read;
+        data_[at_index(i)] = read;
       }
     }
   }

@@ -74,46 +74,52 @@ at::Tensor bias_of(const Node& node, const Tensors& in, const at::Tensor& scores
   return bias + mask;
 }
 
+/// Each [batch, heads, positions, channels].
+struct Operands {
+  at::Tensor q, k, v;
+};
+
+/// Queries, keys and values, the past's keys and values in front of today's.
+Operands operands_of(const Node& node, const Tensors& in) {
+  if (in.at(0).dim() != in.at(1).dim() || in[0].dim() != in.at(2).dim())
+    refuse(node, "queries, keys and values of different numbers of axes");
+  Operands o{with_heads(node, in[0], "q_num_heads"), with_heads(node, in[1], "kv_num_heads"),
+             with_heads(node, in[2], "kv_num_heads")};
+  if (given(in, kPastKey).defined() != given(in, kPastValue).defined())
+    refuse(node, "past keys without past values, or the reverse");
+  if (given(in, kPastKey).defined()) {
+    o.k = at::cat({in[kPastKey], o.k}, 2);
+    o.v = at::cat({in[kPastValue], o.v}, 2);
+  }
+  if (o.k.size(1) < 1 || o.q.size(1) % o.k.size(1) != 0 || o.k.size(1) != o.v.size(1) ||
+      o.k.size(2) != o.v.size(2) || o.q.size(3) != o.k.size(3))
+    refuse(node, "queries, keys and values that don't fit each other");
+  return o;
+}
+
+/// How much each query takes of each key's value. A query that may look nowhere gives zeros.
+at::Tensor weights_of(const at::Tensor& capped, const at::Tensor& bias) {
+  const at::Tensor nowhere = bias.isneginf().all(-1, true);
+  return at::softmax((capped + bias).masked_fill(nowhere, 0), -1).masked_fill(nowhere, 0);
+}
+
 class Attention final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
-    if (in.at(0).dim() != in.at(1).dim() || in[0].dim() != in.at(2).dim())
-      refuse(node, "queries, keys and values of different numbers of axes");
-    const at::Tensor q = with_heads(node, in[0], "q_num_heads");
-    at::Tensor k = with_heads(node, in[1], "kv_num_heads");
-    at::Tensor v = with_heads(node, in[2], "kv_num_heads");
-    if (given(in, kPastKey).defined() != given(in, kPastValue).defined())
-      refuse(node, "past keys without past values, or the reverse");
-    if (given(in, kPastKey).defined()) {
-      k = at::cat({in[kPastKey], k}, 2);
-      v = at::cat({in[kPastValue], v}, 2);
-    }
-    if (k.size(1) < 1 || q.size(1) % k.size(1) != 0 || k.size(1) != v.size(1) || k.size(2) != v.size(2) ||
-        q.size(3) != k.size(3))
-      refuse(node, "queries, keys and values that don't fit each other");
-    const Tensors present = {k, v};
-    if (const auto each = q.size(1) / k.size(1); each > 1) {
-      k = k.repeat_interleave(each, 1);
-      v = v.repeat_interleave(each, 1);
-    }
-    const double scale = node.real("scale", 1 / std::sqrt(static_cast<double>(q.size(3))));
-    const at::Tensor products = at::matmul(q * scale, k.transpose(2, 3));
+    const auto mode = node.integer("qk_matmul_output_mode", 0);
+    if (mode < 0 || mode > 3) refuse(node, "qk_matmul_output_mode isn't one of 0 to 3");
+    const Operands o = operands_of(node, in);
+    const auto each = o.q.size(1) / o.k.size(1);  // query heads that read one key-value head
+    const auto repeated = [&](const at::Tensor& x) { return each > 1 ? x.repeat_interleave(each, 1) : x; };
+    const double scale = node.real("scale", 1 / std::sqrt(static_cast<double>(o.q.size(3))));
+    const at::Tensor products = at::matmul(o.q * scale, repeated(o.k).transpose(2, 3));
     const double cap = node.real("softcap", 0);
     const at::Tensor capped = cap > 0 ? at::tanh(products / cap) * cap : products;
     const at::Tensor bias = bias_of(node, in, capped);
-    // A query that may look nowhere gives zeros.
-    const at::Tensor nowhere = bias.isneginf().all(-1, true);
-    const at::Tensor scores = capped + bias;
-    const at::Tensor weights = at::softmax(scores.masked_fill(nowhere, 0), -1).masked_fill(nowhere, 0);
-    at::Tensor y = at::matmul(weights, v);
+    const at::Tensor weights = weights_of(capped, bias);
+    at::Tensor y = at::matmul(weights, repeated(o.v));
     if (in[0].dim() == 3) y = y.transpose(1, 2).reshape({y.size(0), y.size(2), y.size(1) * y.size(3)});
-    const auto mode = node.integer("qk_matmul_output_mode", 0);
-    if (mode < 0 || mode > 3) refuse(node, "qk_matmul_output_mode isn't one of 0 to 3");
-    return {y, present[0], present[1],
-            mode == 0   ? products
-            : mode == 1 ? capped
-            : mode == 2 ? scores
-                        : weights};
+    return {y, o.k, o.v, mode == 0 ? products : mode == 1 ? capped : mode == 2 ? capped + bias : weights};
   }
 
   void couple(const Node& node, Coupling& c) const override {

@@ -19,17 +19,17 @@ class Conv final : public Operator {
       throw InputError(node.title() + ": input with " + std::to_string(in[0].dim()) + " axes, weights with " +
                        std::to_string(weight.dim()));
     }
-    Window w = window_of(node, in[0].sizes(), weight.sizes().slice(2).vec());
+    const Window w = window_of(node, in[0].sizes(), weight.sizes().slice(2).vec());
     const auto groups = node.integer("group", 1);
     if (groups < 1 || in[0].size(1) != weight.size(1) * groups) {
       throw InputError(node.title() + ": gets " + std::to_string(in[0].size(1)) +
                        " channels, its weights are for " + std::to_string(weight.size(1) * groups) +
                        "; give data with that many channels");
     }
-    const at::Tensor x = w.symmetric() ? in[0] : padded(in[0], w, 0);
+    const Padded x = w.symmetric() ? Padded{in[0], w} : with_pads(in[0], w, 0);
     const at::Tensor bias = in.size() > 2 ? in[2] : at::Tensor();
-    return {at::convolution(x, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt,
-                            w.strides, w.begin, w.dilations, false,
+    return {at::convolution(x.input, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt,
+                            w.strides, x.window.begin, w.dilations, false,
                             std::vector<std::int64_t>(w.kernel.size(), 0), groups)};
   }
 

@@ -71,11 +71,12 @@ at::Tensor as_convolution(const at::Tensor& x, const at::Tensor& weight, const T
     spatial.push_back(static_cast<std::int64_t>(a) + 2);
   }
   const bool plain = turned.symmetric() && turned.begin.front() >= 0 && turned.begin.back() >= 0;
-  const at::Tensor input = plain ? x : padded(x, turned, 0);
+  const Padded input = plain ? Padded{x, turned} : with_pads(x, turned, 0);
   const bool has_bias = in.size() > 2 && in[2].defined();
-  return at::convolution(input, weight.transpose(0, 1).flip(spatial),
-                         has_bias ? c10::optional<at::Tensor>(in[2]) : c10::nullopt, w.strides, turned.begin,
-                         w.dilations, false, std::vector<std::int64_t>(w.kernel.size(), 0), 1);
+  return at::convolution(input.input, weight.transpose(0, 1).flip(spatial),
+                         has_bias ? c10::optional<at::Tensor>(in[2]) : c10::nullopt, w.strides,
+                         input.window.begin, w.dilations, false,
+                         std::vector<std::int64_t>(w.kernel.size(), 0), 1);
 }
 
 class ConvTranspose final : public Operator {

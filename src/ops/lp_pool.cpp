@@ -28,8 +28,8 @@ class LpPool final : public Operator {
       for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
     }
     const double p = power_of(node);
-    const at::Tensor x = padded(in[0], w, 0);
-    return {at::pow(over_windows(at::pow(x.abs(), p), w, false), 1 / p)};
+    const Padded x = with_pads(in[0], w, 0);
+    return {at::pow(over_windows(at::pow(x.input.abs(), p), x.window, false), 1 / p)};
   }
   void couple(const Node& node, Coupling& coupling) const override { couple_channels(node, coupling); }
 };

@@ -25,8 +25,7 @@ at::Tensor channel_offsets(const at::Tensor& x, std::int64_t spatial) {
 }
 
 /// The flat index, within its own channel of the unpadded input, of each window's largest element.
-at::Tensor largest_at(const at::Tensor& x, const Window& given, bool columns_first) {
-  Window w = given;
+at::Tensor largest_at(const at::Tensor& x, const Window& w, bool columns_first) {
   const auto n = static_cast<std::int64_t>(w.kernel.size());
   std::vector<std::int64_t> spatial(x.sizes().begin() + 2, x.sizes().end());
   at::Tensor index = at::zeros(spatial, at::kLong);
@@ -41,10 +40,10 @@ at::Tensor largest_at(const at::Tensor& x, const Window& given, bool columns_fir
   }
   std::vector<std::int64_t> whole = spatial;
   whole.insert(whole.begin(), {1, 1});
-  const at::Tensor flat_index = windows(padded(index.view(whole), w, 0), given).flatten(2 + n);
-  Window again = given;
-  const at::Tensor values = padded(x.to(at::kDouble), again, -std::numeric_limits<double>::infinity());
-  const at::Tensor best = windows(values, given).flatten(2 + n).argmax(-1, true);
+  const auto over = [n](const Padded& p) { return windows(p.input, p.window).flatten(2 + n); };
+  const at::Tensor flat_index = over(with_pads(index.view(whole), w, 0));
+  const at::Tensor values = over(with_pads(x.to(at::kDouble), w, -std::numeric_limits<double>::infinity()));
+  const at::Tensor best = values.argmax(-1, true);
   std::vector<std::int64_t> shape = best.sizes().vec();
   shape.back() = flat_index.size(-1);
   return flat_index.expand(shape).gather(-1, best).squeeze(-1) + channel_offsets(x, n);
@@ -59,9 +58,9 @@ class MaxPool final : public Operator {
       for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
     }
     if (node.output(1) >= 0) {
-      Window again = w;
-      const at::Tensor all = padded(in[0], again, -std::numeric_limits<double>::infinity());
-      return {over_windows(all, w, true), largest_at(in[0], w, node.integer("storage_order", 0) != 0)};
+      const Padded all = with_pads(in[0], w, -std::numeric_limits<double>::infinity());
+      return {over_windows(all.input, all.window, true),
+              largest_at(in[0], w, node.integer("storage_order", 0) != 0)};
     }
     const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
                                                   [](auto p, auto k) { return 2 * p <= k; });
@@ -71,9 +70,8 @@ class MaxPool final : public Operator {
     const double lowest = type == at::kByte   ? 0
                           : type == at::kChar ? -128.0
                                               : -std::numeric_limits<double>::infinity();
-    Window plain = w;
-    const at::Tensor x = padded(in[0], w, lowest);
-    return {over_windows(x, plain, true)};
+    const Padded x = with_pads(in[0], w, lowest);
+    return {over_windows(x.input, x.window, true)};
   }
   void couple(const Node& node, Coupling& coupling) const override {
     couple_channels(node, coupling);
@@ -85,7 +83,7 @@ class MaxPool final : public Operator {
 class AveragePool final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
-    Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
+    const Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
     const bool ceil = node.integer("ceil_mode", 0) != 0;
     const bool count_pad = node.integer("count_include_pad", 0) != 0;
     const bool plain = !ceil && w.symmetric() &&
@@ -100,17 +98,15 @@ class AveragePool final : public Operator {
 
  private:
   /// Sum over each window, divided by how many of its elements count.
-  static at::Tensor by_windows(const at::Tensor& x, const Window& given, bool ceil, bool count_pad) {
-    Window extra = given;
-    extra.begin.assign(given.kernel.size(), 0);
-    extra.end = ceil ? ceil_extra(given, x.sizes()) : std::vector<std::int64_t>(given.kernel.size(), 0);
-    Window pads = given;
-    Window pads_again = given;
-    Window extra_again = extra;
-    at::Tensor ones = at::ones_like(x.slice(0, 0, 1).slice(1, 0, 1));
-    ones = padded(padded(ones, pads, count_pad ? 1 : 0), extra, 0);
-    const at::Tensor values = padded(padded(x, pads_again, 0), extra_again, 0);
-    return over_windows(values, given, false) / over_windows(ones, given, false);
+  static at::Tensor by_windows(const at::Tensor& x, const Window& w, bool ceil, bool count_pad) {
+    const auto extra = ceil ? ceil_extra(w, x.sizes()) : std::vector<std::int64_t>(w.kernel.size(), 0);
+    const auto sums = [&](const at::Tensor& values, double pad) {
+      Padded inner = with_pads(values, w, pad);
+      inner.window.end = extra;  // beyond the padding: never counted
+      const Padded whole = with_pads(inner.input, inner.window, 0);
+      return over_windows(whole.input, whole.window, false);
+    };
+    return sums(x, 0) / sums(at::ones_like(x.slice(0, 0, 1).slice(1, 0, 1)), count_pad ? 1 : 0);
   }
 };
 

@@ -14,10 +14,6 @@
 namespace quboprune {
 namespace {
 
-at::Tensor indices_of(const std::vector<std::int64_t>& list) {
-  return at::tensor(list, at::kLong);
-}
-
 bool kept(const Mask& mask, int group) {
   return group < 0 || mask[static_cast<std::size_t>(group)] != 0;
 }
@@ -55,7 +51,8 @@ RepairedLayer::RepairedLayer(const InputGram& gram, const std::vector<int>& inpu
     all.insert(all.end(), list.begin(), list.end());
   }
   for (auto& [size, entry] : by_size)
-    blocks_.push_back({entry.first, indices_of(entry.second).view({-1, static_cast<std::int64_t>(size)})});
+    blocks_.push_back(
+        {entry.first, at::tensor(entry.second, at::kLong).view({-1, static_cast<std::int64_t>(size)})});
 }
 
 at::Tensor RepairedLayer::columns_of(int group) const {
@@ -63,7 +60,7 @@ at::Tensor RepairedLayer::columns_of(int group) const {
   for (std::size_t c = 0; c < column_groups_.size(); ++c) {
     if (column_groups_[c] == group) list.push_back(static_cast<std::int64_t>(c));
   }
-  return indices_of(list);
+  return at::tensor(list, at::kLong);
 }
 
 bool RepairedLayer::reads(int group) const {
@@ -79,7 +76,7 @@ double RepairedLayer::error(const Mask& mask) const {
   for (std::size_t c = 0; c < column_groups_.size(); ++c)
     (kept(mask, column_groups_[c]) ? in : out).push_back(static_cast<std::int64_t>(c));
   if (out.empty()) return 0;
-  const at::Tensor removed = indices_of(out);
+  const at::Tensor removed = at::tensor(out, at::kLong);
   at::Tensor weight = weight_.index_select(2, removed).clone();
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     if (kept(mask, outputs_[o])) continue;
@@ -91,7 +88,7 @@ double RepairedLayer::error(const Mask& mask) const {
   const at::Tensor rows = gram_.index_select(1, removed);
   at::Tensor left = rows.index_select(2, removed);
   if (!in.empty()) {
-    const at::Tensor staying = indices_of(in);
+    const at::Tensor staying = at::tensor(in, at::kLong);
     const at::Tensor cross = rows.index_select(2, staying);  // [g, r, k]
     const at::Tensor factor = at::linalg_cholesky(gram_.index_select(1, staying).index_select(2, staying));
     left = left - at::matmul(cross, at::cholesky_solve(cross.transpose(1, 2), factor));

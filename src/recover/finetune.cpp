@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 #include "quboprune/random.h"
 #include "recover/trainer.h"
 
@@ -50,13 +51,16 @@ double rate_at(double progress, double highest) {
 }
 
 void check_options(const FinetuneOptions& o) {
-  if (o.steps < 1 || o.batch < 1 || o.crop < 0 || !(o.learning_rate > 0) || o.ema < 0 || o.ema >= 1 ||
-      !(o.feature_weight >= 0)) {
-    throw InputError(
-        "finetune: steps and batch must be at least 1, the learning rate above 0, ema in [0, 1), "
-        "feature_weight at least 0");
-  }
-  if (!o.work.empty()) std::filesystem::create_directories(o.work);
+  const auto require = [](bool fits, const char* what) {
+    if (!fits) throw InputError(std::string("finetune: ") + what);
+  };
+  require(o.steps >= 1 && o.batch >= 1, "steps and batch must be at least 1");
+  require(o.crop >= 0, "crop must be at least 0");
+  require(o.learning_rate > 0, "the learning rate must be above 0");
+  require(o.time_limit >= 0 && o.weight_decay >= 0 && o.clip >= 0 && o.feature_weight >= 0,
+          "time_limit, weight_decay, clip and feature_weight must be at least 0");
+  require(o.teacher_weight >= 0 && o.teacher_weight <= 1, "teacher_weight must be in [0, 1]");
+  require(o.ema >= 0 && o.ema < 1, "ema must be in [0, 1)");
 }
 
 /// Means of the losses over 100 steps each.
@@ -87,7 +91,7 @@ std::vector<int> trainable_constants(const Graph& graph) {
     for (std::size_t k : weight_inputs(node.op)) {
       const int v = node.input(k);
       if (v < 0) continue;
-      const at::Tensor& constant = graph.values[static_cast<std::size_t>(v)].constant;
+      const Constant& constant = graph.values[static_cast<std::size_t>(v)].constant;
       // A single number added is arithmetic of the exporter's, not a bias.
       if (constant.defined() && at::isFloatingType(constant.scalar_type()) &&
           (node.op != "Add" || constant.numel() > 1))
@@ -100,12 +104,23 @@ std::vector<int> trainable_constants(const Graph& graph) {
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control) {
   check_options(options);
+  if (!options.work.empty()) make_folder(options.work, "work folder");
   Trainer trainer(graph, options);
   const TrainingProgress before = options.work.empty() ? TrainingProgress{} : trainer.take_up(options.work);
   std::int64_t step = before.step;
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] { return before.seconds + seconds_since(start); };
   double saved = elapsed();
+  FinetuneResult result;
+  const auto keep_state = [&] {  // a disk that is full must not throw the training away
+    try {
+      trainer.save(options.work, {step, elapsed()});
+      result.unsaved.clear();
+    } catch (const InputError& error) {
+      result.unsaved = error.what();
+    }
+    saved = elapsed();
+  };
   History history;
   const auto drawn = [&](std::int64_t number) {  // while the step before is computed
     return std::async(std::launch::async, draw, std::cref(data), std::cref(options),
@@ -122,15 +137,11 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
     const double loss = trainer.step(parts, rate_at(progress(), options.learning_rate), step);
     history.add(++step, loss);
     control.report("finetune", progress(), 1, history.points().empty() ? NAN : history.points().back().loss);
-    if (!options.work.empty() && elapsed() - saved > 60) {
-      trainer.save(options.work, {step, elapsed()});
-      saved = elapsed();
-    }
+    if (!options.work.empty() && elapsed() - saved > 60) keep_state();
   }
   next.wait();
-  if (!options.work.empty()) trainer.save(options.work, {step, elapsed()});
+  if (!options.work.empty()) keep_state();
   history.close(step);
-  FinetuneResult result;
   result.history = history.points();
   result.reason = control.stopped() ? "stopped" : step >= options.steps ? "steps" : "time limit";
   result.graph = trainer.result();

@@ -3,10 +3,13 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <limits>
 
@@ -171,6 +174,30 @@ TEST_F(Resumed, RefusesStateThatIsDamagedOrAnothers) {
   EXPECT_THROW(finetune(start_, Lessons(&truth_), options), InputError);
 }
 
+TEST_F(Resumed, ReturnsTheNetworkWhereItsStateCannotBeKept) {
+  FinetuneOptions options = brief(3);
+  const FinetuneResult plain = finetune(start_, Lessons(&truth_), options);
+  EXPECT_TRUE(plain.unsaved.empty());
+  options.work = folder_;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};  // bytes a file: as a disk that fills up within the state
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const FinetuneResult result = finetune(start_, Lessons(&truth_), options);
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(result.unsaved.find("can't be written"), std::string::npos) << result.unsaved;
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+  expect_equal(plain.graph, result.graph);
+}
+
+TEST_F(Resumed, RefusesAWorkFolderThatCannotBeMade) {
+  FinetuneOptions options = brief(3);
+  options.work = "/dev/null/work";
+  EXPECT_THROW(finetune(start_, Lessons(&truth_), options), InputError);
+}
+
 TEST(Teacher, StandsInForTargets) {
   const Graph truth = small_network(1), start = small_network(11);
   FinetuneOptions options = brief(400);
@@ -246,6 +273,12 @@ TEST(Finetune, RefusesWhatCannotWork) {
   refused([](auto& o) { o.batch = 0; });
   refused([](auto& o) { o.learning_rate = 0; });
   refused([](auto& o) { o.ema = 1; });
+  refused([](auto& o) { o.crop = -1; });
+  refused([](auto& o) { o.time_limit = -1; });
+  refused([](auto& o) { o.weight_decay = -0.1; });
+  refused([](auto& o) { o.clip = NAN; });
+  refused([](auto& o) { o.teacher_weight = 1.5; });
+  refused([](auto& o) { o.feature_weight = -1; });
   Graph broken = start;
   broken.values[index_of(broken.nodes.back().inputs[1])].constant =
       at::full({2, 4, 1, 1}, std::numeric_limits<float>::infinity());

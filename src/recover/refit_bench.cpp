@@ -9,6 +9,7 @@
 #include <set>
 
 #include "core/index.h"
+#include "core/shuffle.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
@@ -19,12 +20,6 @@ namespace {
 
 constexpr int kBatch = 4;  // small: the suffix of a trial then stays near the cache; no slower than 16
 constexpr std::int64_t kElements = std::int64_t{1} << 18;
-
-template <typename T>
-void shuffle(std::vector<T>& items, Rng& rng) {
-  for (std::size_t i = items.size(); i > 1; --i)
-    std::swap(items[i - 1], items[rng.below(static_cast<std::uint32_t>(i))]);
-}
 
 /// At least one and at most all but one of n.
 std::size_t share_of(std::size_t n, double share) {

@@ -2,13 +2,31 @@
 
 #include <torch/serialize.h>
 
+#include <exception>
+
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 #include "recover/trainer.h"
 
 namespace quboprune {
 namespace {
 
 constexpr const char* kFile = "finetune.pt";
+
+/// Throws what the sink throws, but only once the archive is closed: LibTorch's writer aborts the process
+/// when it is left halfway (its destructor writes the rest, and throws).
+void write(torch::serialize::OutputArchive& archive, const ByteSink& sink) {
+  std::exception_ptr failure;
+  archive.save_to([&](const void* data, std::size_t size) {
+    try {
+      if (!failure) sink({static_cast<const char*>(data), size});
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    return size;
+  });
+  if (failure) std::rethrow_exception(failure);
+}
 
 }  // namespace
 
@@ -24,14 +42,12 @@ void Trainer::save(const std::filesystem::path& folder, const TrainingProgress& 
   torch::serialize::OutputArchive adam;
   optimizer_->save(adam);
   archive.write("adam", adam);
-  const auto beside = folder / (std::string(kFile) + ".part");
-  archive.save_to(beside.string());
-  std::filesystem::rename(beside, folder / kFile);
+  write_file_atomically(folder / kFile, [&](const ByteSink& sink) { write(archive, sink); });
 }
 
 TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
   const auto path = folder / kFile;
-  if (!std::filesystem::exists(path)) return {};
+  if (is_absent(path)) return {};
   const torch::NoGradGuard no_grad;
   try {
     torch::serialize::InputArchive archive;

@@ -9,6 +9,7 @@
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/judged_outputs.h"
+#include "runtime/last_uses.h"
 
 namespace quboprune {
 
@@ -70,24 +71,16 @@ void require_outputs(const Graph& graph, const std::vector<char>& runs) {
 }  // namespace
 
 Executor::Executor(const Graph& graph, const ExecutorOptions& options)
-    : graph_(graph), constants_(graph.values.size()), last_uses_(graph.nodes.size()) {
+    : graph_(graph), constants_(graph.values.size()), last_uses_(last_uses(graph)) {
   require_outputs(graph_, nodes_that_run(graph_));
   for (std::size_t v = 0; v < constants_.size(); ++v) {
     const Value& value = graph_.values[v];
     if (value.is_constant() && (options.hold_constants || value.output))
       constants_[v] = as_run(value.constant);
   }
-  std::vector<int> last(graph_.values.size(), -1);
-  for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
-    for (int v : graph_.nodes[n].inputs) {
-      if (v >= 0) last[static_cast<std::size_t>(v)] = static_cast<int>(n);
-    }
-  }
-  for (std::size_t v = 0; v < last.size(); ++v) {
-    const Value& value = graph_.values[v];
-    if (last[v] >= 0 && !value.output && !value.input && !value.is_constant())
-      last_uses_[static_cast<std::size_t>(last[v])].push_back(static_cast<int>(v));
-  }
+  // The inputs stay: where data are refused, the message tells their shapes.
+  for (auto& list : last_uses_)
+    std::erase_if(list, [&](int v) { return graph_.values[static_cast<std::size_t>(v)].input; });
 }
 
 void Executor::set_constant(int value, at::Tensor tensor) {

@@ -10,16 +10,13 @@
 #include <set>
 #include <utility>
 
+#include "core/index.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(int i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Operators whose outputs' sizes depend on the data: what comes after them can't be compared number by
 /// number.

@@ -112,7 +112,7 @@ Formulation quadratic(const std::vector<float>& gradients, int rows, const Score
   return f;
 }
 
-Formulation l1_qubo(const ChannelGroups&, const Scores& s, const FormulationOptions& o, int count) {
+Formulation l1_qubo(const Scores& s, const FormulationOptions& o, int count) {
   Formulation f = linear(s.l1);
   f.solving = Solving::unbounded;
   const double lambda = o.penalty * std::max(1e-12, mean(s.l1));
@@ -158,7 +158,7 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
   else if (objective == "gauss-newton")
     f = quadratic(s.probes, s.probe_rows, s, o.cross, "gauss-newton");
   else if (objective == "l1-qubo")
-    f = l1_qubo(groups, s, o, count);
+    f = l1_qubo(s, o, count);
   else if (objective == "taylor")
     f = importance(s.taylor);
   else if (objective == "taylor-weight")

@@ -9,7 +9,6 @@
 #include "scores/gates.h"
 
 namespace quboprune {
-namespace {}  // namespace
 
 SimilaritySums::SimilaritySums(const ChannelGroups& groups)
     : groups_(groups), layer_groups_(groups.layers().size() + 1), counts_(at_index(groups.size()), 0.0) {

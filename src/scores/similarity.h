@@ -11,7 +11,7 @@
 
 namespace quboprune {
 
-/// Sums of products of activations of the groups of each layer, over the runs that its hook saw.
+/// Sums of products of activations of the groups of each layer, over the runs that add() was called in.
 class SimilaritySums {
  public:
   explicit SimilaritySums(const ChannelGroups& groups);

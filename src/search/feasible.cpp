@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/shuffle.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -83,8 +84,7 @@ std::vector<int> Feasible::order(const Mask& x, int bit, std::span<const double>
   std::vector<int> chosen;
   for (int i = 0; i < n_; ++i)
     if (free(i) && x[static_cast<std::size_t>(i)] == bit) chosen.push_back(i);
-  for (std::size_t i = chosen.size(); i > 1; --i)
-    std::swap(chosen[i - 1], chosen[rng.below(static_cast<std::uint32_t>(i))]);
+  shuffle(chosen, rng);
   if (worth.empty()) return chosen;
   const bool costs = kind() == MaskConstraint::Kind::at_most;
   const auto rate = [&](int i) {

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <utility>
 
 #include "core/clock.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -118,11 +117,10 @@ void Ledger::record(const Evaluated& item) {
 }
 
 void Ledger::load() {
-  std::ifstream file(options_.state);
-  if (!file) return;
+  if (is_absent(options_.state)) return;
   const std::string hint =
       options_.state.string() + ": not a state of this search; remove it or name another";
-  const auto json = nlohmann::json::parse(file, nullptr, false);
+  const auto json = nlohmann::json::parse(read_file(options_.state), nullptr, false);
   if (!json.is_object() || json.value("variables", nlohmann::json()) != n_ ||
       json.value("problem", nlohmann::json()) != options_.problem || !json.contains("masks") ||
       !json["masks"].is_object())
@@ -140,16 +138,9 @@ void Ledger::save() {
   nlohmann::json masks = nlohmann::json::object();
   for (const auto& [bytes, value] : stored_) masks[to_hex(bytes)] = value;
   for (const auto& [bytes, value] : values_) masks[to_hex(bytes)] = value;  // infinity becomes null
-  auto beside = options_.state;
-  beside += ".part";
-  {
-    std::ofstream file(beside);
-    file << nlohmann::json{{"variables", n_}, {"problem", options_.problem}, {"masks", masks}};
-    if (!file) throw InputError(beside.string() + ": can't be written; check the folder and the space left");
-  }
-  std::error_code error;
-  std::filesystem::rename(beside, options_.state, error);
-  if (error) throw InputError(options_.state.string() + ": " + error.message() + "; name another file");
+  write_file_atomically(
+      options_.state,
+      nlohmann::json{{"variables", n_}, {"problem", options_.problem}, {"masks", masks}}.dump());
   saved_ = Clock::now();
   save_seconds_ = seconds_since(before);
 }

@@ -332,6 +332,18 @@ TEST(MaskSearch, RefusesTheStateOfAnotherProblem) {
   }
 }
 
+TEST(MaskSearch, LeavesAStateThatItCannotRead) {
+  const auto state = std::filesystem::path(testing::TempDir()) / "unreadable_state.json";
+  std::filesystem::remove(state);
+  std::filesystem::create_symlink(state, state);  // a circle, which no one can open, root neither
+  Objective objective(30);
+  EXPECT_THROW(search_masks(objective.function(), 30, exactly(10), {}, {.evaluations = 20, .state = state}),
+               InputError);
+  EXPECT_TRUE(std::filesystem::is_symlink(state));
+  EXPECT_TRUE(objective.asked.empty());
+  std::filesystem::remove(state);
+}
+
 TEST(MaskSearch, WrongInputIsTheCallersFault) {
   Objective objective(10);
   const auto search = [&](const MaskConstraint& constraint, const SearchOptions& options,

@@ -13,7 +13,8 @@ ProgressCallback console_progress();
 /// Ends the bar's line, if one is drawn.
 void finish_progress();
 
-/// True after the first Ctrl-C (or SIGTERM). The second one ends the process at once.
+/// Catches SIGINT and SIGTERM from now on. True after the first Ctrl-C (or SIGTERM); the second one ends the
+/// process at once.
 const std::atomic<bool>& interrupted();
 
 }  // namespace quboprune

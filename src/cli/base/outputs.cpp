@@ -1,5 +1,6 @@
 #include "cli/base/outputs.h"
 
+#include <cmath>
 #include <system_error>
 #include <vector>
 
@@ -38,13 +39,8 @@ void check_outputs(std::initializer_list<std::string> outputs, std::initializer_
   }
 }
 
-void make_folder(const fs::path& folder, const std::string& option) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!fs::is_directory(folder, error))
-    throw InputError(option + " " + folder.string() +
-                     ": no folder can be made there: name a folder, or one that can be made");
-  check_writable(folder / "state");
+nlohmann::json number(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
 void write_json(const std::string& path, const nlohmann::json& value, int indent) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,9 +11,8 @@ namespace quboprune {
 /// devices and pipes. Throws InputError otherwise.
 void check_outputs(std::initializer_list<std::string> outputs, std::initializer_list<std::string> inputs);
 
-/// Makes a folder, with those above it, if it isn't there. Throws InputError where that can't be done or it
-/// takes no file; `option` is what named it, as "--work".
-void make_folder(const std::filesystem::path& folder, const std::string& option);
+/// For reports: null where a value is no finite number, which JSON has not.
+nlohmann::json number(double value);
 
 /// Writes JSON in one step; nothing for an empty path. Bytes of names that are no UTF-8 become U+FFFD.
 /// `indent` is the blanks a level; -1 writes one line.

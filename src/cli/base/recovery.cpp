@@ -1,6 +1,6 @@
 #include "cli/base/recovery.h"
 
-#include <cmath>
+#include "cli/base/outputs.h"
 
 namespace quboprune {
 namespace {
@@ -60,14 +60,12 @@ Recovery by_training(const Repair& repair, const Control& control) {
   recovery.graph = std::move(d.graph);
   recovery.refitted = std::move(d.refit.graph);
   recovery.notes = std::move(d.notes);
+  if (!d.training.unsaved.empty())
+    recovery.notes.push_back("the training's last state isn't kept: " + d.training.unsaved);
   return recovery;
 }
 
 }  // namespace
-
-json number(double value) {
-  return std::isfinite(value) ? json(value) : json(nullptr);
-}
 
 Recovery recovered(const std::string& how, const Repair& r, const Control& control) {
   if (how == "finetune") return by_training(r, control);

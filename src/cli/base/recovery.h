@@ -28,9 +28,6 @@ struct Recovery {
   std::vector<std::string> notes;
 };
 
-/// For reports: null where a value is no finite number, which JSON has not.
-nlohmann::json number(double value);
-
 /// how: refit, bn or finetune.
 Recovery recovered(const std::string& how, const Repair& repair, const Control& control);
 

@@ -122,16 +122,23 @@ Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64
   return w;
 }
 
-at::Tensor padded(const at::Tensor& input, Window& window, double value) {
+Padded with_pads(const at::Tensor& input, const Window& window, double value) {
   std::vector<std::int64_t> pads;  // last axis first, as LibTorch wants them
   for (std::size_t a = window.kernel.size(); a-- > 0;) {
     pads.push_back(window.begin[a]);
     pads.push_back(window.end[a]);
   }
-  std::fill(window.begin.begin(), window.begin.end(), 0);
-  std::fill(window.end.begin(), window.end.end(), 0);
-  if (std::all_of(pads.begin(), pads.end(), [](auto p) { return p == 0; })) return input;
-  return at::constant_pad_nd(input, pads, value);
+  const bool none = std::all_of(pads.begin(), pads.end(), [](auto p) { return p == 0; });
+  Padded result{none ? input : at::constant_pad_nd(input, pads, value), window};
+  result.window.begin.assign(window.kernel.size(), 0);
+  result.window.end.assign(window.kernel.size(), 0);
+  return result;
+}
+
+at::Tensor padded(const at::Tensor& input, Window& window, double value) {
+  Padded result = with_pads(input, window, value);
+  window = std::move(result.window);
+  return result.input;
 }
 
 std::vector<std::int64_t> ceil_extra(const Window& w, at::IntArrayRef input) {

@@ -22,7 +22,15 @@ struct Window {
 /// Throws InputError if lengths don't fit or a value is out of range.
 Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64_t> kernel);
 
-/// The input padded as asked for, where LibTorch's own (symmetric) padding can't; begin and end are then 0.
+/// An input that holds its padding, and the window that slides over it: one without any.
+struct Padded {
+  at::Tensor input;
+  Window window;
+};
+
+/// The input padded as the window asks for, where LibTorch's own (symmetric) padding can't.
+Padded with_pads(const at::Tensor& input, const Window& window, double value);
+/// The same, the window changed in its place.
 at::Tensor padded(const at::Tensor& input, Window& window, double value);
 
 /// Elements added at the end of each axis so that the last window of ceil_mode is whole.

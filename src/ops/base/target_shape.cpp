@@ -2,14 +2,11 @@
 
 #include <algorithm>
 
+#include "core/index.h"
 #include "ops/base/patterns.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 /// Is this axis of the input the only one of its sizes? In a network that takes squares alone, height and
 /// width look alike.
@@ -25,7 +22,7 @@ bool stands_alone(int value, std::size_t axis, const Coupling& c) {
 /// Fixed sizes, copies, and at most one -1; nothing if that can't say it.
 std::optional<std::vector<std::int64_t>> constant_entries(const Node& node, const Coupling& c) {
   if (auto known = known_integers(node, c, 1, "shape");
-      known && (node.input(1) < 0 || c.graph().values[at(node.input(1))].is_constant()))
+      known && (node.input(1) < 0 || c.graph().values[at_index(node.input(1))].is_constant()))
     return known;
   const int from = node.input(0);
   const int to = node.output(0);
@@ -57,8 +54,8 @@ std::optional<TargetShape> joined_entries(const Node& reshape, const Coupling& c
 /// The list as each run computes it, where constants can't say it.
 std::optional<TargetShape> computed_entries(const Node& reshape, const Coupling& c) {
   const int shape = reshape.input(1);
-  if (shape < 0 || c.graph().values[at(shape)].is_constant()) return std::nullopt;
-  const auto rank = at(c.rank(reshape.output(0)));
+  if (shape < 0 || c.graph().values[at_index(shape)].is_constant()) return std::nullopt;
+  const auto rank = at_index(c.rank(reshape.output(0)));
   if (auto list = size_list(reshape, c); list && list->entries.size() == rank)
     return TargetShape{*std::move(list), -1};
   return TargetShape{{-1, std::vector(rank, SizeList::kComputed)}, -1};
@@ -68,9 +65,9 @@ std::optional<TargetShape> computed_entries(const Node& reshape, const Coupling&
 
 std::optional<TargetShape> target_shape(const Node& reshape, const Coupling& c) {
   const int shape = reshape.input(1);
-  const int producer = shape < 0 ? -1 : c.graph().values[at(shape)].producer;
+  const int producer = shape < 0 ? -1 : c.graph().values[at_index(shape)].producer;
   if (producer >= 0) {
-    const Node& node = c.graph().nodes[at(producer)];
+    const Node& node = c.graph().nodes[at_index(producer)];
     if (node.op == "Shape" && node.domain.empty() && c.rank(node.input(0)) == c.rank(reshape.output(0)))
       return TargetShape{{-1, c.shape(reshape.output(0))}, node.input(0)};
     // Before constants: a size that was the same in both runs may be another in a third.
@@ -89,7 +86,7 @@ void tie_same_shapes(const Node& reshape, const TargetShape& shape, Coupling& c)
 
 bool shares_shape(const Node& reshape, const Coupling& c) {
   const int shape = reshape.input(1);
-  if (c.graph().values[at(shape)].is_constant()) return false;
+  if (c.graph().values[at_index(shape)].is_constant()) return false;
   const auto readers = readers_of_sizes(c, shape);
   return readers && readers->size() > 1;
 }
@@ -107,7 +104,7 @@ void restate_shape(const Node& reshape, const TargetShape& shape, Slicing& s) {
     const int axis = static_cast<int>(a);
     if (entries[a] > 0 && s.cut(reshape.output(0), axis)) entries[a] = s.size_after(reshape.output(0), axis);
   }
-  const bool constant = s.coupling().graph().values[at(reshape.input(1))].is_constant();
+  const bool constant = s.coupling().graph().values[at_index(reshape.input(1))].is_constant();
   if (!constant) s.remove_attribute("allowzero");  // the zeros are ours, and copy
   s.replace_input(1, integer_tensor(entries));
 }

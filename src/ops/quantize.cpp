@@ -103,8 +103,8 @@ at::Tensor shifted(const at::Tensor& x, const at::Tensor& zero, bool by_row) {
 }
 
 at::Tensor convolved(const Node& node, const at::Tensor& x, const at::Tensor& weight) {
-  Window w = window_of(node, x.sizes(), {weight.sizes().begin() + 2, weight.sizes().end()});
-  const at::Tensor wide = padded(x, w, 0);
+  const auto [wide, w] =
+      with_pads(x, window_of(node, x.sizes(), {weight.sizes().begin() + 2, weight.sizes().end()}), 0);
   return at::convolution(wide, weight, {}, w.strides, w.begin, w.dilations, false,
                          std::vector<std::int64_t>(w.kernel.size(), 0), node.integer("group", 1));
 }

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <numeric>
 
+#include "core/shuffle.h"
 #include "coupling/analysis.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
@@ -28,8 +29,7 @@ std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), std::size_t{0});
   Rng rng(seed);
-  for (std::size_t i = count; i > 1; --i)
-    std::swap(order[i - 1], order[rng.below(static_cast<std::uint32_t>(i))]);
+  shuffle(order, rng);
   return order;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/shuffle.h"
 #include "quboprune/random.h"
 #include "refine/fit_cost.h"
 
@@ -24,11 +25,6 @@ std::vector<double> ranks(const std::vector<double>& values) {
     first = end;
   }
   return result;
-}
-
-void shuffle(std::vector<int>& list, Rng& rng) {
-  for (std::size_t i = list.size(); i > 1; --i)
-    std::swap(list[i - 1], list[rng.below(static_cast<std::uint32_t>(i))]);
 }
 
 std::vector<int> where(const Mask& mask, std::uint8_t value) {

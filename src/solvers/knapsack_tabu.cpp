@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/shuffle.h"
 #include "quboprune/error.h"
 #include "solvers/elite_pool.h"
 #include "solvers/subset_sum.h"
@@ -171,8 +172,7 @@ bool KnapsackTabu::fill_exactly() {
     else if (state_.on(i))
       fixed_cost += costs_.costs[i];
   }
-  for (std::size_t k = free.size(); k > 1; --k)
-    std::swap(free[k - 1], free[rng_.below(static_cast<std::uint32_t>(k))]);
+  shuffle(free, rng_);
   // Those that are kept now come first: the selection takes an early one where it can.
   std::stable_partition(free.begin(), free.end(), [&](std::size_t i) { return state_.on(i); });
   std::vector<std::int32_t> costs;

@@ -89,7 +89,7 @@ void finish_progress() {
   b.stage.clear();
 }
 
-const std::atomic<bool>& interrupted() {
+const std::atomic<bool>& stop_on_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   return stop;

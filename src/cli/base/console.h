@@ -15,6 +15,6 @@ void finish_progress();
 
 /// Catches SIGINT and SIGTERM from now on. True after the first Ctrl-C (or SIGTERM); the second one ends the
 /// process at once.
-const std::atomic<bool>& interrupted();
+const std::atomic<bool>& stop_on_signals();
 
 }  // namespace quboprune

@@ -40,7 +40,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("quboprune ") + QUBOPRUNE_VERSION);
   app.require_subcommand(1);
   Context context;
-  context.control = {console_progress(), &interrupted()};
+  context.control = {console_progress(), &stop_on_signals()};
   add_all_commands(app, context);
   check_all_numbers(app);
   try {

@@ -215,7 +215,6 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
                          {"tolerance", equal.tolerance},
                          {"shapes", equal.shapes}};
   if (!equal.holds()) {
-    outcome.equivalence["where"] = equal.where;
     throw InternalError("the smaller network differs from the masked one by " +
                         std::to_string(equal.max_abs_difference) +
                         " (allowed: " + std::to_string(equal.tolerance) + "), first at " +

@@ -135,12 +135,6 @@ Padded with_pads(const at::Tensor& input, const Window& window, double value) {
   return result;
 }
 
-at::Tensor padded(const at::Tensor& input, Window& window, double value) {
-  Padded result = with_pads(input, window, value);
-  window = std::move(result.window);
-  return result.input;
-}
-
 std::vector<std::int64_t> ceil_extra(const Window& w, at::IntArrayRef input) {
   std::vector<std::int64_t> extra;
   for (std::size_t a = 0; a < w.kernel.size(); ++a) {

@@ -30,8 +30,6 @@ struct Padded {
 
 /// The input padded as the window asks for, where LibTorch's own (symmetric) padding can't.
 Padded with_pads(const at::Tensor& input, const Window& window, double value);
-/// The same, the window changed in its place.
-at::Tensor padded(const at::Tensor& input, Window& window, double value);
 
 /// Elements added at the end of each axis so that the last window of ceil_mode is whole.
 std::vector<std::int64_t> ceil_extra(const Window& window, at::IntArrayRef input);

@@ -21,6 +21,14 @@ def with_subgraph(make):
     return make
 
 
+@unusual
+def resized_along_named_axes():
+    n = Net(opset=18)
+    h = n.relu(n.conv(image(n, size=8), 3, 12))
+    h = n.node("Resize", h, "", "", n.ints(16, 12, 16), axes=[2, 1, 3], mode="nearest")
+    return n.out(n.conv(h, 12, 3)).model()
+
+
 # The operator Attention -----------------------------------------------------------------------------------
 
 

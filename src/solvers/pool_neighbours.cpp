@@ -9,7 +9,9 @@ namespace quboprune {
 namespace {
 
 constexpr std::size_t kOfEachSide = 64;  ///< flips to 1 and to 0 that are combined to swaps
-constexpr int kTurnsAMember = 4;         ///< so many times the pool's size are members looked around at
+constexpr double kNumbersRead =
+    2e8;                          ///< of the problem's description, by all energies together: below a second
+constexpr int kTurnsAMember = 4;  ///< so many times the pool's size are members looked around at
 
 /// The free variables of that value, those that cost least first.
 std::vector<std::size_t> cheapest(const Mask& x, std::uint8_t value, const std::vector<double>& slopes,
@@ -24,16 +26,25 @@ std::vector<std::size_t> cheapest(const Mask& x, std::uint8_t value, const std::
   return list;
 }
 
+double description_size(const Qubo& qubo) {
+  double size = qubo.size() + static_cast<double>(qubo.pairs().size());
+  for (const auto& block : qubo.dense_blocks()) size += static_cast<double>(block.values.size());
+  for (const auto& term : qubo.low_rank()) size += static_cast<double>(term.factor.size());
+  return size;
+}
+
 }  // namespace
 
 void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& pool) {
   std::set<Mask> looked_around;
+  double energies_left = kNumbersRead / description_size(qubo);
   const auto next = [&]() -> const Solution* {
     for (const Solution& member : pool.members())
       if (!looked_around.contains(member.x)) return &member;
     return nullptr;
   };
-  for (std::size_t turn = 0; turn < kTurnsAMember * (pool.size() + 1) && !pool.full(); ++turn) {
+  for (std::size_t turn = 0; turn < kTurnsAMember * (pool.size() + 1) && !pool.full() && energies_left >= 1;
+       ++turn) {
     const Solution* member = next();
     if (member == nullptr) return;
     Mask x = member->x;
@@ -42,7 +53,9 @@ void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& p
     const auto ones = cheapest(x, 1, slopes, constraint);
     const auto zeros = cheapest(x, 0, slopes, constraint);
     const auto add = [&] {
-      if (feasible(constraint, x)) pool.insert(x, qubo.energy(x));
+      if (energies_left < 1 || !feasible(constraint, x)) return;
+      --energies_left;
+      pool.insert(x, qubo.energy(x));
     };
     for (const auto* side : {&ones, &zeros})
       for (const std::size_t i : *side) {

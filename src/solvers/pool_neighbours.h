@@ -7,8 +7,8 @@ namespace quboprune {
 
 /// Fills a pool with the neighbours of its members (one flip, or a swap of a one and a zero, which obey the
 /// constraint), then with theirs: what a search leaves out that saw one solution and stayed there. Of many
-/// neighbours the cheaper flips alone are tried, of a large problem's fewer. Members keep their true energies.
-/// For distances up to 2; neighbours are no further apart.
+/// neighbours the cheaper flips alone are tried, of a large problem's fewer. Members keep their true
+/// energies. For distances up to 2; neighbours are no further apart.
 void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& pool);
 
 }  // namespace quboprune

@@ -53,6 +53,11 @@ struct SolverResult {
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control = {});
 
+/// A proven lower bound on E, without a search: the better for a good `known`, which obeys the constraint.
+/// -infinity where there is no time for one. Throws as solve() does.
+double lower_bound(const Qubo& qubo, const Constraint& constraint, const Mask& known,
+                   const SolverOptions& options = {}, const Control& control = {});
+
 /// The methods that `SolverOptions::method` takes.
 std::vector<std::string> solver_names();
 /// These and "auto", as messages and help texts list them: "auto, ... or ...".

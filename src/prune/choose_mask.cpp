@@ -87,12 +87,9 @@ class Chooser {
     if (options_.target.kind != Cost::filters || options_.round_to > 1 ||
         choice.formulation.solving != Solving::search || control_.stopped())
       return;
-    SolverOptions solver = options_.solver;
-    solver.bound = true;
-    solver.max_moves = 1;  // the mask is there
-    solver.start = choice.mask;
     const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
-    choice.solved.bound = solve(choice.formulation.qubo, exactly, solver, control_).bound;
+    choice.solved.bound =
+        lower_bound(choice.formulation.qubo, exactly, choice.mask, options_.solver, control_);
   }
 
   /// Each sample's value of a network, lower is better.

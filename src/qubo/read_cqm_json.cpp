@@ -54,24 +54,20 @@ class ConstraintReader {
     if (!result_.costs.empty() && (!result_.groups.empty() || counted_))
       throw InputError(name_ +
                        ": costs beside counts: only one constraint may have unequal coefficients, alone");
-    return with_one_count_of_all();
+    return with_the_count_of_all();
   }
 
  private:
-  /// Where one row limits the count of all variables from below and another from above, the two are one
-  /// range.
-  Constraint with_one_count_of_all() const {
+  /// A group of all variables is the constraint's own count where that can say it.
+  Constraint with_the_count_of_all() const {
     Constraint result = result_;
-    if (result.kind == Constraint::Kind::none) return result;
-    const int count = static_cast<int>(result.capacity);
-    for (Constraint::Group& group : result.groups) {
-      if (group.variables.size() != static_cast<std::size_t>(n_)) continue;
-      group.most = std::min(group.most, count);
-      if (result.kind == Constraint::Kind::exactly) group.least = std::max(group.least, count);
-      if (group.least > group.most)
-        throw InputError(name_ + ": the constraints on the count of all variables contradict each other");
-      result.kind = Constraint::Kind::none;
-      result.capacity = 0;
+    const auto n = static_cast<std::size_t>(n_);
+    for (std::size_t g = 0; g < result.groups.size(); ++g) {
+      const Constraint::Group& group = result.groups[g];
+      if (group.variables.size() != n || (group.least != group.most && group.least != 0)) continue;
+      result.kind = group.least == group.most ? Constraint::Kind::exactly : Constraint::Kind::at_most;
+      result.capacity = group.most;
+      result.groups.erase(result.groups.begin() + static_cast<std::ptrdiff_t>(g));
       break;
     }
     return result;
@@ -127,12 +123,6 @@ class ConstraintReader {
       return;
     }
     counted_ = true;
-    const bool all = row.variables.size() == static_cast<std::size_t>(n_);
-    if (all && result_.kind == Constraint::Kind::none && (least == most || least == 0)) {
-      result_.kind = least == most ? Constraint::Kind::exactly : Constraint::Kind::at_most;
-      result_.capacity = most;
-      return;
-    }
     std::sort(row.variables.begin(), row.variables.end());
     for (Constraint::Group& group : result_.groups)
       if (group.variables == row.variables) {

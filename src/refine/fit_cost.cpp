@@ -34,41 +34,34 @@ class Fields {
   StructuredModel model_;
 };
 
-/// Solutions under a linear cost, around a start that uses up the capacity: by tabu search, or, where the
-/// problem is too large for one that keeps costs, by annealing with a price on the cost, halved towards the
-/// capacity.
-std::vector<Solution> solve_linear_cost(const Qubo& qubo, const Constraint& constraint,
-                                        const SolverOptions& options, const Control& control,
-                                        std::int64_t& moves) {
-  if (qubo.size() <= kMostVariablesWithCosts) {
-    SolverResult solved = solve(qubo, constraint, options, control);
-    moves += solved.moves;
-    return solved.pool;
-  }
+double cost_of(const Mask& x, const std::vector<double>& costs) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] != 0 ? costs[i] : 0;
+  return sum;
+}
+
+/// Under a linear cost, where the problem is too large for a search that keeps costs: a price on the cost,
+/// halved towards the capacity. Solutions may lie above it.
+SolverResult solve_by_price(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
+                            const Control& control) {
   constexpr int kPrices = 8;
-  const auto costing = [&](const Mask& x) {
-    double sum = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] != 0 ? constraint.costs[i] : 0;
-    return sum;
-  };
-  std::vector<Solution> found;
-  // The start's dearest: what one unit of cost is worth there.
-  double low = 0, high = 0;
+  double low = 0, high = 0;  // at most what a unit of cost is worth to the dearest of the start's neighbours
   const std::vector<double> slopes = qubo.slopes(options.start);
   for (std::size_t i = 0; i < slopes.size(); ++i)
     if (constraint.costs[i] > 0) high = std::max(high, 2 * std::abs(slopes[i]) / constraint.costs[i]);
   SolverOptions each = options;
   each.seconds = options.seconds / kPrices;
+  SolverResult result;
   for (int k = 0; k < kPrices && !control.stopped(); ++k) {
     const double price = k == 0 ? high / 4 : 0.5 * (low + high);
     Qubo priced = qubo;
     for (int i = 0; i < qubo.size(); ++i) priced.add_linear(i, price * constraint.costs[at_index(i)]);
     SolverResult solved = solve(priced, {Constraint::Kind::none, 0, {}, constraint.fixed}, each, control);
-    moves += solved.moves;
-    (costing(solved.pool.front().x) > constraint.capacity ? low : high) = price;
-    found.push_back(std::move(solved.pool.front()));
+    result.moves += solved.moves;
+    (cost_of(solved.pool.front().x, constraint.costs) > constraint.capacity ? low : high) = price;
+    result.pool.push_back(std::move(solved.pool.front()));
   }
-  return found;
+  return result;
 }
 
 /// The most that one step of a long way may change before marginal costs are taken anew.
@@ -181,13 +174,15 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     const Solution best = *std::min_element(found.begin(), found.end(),
                                             [](const auto& a, const auto& b) { return a.energy < b.energy; });
     Constraint constraint{Constraint::Kind::at_most, 0, groups.cost().marginals(target.kind, best.x), fixed};
-    for (std::size_t g = 0; g < best.x.size(); ++g)
-      constraint.capacity += best.x[g] != 0 ? constraint.costs[g] : 0;
+    constraint.capacity = cost_of(best.x, constraint.costs);
     SolverOptions each = options;
     each.seconds = options.seconds / kRounds;
     each.start = best.x;
     const std::size_t before = found.size();
-    for (const auto& solution : solve_linear_cost(f.qubo, constraint, each, control, result.moves)) {
+    const auto search = f.qubo.size() <= kMostVariablesWithCosts ? solve : solve_by_price;
+    const SolverResult solved = search(f.qubo, constraint, each, control);
+    result.moves += solved.moves;
+    for (const auto& solution : solved.pool) {
       Mask fitted = solution.x;
       if (fitter.fit(fitted)) found.push_back({fitted, f.qubo.energy(fitted)});
     }

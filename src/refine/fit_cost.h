@@ -13,6 +13,8 @@ class CostFitter {
  public:
   CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind, double allowed,
              std::vector<std::int8_t> fixed);
+  CostFitter(const CostFitter&) = delete;  // problem_ refers into qubo_
+  CostFitter& operator=(const CostFitter&) = delete;
 
   /// Removes what costs least energy for its cost while the mask is above the budget, then adds back whatever
   /// still fits, best ratio first. False if it can't be met. Safe from several threads.

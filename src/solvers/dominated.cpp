@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/index.h"
+
 namespace quboprune {
 namespace {
 
@@ -12,16 +14,12 @@ struct Range {
   double low, high;
 };
 
-std::size_t at(int i) {
-  return static_cast<std::size_t>(i);
-}
-
 std::vector<Range> ranges_of(const Qubo& qubo) {
   std::vector<Range> ranges;
   for (const double value : qubo.linear()) ranges.push_back({value, value});
   const auto add = [&](int i, double coupling) {
-    ranges[at(i)].low += std::min(0.0, coupling);
-    ranges[at(i)].high += std::max(0.0, coupling);
+    ranges[at_index(i)].low += std::min(0.0, coupling);
+    ranges[at_index(i)].high += std::max(0.0, coupling);
   };
   for (const Qubo::Pair& pair : qubo.pairs()) {
     add(pair.i, pair.value);
@@ -35,7 +33,7 @@ std::vector<Range> ranges_of(const Qubo& qubo) {
   }
   for (const Qubo::LowRank& term : qubo.low_rank()) {
     const std::size_t n = ranges.size();
-    for (std::size_t r = 0; r < at(term.rank); ++r) {
+    for (std::size_t r = 0; r < at_index(term.rank); ++r) {
       const float* row = term.factor.data() + r * n;
       double sum = 0;
       for (std::size_t i = 0; i < n; ++i) sum += std::abs(static_cast<double>(row[i]));
@@ -77,7 +75,7 @@ void decide_by_swaps(const std::vector<Range>& ranges, const std::vector<std::si
 }  // namespace
 
 std::vector<std::int8_t> dominated(const Qubo& qubo, const Constraint& constraint) {
-  const auto n = at(qubo.size());
+  const auto n = at_index(qubo.size());
   std::vector<std::int8_t> values(n, -1);
   const bool exactly = constraint.kind == Constraint::Kind::exactly;
   if (!constraint.groups.empty() || (exactly && !constraint.costs.empty())) return values;

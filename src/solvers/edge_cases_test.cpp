@@ -7,6 +7,7 @@
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
 #include "solvers/knapsack_tabu.h"
+#include "solvers/reduced_problem.h"
 #include "solvers/small_problems.h"
 
 namespace quboprune {
@@ -66,6 +67,10 @@ TEST(EdgeCases, ADominatedVariableHidesNothing) {
 
 TEST(EdgeCases, AnOffsetProvesNothing) {
   Qubo qubo = random_qubo(40, 6, false);
+  Qubo moved = qubo;
+  moved.add_offset(1e12);
+  // 1e-15 of the offset for rounding, times four: in tenths of the coefficients, which are up to 1/2.
+  EXPECT_LT(ReducedProblem(moved, {}).resolution(), 0.01);
   const double alone = solve(qubo, {}, {.seconds = 3, .bound = true}).pool.front().energy;
   qubo.add_offset(1e12);
   const SolverResult result = solve(qubo, {}, {.seconds = 3, .bound = true});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 #include "quboprune/solver.h"
 #include "solvers/count_classes.h"
@@ -107,6 +108,15 @@ Constraint normalised(Constraint constraint, std::size_t n) {
   return constraint;
 }
 
+/// Throws what solve() is documented to throw before it starts; the constraint as the searches take it.
+Constraint checked(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options) {
+  check_sizes(qubo, constraint, options);
+  check_magnitude(qubo);
+  const auto n = static_cast<std::size_t>(qubo.size());
+  check_capacity(constraint, n);
+  return normalised(constraint, n);
+}
+
 Deadline deadline_for(const SolverOptions& options, const Control& control) {
   return {options.seconds, control, options.processor_time ? options.threads : 0};
 }
@@ -130,21 +140,6 @@ bool by_counts_alone(const Constraint& constraint) {
   return constraint.costs.empty() && constraint.groups.empty() && constraint.kind != Constraint::Kind::none;
 }
 
-/// The same but for a constant, without the own coefficients of fixed variables where those dwarf the
-/// others': a search on a grid of integers would see nothing else.
-Qubo without_fixed(const Qubo& qubo, const Constraint& constraint, double& constant) {
-  Qubo rest = qubo;
-  for (int i = 0; i < qubo.size(); ++i) {
-    const std::int8_t value =
-        constraint.fixed.empty() ? std::int8_t{-1} : constraint.fixed[static_cast<std::size_t>(i)];
-    if (value < 0) continue;
-    const double own = qubo.linear()[static_cast<std::size_t>(i)];
-    rest.add_linear(i, -own);
-    if (value == 1) constant += own;
-  }
-  return rest;
-}
-
 bool fixed_ones_dwarf_the_others(const Qubo& qubo, const Constraint& constraint) {
   double fixed = 0, free = 0;
   for (std::size_t i = 0; i < constraint.fixed.size(); ++i) {
@@ -154,13 +149,19 @@ bool fixed_ones_dwarf_the_others(const Qubo& qubo, const Constraint& constraint)
   return fixed > free;
 }
 
-/// The search, with a target that it means the same by.
+/// Own coefficients of fixed variables are a constant. Where they dwarf the others a search on a grid of
+/// integers would see nothing else: it is given the problem without them.
 Searched search_without_fixed(const Qubo& qubo, const Constraint& constraint, SolverOptions options,
                               Deadline& deadline) {
   if (!fixed_ones_dwarf_the_others(qubo, constraint)) return search(qubo, constraint, options, deadline);
-  double constant = 0;
-  const Qubo rest = without_fixed(qubo, constraint, constant);
-  options.target_energy -= constant;
+  Qubo rest = qubo;
+  for (int i = 0; i < qubo.size(); ++i) {
+    const int value = constraint.fixed[at_index(i)];
+    if (value < 0) continue;
+    const double own = qubo.linear()[at_index(i)];
+    rest.add_linear(i, -own);
+    options.target_energy -= value * own;
+  }
   return search(rest, constraint, options, deadline);
 }
 
@@ -245,17 +246,16 @@ std::string solver_choices() {
 
 SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOptions& options,
                    const Control& control) {
-  check_sizes(qubo, given, options);
-  check_magnitude(qubo);
+  Constraint constraint = checked(qubo, given, options);
   const auto n = static_cast<std::size_t>(qubo.size());
-  check_capacity(given, n);
-  Constraint constraint = normalised(given, n);
   const Deadline deadline = deadline_for(options, control);
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
   const std::vector<std::int8_t> decided = dominated(qubo, constraint);
-  constraint.fixed.resize(n, -1);
-  for (std::size_t i = 0; i < n; ++i)
-    if (decided[i] >= 0) constraint.fixed[i] = decided[i];
+  for (std::size_t i = 0; i < n; ++i) {
+    if (decided[i] < 0) continue;
+    constraint.fixed.resize(n, -1);  // only now: a problem without fixed variables may be searched by halves
+    constraint.fixed[i] = decided[i];
+  }
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;
@@ -275,6 +275,16 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   }
   result.seconds = deadline.elapsed();
   return result;
+}
+
+double lower_bound(const Qubo& qubo, const Constraint& given, const Mask& known, const SolverOptions& options,
+                   const Control& control) {
+  const Constraint constraint = checked(qubo, given, options);
+  if (is_separable(qubo, constraint)) return solve_separable(qubo, constraint).bound;
+  SolverResult result;
+  result.pool.push_back({known, qubo.energy(known)});
+  prove(qubo, constraint, /*exact=*/false, kNodesUnderTime, deadline_for(options, control), result);
+  return result.bound;
 }
 
 }  // namespace quboprune

@@ -17,7 +17,8 @@ from test_shared_models import agrees
 
 SCRIPT = Path(__file__).with_name("torch_networks.py")
 NAMES = ["resnet", "mobilenet_v3", "efficientnet", "shufflenet_v2", "densenet", "Detector", "UNet", "nafnet",
-         "VisionTransformer", "super_resolution", "convnext", "googlenet"]
+         "VisionTransformer", "super_resolution", "convnext", "googlenet", "mobilenet_v2", "regnet_y", "squeezenet", "DeepLab",
+         "restormer"]
 
 
 @pytest.fixture(scope="module", params=["tracing", "dynamo"])

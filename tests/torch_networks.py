@@ -310,6 +310,96 @@ def googlenet():
     return nn.Sequential(conv_norm(3, 8, stride=2), Inception(8), Inception(16), head(16))
 
 
+@network()
+def mobilenet_v2():
+    def block(channels, wide):
+        return Residual(nn.Sequential(conv_norm(channels, wide, 1, act=nn.ReLU6),
+                                      conv_norm(wide, wide, groups=wide, act=nn.ReLU6),
+                                      conv_norm(wide, channels, 1, act=None)))
+
+    return nn.Sequential(conv_norm(3, 8, stride=2, act=nn.ReLU6), block(8, 24), block(8, 20),
+                         conv_norm(8, 16, 1, act=nn.ReLU6), head(16))
+
+
+@network()
+def regnet_y():
+    def block(channels, group_width):
+        return Residual(nn.Sequential(
+            conv_norm(channels, channels, 1), conv_norm(channels, channels, groups=channels // group_width),
+            SqueezeExcite(channels, 4, nn.Sigmoid()), conv_norm(channels, channels, 1, act=None)), act=nn.ReLU())
+
+    return nn.Sequential(conv_norm(3, 12, stride=2), block(12, 4), block(12, 6), head(12))
+
+
+class Fire(nn.Module):
+    def __init__(self, channels, narrow, wide):
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, narrow, 1)
+        self.small, self.large = nn.Conv2d(narrow, wide, 1), nn.Conv2d(narrow, wide, 3, padding=1)
+
+    def forward(self, x):
+        x = functional.relu(self.squeeze(x))
+        return functional.relu(torch.cat([self.small(x), self.large(x)], 1))
+
+
+@network()
+def squeezenet():
+    return nn.Sequential(nn.Conv2d(3, 12, 3, 2), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), Fire(12, 4, 8),
+                         Fire(16, 6, 10), nn.Conv2d(20, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@network(dynamic=True)
+class DeepLab(nn.Module):
+    """A spatial pyramid of dilated convolutions and of the image's mean, brought back to the image's size."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(conv_norm(3, 8, stride=2), conv_norm(8, 12, stride=2))
+        self.pyramid = nn.ModuleList([nn.Conv2d(12, 6, 3, padding=d, dilation=d) for d in (1, 2, 4)])
+        self.mean, self.join, self.classes = nn.Conv2d(12, 6, 1), conv_norm(24, 10, 1), nn.Conv2d(10, 4, 1)
+
+    def forward(self, x):
+        y = self.body(x)
+        mean = functional.relu(self.mean(functional.adaptive_avg_pool2d(y, 1))).expand(-1, -1, *y.shape[2:])
+        y = self.join(torch.cat([*(functional.relu(branch(y)) for branch in self.pyramid), mean], 1))
+        return functional.interpolate(self.classes(y), size=x.shape[2:], mode="bilinear", align_corners=False)
+
+
+class ChannelsAttending(nn.Module):
+    """Restormer's: within each head every channel looks at every other."""
+
+    def __init__(self, channels, heads):
+        super().__init__()
+        self.heads, self.temperature = heads, nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv, self.out = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+        self.depthwise = nn.Conv2d(3 * channels, 3 * channels, 3, padding=1, groups=3 * channels)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        q, k, v = (part.reshape(n, self.heads, c // self.heads, h * w) for part in self.depthwise(self.qkv(x)).chunk(3, 1))
+        q, k = functional.normalize(q, dim=-1), functional.normalize(k, dim=-1)
+        weights = (q @ k.transpose(-2, -1) * self.temperature).softmax(-1)
+        return self.out((weights @ v).reshape(n, c, h, w))
+
+
+class GatedFeedForward(nn.Module):
+    def __init__(self, channels, wide):
+        super().__init__()
+        self.up, self.down = nn.Conv2d(channels, 2 * wide, 1), nn.Conv2d(wide, channels, 1)
+        self.depthwise = nn.Conv2d(2 * wide, 2 * wide, 3, padding=1, groups=2 * wide)
+
+    def forward(self, x):
+        a, b = self.depthwise(self.up(x)).chunk(2, dim=1)
+        return self.down(functional.gelu(a) * b)
+
+
+@network()
+def restormer():
+    blocks = [Residual(nn.Sequential(LayerNorm2d(12), part)) for part in (
+        ChannelsAttending(12, 3), GatedFeedForward(12, 20), ChannelsAttending(12, 3), GatedFeedForward(12, 18))]
+    return Residual(nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), *blocks, nn.Conv2d(12, 3, 3, padding=1)))
+
+
 def export(name, path, dynamo):
     make, size, dynamic = NETWORKS[name]
     torch.manual_seed(1)

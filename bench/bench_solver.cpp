@@ -2,6 +2,7 @@
 // reported as "items". Speed alone is no answer: docs/solver.md has the gaps over time.
 #include <benchmark/benchmark.h>
 
+#include <cmath>
 #include <limits>
 
 #include "quboprune/random.h"
@@ -120,6 +121,64 @@ void proof_of_count(benchmark::State& bench) {
   if (!optimal) bench.SkipWithError("not proved within a minute");
 }
 BENCHMARK(proof_of_count)->Args({60, 30})->Args({60, 10})->Iterations(3)->Unit(benchmark::kMillisecond);
+
+/// How far an exact total of costs without a common unit ends above the same total as a limit, in percent of
+/// the latter's energy: two problems, 3 s each way.
+void total(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0));
+  const SolverOptions options{.seconds = 3, .processor_time = true};
+  double above = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : bench) {
+    const Qubo qubo = random_qubo(n, 1, 100, ++seed);
+    Constraint constraint{Constraint::Kind::exactly};
+    Rng rng(seed);
+    for (int i = 0; i < n; ++i) {
+      constraint.costs.push_back(1 + 9 * rng.uniform());
+      if (rng.below(3) == 0) constraint.capacity += constraint.costs.back();
+    }
+    const double exact = solve(qubo, constraint, options).pool.front().energy;
+    constraint.kind = Constraint::Kind::at_most;
+    const double limited = solve(qubo, constraint, options).pool.front().energy;
+    above += 100 * (exact - limited) / std::abs(limited) / 2;
+  }
+  bench.counters["percent"] = above;
+}
+BENCHMARK(total)->Arg(60)->Arg(100)->Arg(300)->Arg(1000)->Iterations(2)->Unit(benchmark::kSecond);
+
+/// Low-rank couplings, 36 % of n kept: by how much percent annealing on the factors ends above tabu search on
+/// rows multiplied out, in the same time. Three problems.
+void low_rank(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0)), rank = static_cast<int>(bench.range(1));
+  double above = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : bench) {
+    Rng rng(++seed);
+    Qubo::LowRank term{rank, 1.0 / rank, {}};
+    std::vector<double> size;
+    for (int i = 0; i < n; ++i) size.push_back(std::exp(4 * rng.uniform() - 2));
+    for (int r = 0; r < rank; ++r)
+      for (const double s : size)
+        term.factor.push_back(static_cast<float>(s * (rng.uniform() + rng.uniform() + rng.uniform() - 1.4)));
+    Qubo qubo(n);
+    qubo.add_low_rank(std::move(term));
+    double energy[2];
+    for (const bool rows : {false, true})
+      energy[rows ? 1 : 0] = solve(qubo, {Constraint::Kind::exactly, std::floor(0.36 * n)},
+                                   {.method = rows ? "tabu" : "anneal", .seconds = 2, .processor_time = true})
+                                 .pool.front()
+                                 .energy;
+    above += 100 * (energy[0] - energy[1]) / std::abs(energy[1]) / 3;
+  }
+  bench.counters["percent"] = above;
+}
+BENCHMARK(low_rank)
+    ->ArgNames({"n", "rank"})
+    ->Args({500, 64})
+    ->Args({2000, 64})
+    ->Args({4000, 256})
+    ->Iterations(3)
+    ->Unit(benchmark::kSecond);
 
 }  // namespace
 }  // namespace quboprune

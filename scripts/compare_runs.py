@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from kept_runs import program
 from real_folds import FOLDS, fold_data, fold_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -91,7 +92,7 @@ def run(name, network, data, target, method, seed, options):
         print(f"  failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
         return
     report = json.loads(part.read_text(encoding="utf-8"))
-    report["seconds"] = time.time() - began
+    report.update(seconds=time.time() - began, program=program())
     add_real_pairs(report, name, network, work / "networks" / f"{method}.onnx", data, options)
     report["arguments"] = [pathlib.Path(a).name if os.sep in a else a for a in command[1:]]
     part.write_text(json.dumps(report), encoding="utf-8")
@@ -233,11 +234,10 @@ def repair_of(report):
     return arguments[arguments.index("--recover") + 1] if "--recover" in arguments else "refit"
 
 
-def finished_runs(results):
-    """The reports in a folder by network and target (sorted), method, and (seed, fold)."""
+def sorted_runs(reports):
+    """Reports by network and target (sorted), method, and (seed, fold)."""
     runs = {}
-    for place in sorted(results.glob("*.json")):
-        report = json.loads(place.read_text(encoding="utf-8"))
+    for report in reports:
         target = f"{report['target']['kind']}={report['target']['removed_fraction']:g}"
         if repair_of(report) != "refit":
             target += f", --recover {repair_of(report)}"

@@ -101,19 +101,23 @@ TEST(ConstrainedModel, WhatCantBeKeptIsRefusedByName) {
     }
     return "no error";
   };
-  const std::string begin = "file: the constraint 'c' ";
+  // Behind the text before the first row, or the second, on the only line.
+  const auto place = [](std::size_t before) { return "file:1:" + std::to_string(before + 1) + ": "; };
+  const std::size_t first = model("").size() - 2;
+  const std::string begin = place(first) + "the constraint 'c' ";
   EXPECT_EQ(error_of(row("0,3", "1,1", "==", "1")).rfind(begin + "names variable 3", 0), 0U);
   EXPECT_EQ(error_of(row("0,0", "1,1", "==", "1")).rfind(begin + "names variable 0 twice", 0), 0U);
   EXPECT_EQ(error_of(row("0,1", "1,1", "==", "3")).rfind(begin + "can't be met", 0), 0U);
   EXPECT_EQ(error_of(row("0,1", "2,2", "==", "1")).rfind(begin + "can't be met", 0), 0U);
   EXPECT_EQ(error_of(row("0,1", "1,-1", "<=", "1")).rfind(begin + "has coefficients of both signs", 0), 0U);
   EXPECT_EQ(error_of(row("0,1", "1,2", ">=", "1")).rfind(begin + "asks for at least", 0), 0U);
-  EXPECT_EQ(
-      error_of(row("0,1", "1,2", "<=", "2") + "," + row("0,1", "1,1", "==", "1")).rfind("file: costs", 0),
-      0U);
-  EXPECT_EQ(error_of(row("0", "1", "<", "1")).rfind(begin + "has no sense", 0), 0U);
+  const std::string costs = row("0,1", "1,2", "<=", "2"), count = row("0,1", "1,1", "==", "1");
+  EXPECT_EQ(error_of(costs + "," + count).rfind(place(first - 1) + "costs beside counts", 0), 0U);
+  EXPECT_EQ(error_of(count + "," + row("0", "1", "<", "1"))
+                .rfind(place(first + count.size() + 1) + "the constraint 'c' has no sense", 0),
+            0U);
   EXPECT_EQ(error_of(row("0", "1", "==", "\"x\"")).rfind(begin + "has no number rhs", 0), 0U);
-  EXPECT_EQ(error_of("7").rfind("file: the constraint '' is no object", 0), 0U);
+  EXPECT_EQ(error_of("7").rfind(place(first) + "the constraint '' is no object", 0), 0U);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -20,7 +19,9 @@ Problem read_coordinates(Scanner& scanner);
 Problem read_qbsolv(Scanner& scanner);
 /// Either of the two models below.
 Problem read_json(std::string_view text, const std::string& name);
-Problem read_bqm(const nlohmann::json& root, const std::string& name);
-Problem read_cqm(const nlohmann::json& root, const std::string& name);
+class JsonText;
+/// The model at `path` ("" or "/objective") of a JSON text.
+Problem read_bqm(const JsonText& text, const std::string& path);
+Problem read_cqm(const JsonText& text);
 
 }  // namespace quboprune

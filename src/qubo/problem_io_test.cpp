@@ -183,6 +183,29 @@ TEST(ProblemIo, LpHoldsTheConstraintAndDoublesTheBracket) {
   EXPECT_THROW(format_problem(problem, "coo"), InputError);
 }
 
+/// Values of a JSON text are named by line and column, numbers, texts and lists alike.
+TEST(ProblemIo, JsonErrorsNameThePlace) {
+  const auto json_error = [](const std::string& biases, const std::string& head, const std::string& type) {
+    return error_of("{\n \"type\": \"BinaryQuadraticModel\",\n \"linear_biases\": " + biases +
+                    ",\n \"quadratic_biases\": [-1.5, 2],\n \"quadratic_head\": " + head +
+                    ",\n \"quadratic_tail\": [ 1, 2 ],\n \"variable_type\" : " + type + "\n}\n");
+  };
+  EXPECT_EQ(json_error("[1, 2, 3]", "[0, 1]", "\"BINARY\""), "no error");
+  EXPECT_EQ(json_error("[1, \"2\", 3]", "[0, 1]", "\"BINARY\"").rfind("file:3:23: ", 0), 0U);
+  EXPECT_EQ(json_error("[1, [4], 3]", "[0, 1]", "\"BINARY\"").rfind("file:3:23: ", 0), 0U);
+  EXPECT_EQ(json_error("7", "[0, 1]", "\"BINARY\"").rfind("file:3:19: ", 0), 0U);
+  EXPECT_EQ(json_error("[1, 2, 3]", "[0,3]", "\"BINARY\"").rfind("file:5:23: ", 0), 0U);
+  EXPECT_EQ(json_error("[1, 2, 3]", "[0,\n2]", "\"BINARY\"").rfind("file:7:25: ", 0), 0U)
+      << "the tail's entry";
+  EXPECT_EQ(json_error("[1, 2, 3]", "[0, 1]", "\"OCTAL\"").rfind("file:7:20: ", 0), 0U);
+  EXPECT_EQ(error_of("{\"type\": 1}").rfind("file:1:1: ", 0), 0U);
+}
+
+TEST(ProblemIo, ADiversityFileThatBreaksOffIsRefused) {
+  EXPECT_NE(error_of("4 2\n0 1 1.5\n1 3 2.25\n").find("2 and 3"), std::string::npos);
+  EXPECT_EQ(error_of("3 2\n0 2 1.5\n1 2 2.25\n"), "no error") << "pairs of distance 0 may be left out";
+}
+
 /// Damaged files end in InputError or a problem, never in anything else.
 TEST(ProblemIo, SurvivesDamage) {
   const std::vector<std::string> whole = {

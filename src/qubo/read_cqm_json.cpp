@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "qubo/formats.h"
-#include "quboprune/error.h"
+#include "qubo/json_text.h"
 
 namespace quboprune {
 namespace {
@@ -15,7 +14,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// low <= sum of coefficients times x <= high.
 struct Row {
-  std::string label;
+  std::string label, path;
   std::vector<int> variables;
   std::vector<double> coefficients;
   double low = -kInfinity, high = kInfinity;
@@ -35,10 +34,10 @@ struct Row {
 /// Sorts linear constraints into fixed variables, counts, groups and costs.
 class ConstraintReader {
  public:
-  ConstraintReader(const std::string& name, int variables) : name_(name), n_(variables) {}
+  ConstraintReader(const JsonText& text, int variables) : text_(text), n_(variables) {}
 
-  void add(const json& entry) {
-    Row row = parsed(entry);
+  void add(const json& entry, const std::string& path) {
+    Row row = parsed(entry, path);
     if (row.variables.empty()) {
       if (row.low > 0 || row.high < 0) fail(row, "can't be met: its coefficients are all 0");
       return;
@@ -52,8 +51,8 @@ class ConstraintReader {
 
   Constraint result() const {
     if (!result_.costs.empty() && (!result_.groups.empty() || counted_))
-      throw InputError(name_ +
-                       ": costs beside counts: only one constraint may have unequal coefficients, alone");
+      text_.fail("/constraints",
+                 "costs beside counts: only one constraint may have unequal coefficients, alone");
     return with_the_count_of_all();
   }
 
@@ -74,11 +73,12 @@ class ConstraintReader {
   }
 
   [[noreturn]] void fail(const Row& row, const std::string& what) const {
-    throw InputError(name_ + ": the constraint '" + row.label + "' " + what);
+    text_.fail(row.path, "the constraint '" + row.label + "' " + what);
   }
 
-  Row parsed(const json& entry) const {
+  Row parsed(const json& entry, const std::string& path) const {
     Row row;
+    row.path = path;
     if (!entry.is_object()) fail(row, "is no object: give label, variables, coefficients, sense and rhs");
     if (entry.contains("label"))
       row.label = entry["label"].is_string() ? entry["label"].get<std::string>() : "?";
@@ -155,7 +155,7 @@ class ConstraintReader {
     result_.capacity = row.high;
   }
 
-  const std::string& name_;
+  const JsonText& text_;
   int n_;
   bool counted_ = false;
   Constraint result_;
@@ -163,16 +163,19 @@ class ConstraintReader {
 
 }  // namespace
 
-Problem read_cqm(const json& root, const std::string& name) {
-  const json objective = root.value("objective", json());
-  Problem problem = read_bqm(objective, name);
+Problem read_cqm(const JsonText& text) {
+  const json& root = text.root();
+  if (!root.contains("objective")) text.fail("", "the model has no objective: give a BinaryQuadraticModel");
+  Problem problem = read_bqm(text, "/objective");
   problem.format = "cqm";
   const json constraints = root.value("constraints", json::array());
-  if (!constraints.is_array()) throw InputError(name + ": constraints must be a list");
-  if (!constraints.empty() && objective["variable_type"].get<std::string>() == "SPIN")
-    throw InputError(name + ": constraints of SPIN variables can't be read: change the model to BINARY");
-  ConstraintReader reader(name, problem.qubo.size());
-  for (const json& entry : constraints) reader.add(entry);
+  if (!constraints.is_array()) text.fail("/constraints", "constraints must be a list");
+  if (!constraints.empty() && root["objective"]["variable_type"].get<std::string>() == "SPIN")
+    text.fail("/objective/variable_type",
+              "constraints of SPIN variables can't be read: change the model to BINARY");
+  ConstraintReader reader(text, problem.qubo.size());
+  for (std::size_t k = 0; k < constraints.size(); ++k)
+    reader.add(constraints[k], "/constraints/" + std::to_string(k));
   problem.constraint = reader.result();
   return problem;
 }

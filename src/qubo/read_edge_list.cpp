@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "qubo/formats.h"
@@ -87,11 +89,28 @@ Problem as_max_cut(const EdgeList& list) {
   return problem;
 }
 
+/// The header doesn't say how many pairs follow. Some files leave out those of distance 0, but one that ends
+/// before its last pair has lost it.
+void require_last_pair(Scanner& scanner, const EdgeList& list) {
+  const std::int64_t n = list.variables, all = n * (n - 1) / 2;
+  const auto joins_last_two = [n](const Qubo::Pair& pair) {
+    return std::min(pair.i, pair.j) == n - 2 && std::max(pair.i, pair.j) == n - 1;
+  };
+  if (static_cast<std::int64_t>(list.entries.size()) >= all ||
+      std::any_of(list.entries.begin(), list.entries.end(), joins_last_two))
+    return;
+  scanner.fail(
+      fmt::format("the file ends after {} of {} pairs, without that of elements {} and {}: it may be cut "
+                  "short; add the missing pairs, of distance 0 where they have none",
+                  list.entries.size(), all, n - 2, n - 1));
+}
+
 Problem as_diversity(Scanner& scanner, const EdgeList& list) {
   Problem problem{Qubo(static_cast<int>(list.variables)), {}, "max-diversity", "mdplib", true};
   if (list.second > list.variables)
     scanner.fail(list.second_at, std::to_string(list.second) + " of " + std::to_string(list.variables) +
                                      " elements are to be chosen: correct the header `n m`");
+  require_last_pair(scanner, list);
   problem.constraint.kind = Constraint::Kind::exactly;
   problem.constraint.capacity = static_cast<double>(list.second);
   problem.qubo.reserve_pairs(list.entries.size());

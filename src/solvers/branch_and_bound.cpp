@@ -73,8 +73,7 @@ class Tree {
     }
     others_ = node.free;
     others_.erase(std::find(others_.begin(), others_.end(), i));
-    return sum + relaxed_choice(row, others_, problem_.kind, node.capacity - cost(i), problem_.costs, order_,
-                                nullptr);
+    return sum + relaxed_choice(problem_, row, others_, node.capacity - cost(i), order_, nullptr);
   }
 
   double bound(const Node& node) {
@@ -82,8 +81,7 @@ class Tree {
       const double value = best_value(node, i);
       value_[i] = std::isfinite(value) ? value : problem_.prohibitive();
     }
-    return node.energy + relaxed_choice(value_.data(), node.free, problem_.kind, node.capacity,
-                                        problem_.costs, order_, nullptr);
+    return node.energy + relaxed_choice(problem_, value_.data(), node.free, node.capacity, order_, nullptr);
   }
 
   bool hopeless(double bound) const { return bound - problem_.rounding() > result_.energy - least_gain_; }
@@ -114,9 +112,8 @@ class Tree {
   }
 
   void leaf(const Node& node) {
-    const double slack = 1e-9 * std::max(1.0, std::abs(problem_.capacity));
-    const bool over = limited() && node.capacity < -slack;
-    const bool under = problem_.kind == Constraint::Kind::exactly && node.capacity > slack;
+    const bool over = limited() && node.capacity < -problem_.tolerance;
+    const bool under = problem_.kind == Constraint::Kind::exactly && node.capacity > problem_.tolerance;
     if (over || under || node.energy > result_.energy - least_gain_) return;
     result_.energy = node.energy;
     result_.x = node.x;

@@ -1,9 +1,14 @@
 #include "solvers/feasible.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace quboprune {
+
+double cost_tolerance(const Constraint& constraint) {
+  if (constraint.costs.empty()) return 0;
+  const bool exactly = constraint.kind == Constraint::Kind::exactly;
+  return (exactly ? 1e-10 : 1e-12) * std::abs(constraint.capacity);
+}
 
 bool feasible(const Constraint& constraint, const Mask& x) {
   double spent = 0;
@@ -17,9 +22,8 @@ bool feasible(const Constraint& constraint, const Mask& x) {
     if (ones < group.least || ones > group.most) return false;
   }
   if (constraint.kind == Constraint::Kind::none) return true;
-  const double rounding = constraint.costs.empty() ? 0 : 1e-12 * std::abs(constraint.capacity);
-  if (constraint.kind == Constraint::Kind::exactly) return std::abs(spent - constraint.capacity) <= rounding;
-  return spent <= constraint.capacity + rounding;
+  const double over = spent - constraint.capacity, tolerance = cost_tolerance(constraint);
+  return over <= tolerance && (constraint.kind == Constraint::Kind::at_most || over >= -tolerance);
 }
 
 }  // namespace quboprune

@@ -10,15 +10,24 @@
 #include "core/shuffle.h"
 #include "quboprune/error.h"
 #include "solvers/elite_pool.h"
+#include "solvers/feasible.h"
+#include "solvers/real_total.h"
 #include "solvers/subset_sum.h"
 
 namespace quboprune {
 namespace {
 
 constexpr std::size_t kRemovalsLookedAt = 64;
+/// What the mean cost is rounded to under an exact total: so coarse that many costs are alike and can change
+/// places.
+constexpr double kRoundedMean = 8;
 /// Moves without a new best after which a part is emptied and filled anew.
 constexpr std::int64_t kShakeAfter = 60;
 constexpr std::int32_t kNotNow = kNoSwap;
+
+double energy_of(const DenseState& state) {
+  return static_cast<double>(state.energy()) * state.matrix().scale() + state.matrix().offset();
+}
 
 /// The costs as whole multiples of a common unit, if there is one among 1, 0.1 ... 1e-6 times a whole number
 /// and their sum stays below 2^31; else 0.
@@ -46,15 +55,24 @@ IntegerCosts::IntegerCosts(const Constraint& constraint, std::size_t variables) 
       constraint.costs.empty() ? std::vector<double>(variables, 1.0) : constraint.costs;
   const double total = std::accumulate(given.begin(), given.end(), 0.0);
   const double most = std::min(constraint.capacity, total);
+  const bool exactly = constraint.kind == Constraint::Kind::exactly;
   unit = common_unit(given, total);
-  const bool exact = unit > 0;
-  const double steps = exact ? 1 / unit : most <= 0 ? 1.0 : 0x1p30 / most;
-  capacity = static_cast<std::int64_t>(std::floor(most * steps * (1 + 1e-12)));
+  rounded = unit == 0 ||
+            (exactly && !has_subset_table(variables, static_cast<std::int64_t>(std::max(0.0, most) / unit)));
+  double steps = 1;
+  if (!rounded)
+    steps = 1 / unit;
+  else if (exactly)
+    steps = kRoundedMean * static_cast<double>(variables) / total;
+  else if (most > 0)
+    steps = 0x1p30 / most;
+  const bool up = rounded && !exactly;
+  capacity = static_cast<std::int64_t>(rounded && exactly ? std::round(most * steps)
+                                                          : std::floor(most * steps * (1 + 1e-12)));
   costs.resize(variables);
   for (std::size_t i = 0; i < variables; ++i) {
     const double scaled = given[i] * steps;
-    costs[i] =
-        static_cast<std::int32_t>(std::min(exact ? std::round(scaled) : std::ceil(scaled), 0x1p31 - 1));
+    costs[i] = static_cast<std::int32_t>(std::min(up ? std::ceil(scaled) : std::round(scaled), 0x1p31 - 1));
   }
 }
 
@@ -76,13 +94,8 @@ KnapsackTabu::KnapsackTabu(const DenseMatrix& matrix, const std::vector<std::int
       couplings_(couplings),
       additions_(matrix.stride(), kNotNow) {
   costs_.costs.resize(matrix.stride(), 0);
-  if (equality_ && costs_.unit == 0)
-    throw InputError(
-        "an exact total is asked for of costs without a common unit: give whole costs or short decimals, or "
-        "ask for at "
-        "most the capacity");
-  const double total = costs_.unit * static_cast<double>(costs_.capacity);
-  if (equality_ && std::abs(total - constraint.capacity) > 1e-9 * std::max(1.0, constraint.capacity))
+  const double total = costs_.unit * std::round(constraint.capacity / costs_.unit);
+  if (equality_ && costs_.unit > 0 && std::abs(total - constraint.capacity) > cost_tolerance(constraint))
     throw InputError(fmt::format("no selection costs exactly {}: all costs are multiples of {}",
                                  constraint.capacity, costs_.unit));
 }
@@ -145,7 +158,7 @@ bool KnapsackTabu::make_feasible() {
   state_.release_all();
   fill();
   state_.release_all();
-  return !equality_ || spent_ == costs_.capacity || fill_exactly();
+  return !equality_ || spent_ == costs_.capacity || fill_exactly() || costs_.rounded;
 }
 
 /// Frees a random 5 to 30 % of the capacity and fills it anew.
@@ -159,7 +172,7 @@ bool KnapsackTabu::shake() {
   state_.release_all();
   fill();
   state_.release_all();
-  return !equality_ || spent_ == costs_.capacity || fill_exactly();
+  return !equality_ || spent_ == costs_.capacity || fill_exactly() || costs_.rounded;
 }
 
 /// Redraws as many variables as needed to spend the capacity exactly.
@@ -261,6 +274,51 @@ void KnapsackTabu::apply(const Move& move) {
   if (move.in != DenseState::kNone) hold(move.in, base);
 }
 
+/// Changes x, where costs are rounded, so that the total is met in fact; its energy, +infinity if that
+/// failed.
+double KnapsackTabu::meet_rounded_total(Mask& x, const Deadline& deadline) {
+  std::vector<std::size_t> free;
+  RealTotal wanted{{}, constraint_.capacity, cost_tolerance(constraint_), {}, {}};
+  Mask chosen;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (state_.is_fixed(i)) {
+      wanted.total -= x[i] != 0 ? constraint_.costs[i] : 0;
+      continue;
+    }
+    free.push_back(i);
+    chosen.push_back(x[i]);
+    wanted.costs.push_back(constraint_.costs[i]);
+    wanted.gains.push_back(static_cast<double>(state_.gain(i)));
+  }
+  wanted.change = [&](std::span<const std::size_t> flipped) {
+    double sum = 0;
+    for (std::size_t p = 0; p < flipped.size(); ++p) {
+      const std::size_t i = free[flipped[p]];
+      sum += static_cast<double>(state_.gain(i));
+      for (std::size_t q = 0; q < p; ++q) {
+        const std::size_t j = free[flipped[q]];
+        const double coupling = static_cast<double>(couplings_[i * additions_.size() + j]);
+        sum += state_.on(i) == state_.on(j) ? coupling : -coupling;
+      }
+    }
+    return sum;
+  };
+  const double change = meet_total(wanted, chosen, rng_, deadline);
+  for (std::size_t k = 0; k < free.size(); ++k) x[free[k]] = chosen[k];
+  return static_cast<double>(state_.energy()) + change;
+}
+
+/// Takes the state up, or where costs are rounded a selection near it that meets the total.
+void KnapsackTabu::take(Found& found, const Deadline& deadline) {
+  Mask x = state_.x();
+  const double whole =
+      costs_.rounded && equality_ ? meet_rounded_total(x, deadline) : static_cast<double>(state_.energy());
+  const double energy = whole * state_.matrix().scale() + state_.matrix().offset();
+  if (!(energy < found.energy)) return;
+  found.energy = energy;
+  found.x = std::move(x);
+}
+
 Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
   rng_ = Rng(task.seed);
   Mask start = task.start;
@@ -275,31 +333,27 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
   state_.move_to(start);
   const std::int64_t moves_before = state_.moves();
   Found found;
+  found.energy = std::numeric_limits<double>::infinity();
   if (make_feasible()) {
-    const DenseMatrix& matrix = state_.matrix();
-    std::int64_t best = state_.energy();
-    found.x = state_.x();
-    auto energy_of = [&](std::int64_t whole) {
-      return static_cast<double>(whole) * matrix.scale() + matrix.offset();
-    };
-    auto energy = [&] { return energy_of(best); };
+    const bool rounded = costs_.rounded && equality_;
     ElitePool others(task.keep, task.keep_distance);
-    std::int64_t last = 0;
+    std::int64_t lowest = state_.energy(), last = 0;
+    bool pending = true;  // where costs are rounded, only local optima are taken up
     auto note = [&](std::int64_t now) {
-      if (task.keep > 1) others.insert(state_.x(), energy_of(state_.energy()));
-      if (state_.energy() >= best) return;
-      best = state_.energy();
-      found.x = state_.x();
-      last = now;
+      if (task.keep > 1 && !rounded) others.insert(state_.x(), energy_of(state_));
+      if (state_.energy() < lowest) lowest = state_.energy(), last = now, pending = true;
+      if (pending && !rounded) take(found, deadline), pending = false;
     };
+    note(0);
     for (std::int64_t searched = 0; searched - last < patience_; ++searched) {
-      if (energy() <= task.target || state_.moves() - moves_before >= task.moves) break;
+      if (found.energy <= task.target || state_.moves() - moves_before >= task.moves) break;
       if ((searched & 15) == 0 && deadline.expired()) break;
       if (searched > last && (searched - last) % kShakeAfter == 0) {
         if (!shake()) break;
         note(searched);
       }
       const Move move = best_move();
+      if (pending && move.gain >= 0) take(found, deadline), pending = false;
       if (move.gain == DenseState::kNoGain) {
         tabu_.clear(state_);
         state_.rescan();
@@ -308,7 +362,8 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
       apply(move);
       note(searched);
     }
-    found.energy = energy();
+    if (pending) take(found, deadline);
+    if (rounded && !found.x.empty()) others.insert(found.x, found.energy);
     if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   }
   tabu_.clear(state_);

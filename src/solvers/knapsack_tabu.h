@@ -9,22 +9,25 @@
 
 namespace quboprune {
 
-/// Costs as integers that never understate: an x that fits in these fits in the real ones. Whole costs and
-/// decimals of up to six places, over their greatest common divisor, are exact up to 2^31 in sum; others are
-/// rounded up on a grid of 2^30 steps to the capacity.
+/// Costs as integers. Whole costs and decimals of up to six places, over their greatest common divisor, are
+/// exact up to 2^31 in sum. Others never understate, under "at most": rounded up on a grid of 2^30 steps to
+/// the capacity. Under an exact total those, and such with too many sums for a table, are rounded to an
+/// eighth of their mean.
 struct IntegerCosts {
   IntegerCosts(const Constraint& constraint, std::size_t variables);
   std::vector<std::int32_t> costs;
   std::int64_t capacity = 0;
-  double unit = 0;  ///< what 1 stands for; 0: rounded, so not exact
+  double unit = 0;       ///< the costs' common unit, 0 if they have none
+  bool rounded = false;  ///< 1 doesn't stand for `unit`, and not exactly for anything
 };
 
 /// All couplings in 32 bits, matrix.stride() a row: what a scan over swaps reads.
 std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix);
 
-/// Tabu search under sum c_i x_i <= C (or = C with whole costs). Each move is the best admissible one among
-/// additions that fit, swaps that fit (their coupling counted), and removals; C is never exceeded. Swaps
-/// are looked at from all removals while those are few, else from the best and the most relieving ones.
+/// Tabu search under sum c_i x_i <= C or = C. Each move is the best admissible one among additions that fit,
+/// swaps that fit (their coupling counted), and removals; C is never exceeded. Swaps are looked at from all
+/// removals while those are few, else from the best and the most relieving ones. An exact total is kept by
+/// swaps of equal costs, and met anew after each shake: by a table of all sums, or as real_total.h does.
 /// Source: the neighbourhoods of quadratic-knapsack tabu searches (Chen and Hao 2017); ours otherwise.
 class KnapsackTabu : public Improver {
  public:
@@ -49,6 +52,8 @@ class KnapsackTabu : public Improver {
   Move best_move();
   void apply(const Move& move);
   void list_removals();
+  void take(Found& found, const Deadline& deadline);
+  double meet_rounded_total(Mask& x, const Deadline& deadline);
 
   const Constraint& constraint_;
   IntegerCosts costs_;

@@ -61,9 +61,8 @@ class Probe {
       values_[j] = finite(company.value + std::max(0.0, rise));
     }
     const double used = problem_.costs.empty() ? 1.0 : problem_.costs[i];
-    const double rest =
-        relaxed_choice(values_.data(), others_, problem_.kind, problem_.capacity - (value ? used : 0),
-                       problem_.costs, order_, nullptr);
+    const double rest = relaxed_choice(problem_, values_.data(), others_,
+                                       problem_.capacity - (value ? used : 0), order_, nullptr);
     return problem_.offset + rest + (value ? company_[i].value : 0);
   }
 
@@ -81,9 +80,9 @@ class Probe {
       others_.clear();
       for (std::size_t j = 0; j < n; ++j)
         if (j != i) others_.push_back(j);
-      result = {relaxed_choice(row, others_, problem_.kind, problem_.capacity - problem_.costs[i],
-                               problem_.costs, order_, nullptr),
-                kInfinity, -kInfinity};
+      result = {
+          relaxed_choice(problem_, row, others_, problem_.capacity - problem_.costs[i], order_, nullptr),
+          kInfinity, -kInfinity};
     }
     result.value = finite(result.value + problem_.linear[i]);
     return result;

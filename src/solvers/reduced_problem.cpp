@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "solvers/feasible.h"
+
 namespace quboprune {
 
 ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
@@ -35,6 +37,8 @@ ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
     for (std::size_t q = 0; q < m; ++q) couplings[p * m + q] = all[variable[p] * n + variable[q]];
     if (!constraint.costs.empty()) costs.push_back(constraint.costs[variable[p]]);
   }
+  tolerance = cost_tolerance(constraint);
+  slack = std::max(1e-9 * std::max(1.0, std::abs(capacity)), 2 * tolerance);
   if (!constraint.groups.empty()) add_classes(constraint, n);
   auto is_whole = [](double v) { return v == std::floor(v) && std::abs(v) < 0x1p50; };
   whole = is_whole(offset) && std::all_of(linear.begin(), linear.end(), is_whole) &&

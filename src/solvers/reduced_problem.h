@@ -31,8 +31,11 @@ struct ReducedProblem {
   double offset = 0;
   std::vector<double> linear, couplings;
   Constraint::Kind kind = Constraint::Kind::none;
-  double capacity = 0;              ///< what the fixed ones leave
-  std::vector<double> costs;        ///< empty: 1 each
+  double capacity = 0;        ///< what the fixed ones leave
+  std::vector<double> costs;  ///< empty: 1 each
+  /// How far a sum of costs may be above the capacity, or off an exact one, in a solution; and, a little
+  /// more, in what a bound relaxes to.
+  double tolerance = 0, slack = 0;
   std::vector<CountClass> classes;  ///< with groups only: the counts, in places of this problem
   bool whole = false;               ///< all numbers whole: energies of different value differ by 1 at least
   double magnitude = 0;             ///< sum of all absolute values but the offset's

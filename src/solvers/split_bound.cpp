@@ -41,10 +41,12 @@ double choose_count(const double* values, const std::vector<std::size_t>& items,
   return sum;
 }
 
-double choose_by_cost(const double* values, const std::vector<std::size_t>& items, bool exactly,
-                      double capacity, const std::vector<double>& costs, std::vector<std::size_t>& order,
+double choose_by_cost(const ReducedProblem& problem, const double* values,
+                      const std::vector<std::size_t>& items, double capacity, std::vector<std::size_t>& order,
                       double* fraction) {
-  const double slack = 1e-9 * std::max(1.0, std::abs(capacity));
+  const std::vector<double>& costs = problem.costs;
+  const bool exactly = problem.kind == Constraint::Kind::exactly;
+  const double slack = problem.slack;
   if (capacity < -slack) return kInfinity;
   order.clear();
   double sum = 0;
@@ -72,13 +74,12 @@ double choose_by_cost(const double* values, const std::vector<std::size_t>& item
 
 }  // namespace
 
-double relaxed_choice(const double* values, const std::vector<std::size_t>& items, Constraint::Kind kind,
-                      double capacity, const std::vector<double>& costs, std::vector<std::size_t>& order,
+double relaxed_choice(const ReducedProblem& problem, const double* values,
+                      const std::vector<std::size_t>& items, double capacity, std::vector<std::size_t>& order,
                       double* fraction) {
-  if (kind == Constraint::Kind::none) return choose_freely(values, items, fraction);
-  const bool exactly = kind == Constraint::Kind::exactly;
-  if (costs.empty()) return choose_count(values, items, exactly, capacity, order, fraction);
-  return choose_by_cost(values, items, exactly, capacity, costs, order, fraction);
+  if (problem.kind == Constraint::Kind::none) return choose_freely(values, items, fraction);
+  if (!problem.costs.empty()) return choose_by_cost(problem, values, items, capacity, order, fraction);
+  return choose_count(values, items, problem.kind == Constraint::Kind::exactly, capacity, order, fraction);
 }
 
 double safe_bound(const ReducedProblem& problem, double value) {
@@ -107,14 +108,14 @@ double SplitBound::evaluate() {
     for (std::size_t j = 0; j < n; ++j)
       if (j != i) others.push_back(j);
     const double left = problem_.capacity - (problem_.costs.empty() ? 1.0 : problem_.costs[i]);
-    value[i] = problem_.linear[i] + relaxed_choice(&shares_[i * n], others, problem_.kind, left,
-                                                   problem_.costs, order, &inner_[i * n]);
+    value[i] =
+        problem_.linear[i] + relaxed_choice(problem_, &shares_[i * n], others, left, order, &inner_[i * n]);
     if (!std::isfinite(value[i])) value[i] = problem_.prohibitive();
   }
   std::vector<std::size_t> all(n);
   std::iota(all.begin(), all.end(), std::size_t{0});
-  return problem_.offset + relaxed_choice(value.data(), all, problem_.kind, problem_.capacity, problem_.costs,
-                                          order, outer_.data());
+  return problem_.offset +
+         relaxed_choice(problem_, value.data(), all, problem_.capacity, order, outer_.data());
 }
 
 /// The squared length of the subgradient in the shares.

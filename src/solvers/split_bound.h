@@ -36,11 +36,11 @@ class SplitBound {
   double bound_;
 };
 
-/// min sum v_i y_i over the `items`, 0 <= y <= 1, under the constraint; `capacity` is a count where `costs`
-/// is empty; `order` is scratch. Fills fraction[i] of the items unless it is null. Returns +infinity if an
+/// min sum v_i y_i over the `items`, 0 <= y <= 1, under the problem's constraint with `capacity` in place of
+/// its own; `order` is scratch. Fills fraction[i] of the items unless it is null. Returns +infinity if an
 /// exact capacity can't be met, or a capacity is negative.
-double relaxed_choice(const double* values, const std::vector<std::size_t>& items, Constraint::Kind kind,
-                      double capacity, const std::vector<double>& costs, std::vector<std::size_t>& order,
+double relaxed_choice(const ReducedProblem& problem, const double* values,
+                      const std::vector<std::size_t>& items, double capacity, std::vector<std::size_t>& order,
                       double* fraction);
 
 /// `value` lowered by what rounding may have added to a sum over `problem`; rounded up to a whole number

@@ -1,18 +1,22 @@
 #include "solvers/subset_sum.h"
 
-#include <string>
-
-#include "quboprune/error.h"
-
 namespace quboprune {
+namespace {
+
+std::size_t words_for(std::int64_t sum) {
+  return static_cast<std::size_t>(sum) / 64 + 1;
+}
+
+}  // namespace
+
+bool has_subset_table(std::size_t costs, std::int64_t sum) {
+  return sum < 0 || (costs + 1) * words_for(sum) <= (std::size_t{1} << 23);
+}
 
 std::vector<std::uint8_t> subset_of_sum(std::span<const std::int32_t> costs, std::int64_t sum) {
   if (sum < 0) return {};
   const std::size_t n = costs.size();
-  const std::size_t words = static_cast<std::size_t>(sum) / 64 + 1;
-  if ((n + 1) * words > (std::size_t{1} << 27))
-    throw InputError("an exact total of " + std::to_string(sum) + " over " + std::to_string(n) +
-                     " costs is too large to fill exactly: give costs in coarser units");
+  const std::size_t words = words_for(sum);
   // reach[k]: the sums that costs k..n-1 can make; filled from the end so that early ones are taken first.
   std::vector<std::uint64_t> reach((n + 1) * words, 0);
   reach[n * words] = 1;

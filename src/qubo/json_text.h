@@ -1,0 +1,25 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace quboprune {
+
+/// A JSON text whose errors name file, line and column.
+class JsonText {
+ public:
+  /// Throws InputError where the text is no JSON.
+  JsonText(std::string_view text, std::string name);
+
+  const nlohmann::json& root() const { return root_; }
+  /// Throws InputError for the place of the value at `path` ("/linear_biases/3"; the root is "").
+  [[noreturn]] void fail(const std::string& path, const std::string& what) const;
+
+ private:
+  std::string_view text_;
+  std::string name_;
+  nlohmann::json root_;
+};
+
+}  // namespace quboprune

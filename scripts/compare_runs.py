@@ -75,12 +75,13 @@ def effort(data, options):
 
 def run(name, network, data, target, method, seed, options):
     """Leaves the method's report among the results, unless it is there already or the run fails."""
-    place = options.results / f"{name}-{target.replace('=', '')}-{method}-{options.recover}-{seed}.json"
+    live = ["--of-live"] if getattr(options, "of_live", False) else []
+    place = options.results / f"{name}-{target.replace('=', '')}{''.join(live)}-{method}-{options.recover}-{seed}.json"
     if place.exists():
         return
     part = pathlib.Path(f"{place}.part")
     work = options.results / "work" / f"{name}-{seed}"  # one scoring pass for all methods and targets
-    command = [options.binary, "compare", network, *data, *effort(data, options), "--target", target,
+    command = [options.binary, "compare", network, *data, *effort(data, options), "--target", target, *live,
                "--methods", method, *(["--solver-time", "1"] if options.quick else []), "--recover", options.recover,
                "--threads", str(options.threads), "--seed", str(seed),
                "--evaluations", str(options.evaluations), "--work", str(work), "--networks", str(work / "networks"),
@@ -234,11 +235,19 @@ def repair_of(report):
     return arguments[arguments.index("--recover") + 1] if "--recover" in arguments else "refit"
 
 
+def aim_of(report):
+    """The target as it was asked for."""
+    given = report["arguments"]
+    if "--target" not in given:  # a rival's plan
+        return f"{report['target']['kind']}={report['target']['removed_fraction']:g}"
+    return given[given.index("--target") + 1] + (" of what is live" if "--of-live" in given else "")
+
+
 def sorted_runs(reports):
     """Reports by network and target (sorted), method, and (seed, fold)."""
     runs = {}
     for report in reports:
-        target = f"{report['target']['kind']}={report['target']['removed_fraction']:g}"
+        target = aim_of(report)
         if repair_of(report) != "refit":
             target += f", --recover {repair_of(report)}"
         if fold_of(report) > 0:

@@ -46,6 +46,7 @@ def rounded(value):
 def identity(report):
     given = report["arguments"]
     telling = [given[k + 1] for k, argument in enumerate(given[:-1]) if argument in TELLING]
+    telling += [argument for argument in given if argument == "--of-live"]
     return json.dumps([report["model"]["path"], *telling, report["methods"][0]["name"], report["seed"]])
 
 

@@ -218,6 +218,21 @@ def test_targets_of_outputs_that_we_cannot_run_are_refused(quboprune, tmp_path):
     assert not (tmp_path / "out.onnx").exists()
 
 
+def test_a_target_of_what_is_live(quboprune, tmp_path):
+    """Four of eight filters are dead: half of the live ones leaves two, and a solution of formulate's problem too."""
+    n = Net()
+    path = save(n.out(n.conv(dead_filters(n, image(n, size=16), 3, 8, (0, 3, 5, 6)), 8, 4)), tmp_path / "net.onnx")
+    data = data_for(path, tmp_path / "x.npz")
+    report = prune(quboprune, path, data, "filters=0.5", "--of-live")
+    assert report["layers"][0]["kept"] == 2 and set(report["layers"][0]["kept_indices"]) < {1, 2, 4, 7}
+    assert report["target"]["removed_fraction"] == pytest.approx(0.75)
+    assert any("--of-live" in note for note in report["notes"])
+    macs = prune(quboprune, path, data, "macs=0.5", "--of-live")
+    assert macs["layers"][0]["kept"] == 2
+    done = quboprune("formulate", path, "-o", "problem.coo", "--data", data, "--target", "filters=0.5", "--of-live")
+    assert done.returncode == 0 and "constraint exactly 2" in (tmp_path / "problem.coo").read_text(encoding="utf-8")
+
+
 def test_class_map_without_gradient_is_judged_by_its_scores(quboprune, tmp_path):
     n = Net()
     h = n.conv(dead_filters(n, image(n, size=16), 3, 8, (0, 3, 5, 6)), 8, 4)

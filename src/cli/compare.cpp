@@ -71,11 +71,12 @@ void run(Options& o, const Context& context) {
   const auto methods = methods_of(o.methods);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
   auto& choose = o.prune.choose;
-  choose.target = target_from_text(o.prune.target);
+  target_from_text(o.prune.target);  // before any work
   choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
   choose.solver.threads = thread_count(context.threads);
   choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
   PruneSession session(o.prune, context);
+  choose.target = session.whole_target(methods.front().objective);
   json report = session.header("compare");
   report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
   report["methods"] = json::array();

@@ -18,6 +18,9 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
 
 void PruneArguments::add_choice(CLI::App& command) {
   auto& f = choose.formulation;
+  command.add_flag("--of-live", of_live,
+                   "The target is a part of what is left without the groups that are never active on the "
+                   "calibration data; these go as well");
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
       ->capture_default_str();
   command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")

@@ -148,6 +148,21 @@ const Scores& PruneSession::scores(const std::string& objective) {
   return *scores_;
 }
 
+Target PruneSession::whole_target(const std::string& objective) {
+  Target target = target_from_text(arguments_.target);
+  if (!arguments_.of_live) return target;
+  const Scores& s = scores(objective);
+  Mask live(s.energy.size());
+  std::ranges::transform(s.energy, live.begin(), [](double energy) { return energy > 0 ? 1 : 0; });
+  const double all = groups_.cost().value(target.kind, Mask(live.size(), 1));
+  const double part = groups_.cost().value(target.kind, live) / all;
+  const double whole = 1 - (1 - target.removed) * part;
+  notes_.push_back(fmt::format("--of-live: {:.1f} % of the {} are live; without {:g} of these go {:.1f} % of all",
+                               100 * part, name_of(target.kind), target.removed, 100 * whole));
+  target.removed = whole;
+  return target;
+}
+
 void PruneSession::say_if_stopped() {
   if (context_.control.stopped())
     notes_.emplace_back("stopped before everything was done: this is the best so far");

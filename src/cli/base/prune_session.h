@@ -18,6 +18,7 @@ namespace quboprune {
 /// What prune, compare, apply and formulate share: which network, which data, which target, how.
 struct PruneArguments {
   std::string model, target, work, recover = "none";
+  bool of_live = false;  ///< the target is a part of what is left without dead groups
   DataArguments data;
   AnalyseOptions layers;
   ChooseOptions choose;
@@ -78,6 +79,9 @@ class PruneSession {
   void say_if_stopped();
   bool has_data() const { return data_ != nullptr; }
 
+  /// The target that --target names, as a part of the whole network also where --of-live asks for one of its live
+  /// part.
+  Target whole_target(const std::string& objective);
   Choice choose(const ChooseOptions& options);
   /// The cut network after --recover; throws InputError if the cut one doesn't equal the masked one.
   struct Outcome {

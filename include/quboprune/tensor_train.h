@@ -64,6 +64,9 @@ class TensorTrain {
   bool allowed(int i, int bit) const;
   const double* core(int i, int bit) const;
   Interface empty_interface(int i) const;
+  /// The interface `to`, before (i) or behind (i + 1) variable i, from the one on its other side.
+  template <typename Multiply>
+  Interface carried(const Interface& from, int i, int to, Multiply multiply) const;
   void fill_right(int i);
   std::vector<Interface> left_interfaces() const;
   void add_partition_gradient(std::span<double> result) const;

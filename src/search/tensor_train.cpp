@@ -42,7 +42,7 @@ void multiply_right(const double* matrix, const double* vector, double scale, in
 }
 
 /// result += scale · vector' · matrix
-void multiply_left(const double* vector, const double* matrix, double scale, int rank, double* result) {
+void multiply_left(const double* matrix, const double* vector, double scale, int rank, double* result) {
   for (int a = 0; a < rank; ++a) {
     const double factor = scale * vector[a];
     for (int b = 0; b < rank; ++b) result[b] += factor * matrix[a * rank + b];
@@ -103,16 +103,17 @@ TensorTrain::Interface TensorTrain::empty_interface(int i) const {
           std::vector<double>(counts * static_cast<std::size_t>(rank_), 0.0)};
 }
 
-void TensorTrain::fill_right(int i) {
-  const auto at = static_cast<std::size_t>(i);
-  const Interface& next = right_[at + 1];
-  Interface here = empty_interface(i);
+template <typename Multiply>
+TensorTrain::Interface TensorTrain::carried(const Interface& from, int i, int to, Multiply multiply) const {
+  Interface here = empty_interface(to);
+  // Counts grow to the right by what the variable weighs where it is 1.
+  const int weight = (to == i ? 1 : -1) * rule_.weights[static_cast<std::size_t>(i)];
   for (int k = 0; k < here.counts(); ++k) {
     double exponent[2];
     for (int bit = 0; bit < 2; ++bit) {
-      const int count = here.lowest + k + bit * rule_.weights[at];
-      exponent[bit] = allowed(i, bit) && next.has(count)
-                          ? next.exponents[static_cast<std::size_t>(count - next.lowest)]
+      const int count = here.lowest + k + bit * weight;
+      exponent[bit] = allowed(i, bit) && from.has(count)
+                          ? from.exponents[static_cast<std::size_t>(count - from.lowest)]
                           : kNothing;
     }
     const double largest = std::max(exponent[0], exponent[1]);
@@ -120,13 +121,18 @@ void TensorTrain::fill_right(int i) {
     double* vector = here.vectors.data() + static_cast<std::ptrdiff_t>(k) * rank_;
     for (int bit = 0; bit < 2; ++bit) {
       if (exponent[bit] == kNothing) continue;
-      const int from = here.lowest + k + bit * rule_.weights[at] - next.lowest;
-      multiply_right(core(i, bit), next.vectors.data() + static_cast<std::ptrdiff_t>(from) * rank_,
-                     std::exp(exponent[bit] - largest), rank_, vector);
+      const std::ptrdiff_t at = here.lowest + k + bit * weight - from.lowest;
+      multiply(core(i, bit), from.vectors.data() + at * rank_, std::exp(exponent[bit] - largest), rank_,
+               vector);
     }
     here.exponents[static_cast<std::size_t>(k)] = largest + normalise(vector, rank_);
   }
-  right_[at] = std::move(here);
+  return here;
+}
+
+void TensorTrain::fill_right(int i) {
+  const auto at = static_cast<std::size_t>(i);
+  right_[at] = carried(right_[at + 1], i, i, multiply_right);
 }
 
 void TensorTrain::prepare() {
@@ -164,7 +170,7 @@ double TensorTrain::log_likelihood(const Mask& x) const {
   double exponent = 0;
   for (int i = 0; i < size(); ++i) {
     std::fill(next.begin(), next.end(), 0.0);
-    multiply_left(left.data(), core(i, x[static_cast<std::size_t>(i)]), 1, rank_, next.data());
+    multiply_left(core(i, x[static_cast<std::size_t>(i)]), left.data(), 1, rank_, next.data());
     exponent += normalise(next.data(), rank_);
     left.swap(next);
   }
@@ -187,7 +193,7 @@ Mask TensorTrain::sample(Rng& rng) const {
       if (!allowed(i, bit) || !next.has(reached)) continue;
       const auto k = static_cast<std::size_t>(reached - next.lowest);
       exponent[bit] = next.exponents[k];
-      multiply_left(left.data(), core(i, bit), 1, rank_, moved[bit].data());
+      multiply_left(core(i, bit), left.data(), 1, rank_, moved[bit].data());
       weight[bit] = dot(moved[bit].data(), next.vectors.data() + k * left.size(), rank_);
     }
     const double largest = std::max(exponent[0], exponent[1]);
@@ -208,31 +214,7 @@ std::vector<TensorTrain::Interface> TensorTrain::left_interfaces() const {
   left.push_back(empty_interface(0));
   left[0].exponents[0] = 0;
   std::fill(left[0].vectors.begin(), left[0].vectors.end(), 1.0);
-  for (int i = 0; i < size(); ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const Interface& before = left[at];
-    Interface here = empty_interface(i + 1);
-    for (int k = 0; k < here.counts(); ++k) {
-      double exponent[2];
-      for (int bit = 0; bit < 2; ++bit) {
-        const int count = here.lowest + k - bit * rule_.weights[at];
-        exponent[bit] = allowed(i, bit) && before.has(count)
-                            ? before.exponents[static_cast<std::size_t>(count - before.lowest)]
-                            : kNothing;
-      }
-      const double largest = std::max(exponent[0], exponent[1]);
-      if (largest == kNothing) continue;
-      double* vector = here.vectors.data() + static_cast<std::ptrdiff_t>(k) * rank_;
-      for (int bit = 0; bit < 2; ++bit) {
-        if (exponent[bit] == kNothing) continue;
-        const int from = here.lowest + k - bit * rule_.weights[at] - before.lowest;
-        multiply_left(before.vectors.data() + static_cast<std::ptrdiff_t>(from) * rank_, core(i, bit),
-                      std::exp(exponent[bit] - largest), rank_, vector);
-      }
-      here.exponents[static_cast<std::size_t>(k)] = largest + normalise(vector, rank_);
-    }
-    left.push_back(std::move(here));
-  }
+  for (int i = 0; i < size(); ++i) left.push_back(carried(left.back(), i, i + 1, multiply_left));
   return left;
 }
 
@@ -278,7 +260,7 @@ double TensorTrain::add_mask_gradient(const Mask& x, double weight, std::span<do
     const double* entries = core(static_cast<int>(i), x[i]);
     const double* y = &right[(i + 1) * r];
     std::fill(next.begin(), next.end(), 0.0);
-    multiply_left(left.data(), entries, 1, rank_, next.data());
+    multiply_left(entries, left.data(), 1, rank_, next.data());
     const double total = dot(next.data(), y, rank_);
     double* gradient = result.data() + (i * 2 + x[i]) * r * r;
     for (std::size_t a = 0; a < r; ++a)

@@ -101,23 +101,28 @@ TEST(ConstrainedModel, WhatCantBeKeptIsRefusedByName) {
     }
     return "no error";
   };
-  // Behind the text before the first row, or the second, on the only line.
-  const auto place = [](std::size_t before) { return "file:1:" + std::to_string(before + 1) + ": "; };
-  const std::size_t first = model("").size() - 2;
-  const std::string begin = place(first) + "the constraint 'c' ";
-  EXPECT_EQ(error_of(row("0,3", "1,1", "==", "1")).rfind(begin + "names variable 3", 0), 0U);
-  EXPECT_EQ(error_of(row("0,0", "1,1", "==", "1")).rfind(begin + "names variable 0 twice", 0), 0U);
-  EXPECT_EQ(error_of(row("0,1", "1,1", "==", "3")).rfind(begin + "can't be met", 0), 0U);
-  EXPECT_EQ(error_of(row("0,1", "2,2", "==", "1")).rfind(begin + "can't be met", 0), 0U);
-  EXPECT_EQ(error_of(row("0,1", "1,-1", "<=", "1")).rfind(begin + "has coefficients of both signs", 0), 0U);
-  EXPECT_EQ(error_of(row("0,1", "1,2", ">=", "1")).rfind(begin + "asks for at least", 0), 0U);
-  const std::string costs = row("0,1", "1,2", "<=", "2"), count = row("0,1", "1,1", "==", "1");
-  EXPECT_EQ(error_of(costs + "," + count).rfind(place(first - 1) + "costs beside counts", 0), 0U);
-  EXPECT_EQ(error_of(count + "," + row("0", "1", "<", "1"))
-                .rfind(place(first + count.size() + 1) + "the constraint 'c' has no sense", 0),
-            0U);
-  EXPECT_EQ(error_of(row("0", "1", "==", "\"x\"")).rfind(begin + "has no number rhs", 0), 0U);
-  EXPECT_EQ(error_of("7").rfind(place(first) + "the constraint '' is no object", 0), 0U);
+  // Each names the place of `wrong` in the text, on its only line.
+  const auto expect = [&](const std::string& rows, const std::string& wrong, const std::string& what) {
+    const std::size_t column = model(rows).find(wrong) + 1;
+    const std::string begin = "file:1:" + std::to_string(column) + ": " + what;
+    EXPECT_EQ(error_of(rows).substr(0, begin.size()), begin);
+  };
+  const std::string named = "the constraint 'c' ";
+  const std::string first = R"({"label":"c")";
+  expect(row("0,3", "1,1", "==", "1"), "3],", named + "names variable 3");
+  expect(row("0,18446744073709551615", "1,1", "==", "1"), "18446",
+         named + "names variable 18446744073709551615");
+  expect(row("0,0", "1,1", "==", "1"), "0],\"coe", named + "names variable 0 twice");
+  expect(row("0,1", "1,[2]", "==", "1"), "[2]", named + "has a coefficient that is no number");
+  expect(row("0,1", "1,1", "==", "3"), first, named + "can't be met");
+  expect(row("0,1", "2,2", "==", "1"), first, named + "can't be met");
+  expect(row("0,1", "1,-1", "<=", "1"), first, named + "has coefficients of both signs");
+  expect(row("0,1", "1,2", ">=", "1"), first, named + "asks for at least");
+  const std::string count = row("0,1", "1,1", "==", "1");
+  expect(row("0,1", "1,2", "<=", "2") + "," + count, "[" + first, "costs beside counts");
+  expect(count + "," + row("0", "1", "<", "1"), "\"<\"", named + "has no sense");
+  expect(row("0", "1", "==", "\"x\""), "\"x\"", named + "has no number rhs");
+  expect("7", "7]", "the constraint '' is no object");
 }
 
 }  // namespace

@@ -11,6 +11,9 @@ namespace {
 
 using nlohmann::json;
 
+/// A path that no value has: the search for it ends where the text can't be read.
+constexpr const char* kNowhere = "nowhere";
+
 /// Lets the parser read a text and tells how far it is.
 class Reading {
  public:
@@ -105,11 +108,17 @@ class Locator : public json::json_sax_t {
 
 }  // namespace
 
+const json& member(const json& object, const char* key) {
+  static const json kNone;
+  const auto found = object.find(key);
+  return found == object.end() ? kNone : *found;
+}
+
 JsonText::JsonText(std::string_view text, std::string name) : text_(text), name_(std::move(name)) {
   try {
     root_ = json::parse(text);
   } catch (const json::out_of_range&) {
-    throw InputError(name_ + ": a number in the JSON is too large for double precision: scale the problem");
+    fail(kNowhere, "a number in the JSON is too large for double precision: scale the problem");
   } catch (const json::parse_error& error) {
     Scanner(text, name_)
         .fail(error.byte > 0 ? error.byte - 1 : 0, "the JSON breaks off or is malformed here: correct it");

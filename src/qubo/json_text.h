@@ -6,6 +6,9 @@
 
 namespace quboprune {
 
+/// An object's value, null where it has none of this name.
+const nlohmann::json& member(const nlohmann::json& object, const char* key);
+
 /// A JSON text whose errors name file, line and column.
 class JsonText {
  public:

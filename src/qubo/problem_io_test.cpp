@@ -106,7 +106,7 @@ TEST(ProblemIo, HeedsAMarkOfUtf8AndRefusesWhatIsNoText) {
                 .family,
             "max-cut");
   EXPECT_EQ(error_of(std::string("\0\1", 2)).rfind("file:1:1: the file is no text", 0), 0U);
-  EXPECT_EQ(error_of("{\"type\": 1e999}").rfind("file: a number in the JSON is too large", 0), 0U);
+  EXPECT_EQ(error_of("{\"type\": 1e999}").rfind("file:1:10: a number in the JSON is too large", 0), 0U);
 }
 
 TEST(ProblemIo, ErrorsNameThePlace) {
@@ -204,6 +204,20 @@ TEST(ProblemIo, JsonErrorsNameThePlace) {
 TEST(ProblemIo, ADiversityFileThatBreaksOffIsRefused) {
   EXPECT_NE(error_of("4 2\n0 1 1.5\n1 3 2.25\n").find("2 and 3"), std::string::npos);
   EXPECT_EQ(error_of("3 2\n0 2 1.5\n1 2 2.25\n"), "no error") << "pairs of distance 0 may be left out";
+  EXPECT_NE(error_of("3 2\n1 2 1\n0 2 2\n"), "no error") << "the last line isn't the last pair";
+  EXPECT_NE(error_of("3 2\n0 1 1\n1 0 1\n0 2 1\n2 0 1\n1 2 3\n2 1 3\n"), "no error") << "each pair twice";
+  EXPECT_EQ(error_of("3 2\n0 1 1\n0 2 1\n1 2 ").rfind("file:4:1: ", 0), 0U) << "a broken line";
+  EXPECT_EQ(error_of("3 3\n1 2 5\n2 3 5\n1 3 ").rfind("file:4:1: ", 0), 0U) << "of a graph";
+}
+
+/// Copies of nested values would recurse.
+TEST(ProblemIo, DeeplyNestedJsonIsRefused) {
+  std::string nest;
+  for (int k = 0; k < 200'000; ++k) nest += "{\"a\":";
+  nest += "1" + std::string(200'000, '}');
+  for (const char* key : {"type", "offset", "use_bytes", "variable_type"})
+    EXPECT_NE(error_of(std::string("{\"") + key + "\":" + nest + "}"), "no error");
+  EXPECT_EQ(error_of("{\"offset\": 1e999}").rfind("file:1:12: ", 0), 0U);
 }
 
 /// Damaged files end in InputError or a problem, never in anything else.

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "qubo/formats.h"
 #include "qubo/json_text.h"
 
@@ -6,6 +8,9 @@ namespace {
 
 using nlohmann::json;
 
+/// Of a coefficient: four times as much, for a spin's, is finite.
+constexpr double kLargest = 1e300;
+
 /// Reads the model at `path` of a JSON text.
 class BqmReader {
  public:
@@ -13,11 +18,11 @@ class BqmReader {
 
   Problem read() const {
     const json& root = text_.root().at(json::json_pointer(path_));
-    if (!root.is_object() || root.value("type", json()) != "BinaryQuadraticModel")
+    if (!root.is_object() || member(root, "type") != "BinaryQuadraticModel")
       fail("",
            "the JSON is no BinaryQuadraticModel (nor a ConstrainedQuadraticModel): write it with dimod's "
            "to_serializable()");
-    if (root.value("use_bytes", json(false)) == true)
+    if (member(root, "use_bytes") == true)
       fail("/use_bytes", "the biases are stored as bytes: write the model with use_bytes=False");
     const std::vector<double> linear = numbers(root, "linear_biases");
     const std::vector<double> values = numbers(root, "quadratic_biases");
@@ -27,15 +32,15 @@ class BqmReader {
       fail("/quadratic_biases",
            "quadratic_biases, quadratic_head and quadratic_tail differ in length: give one each per pair");
     if (linear.empty()) fail("/linear_biases", "linear_biases is empty: give one entry per variable");
-    const json type = root.value("variable_type", json());
+    const json& type = member(root, "variable_type");
     if (type != "BINARY" && type != "SPIN")
       fail(root.contains("variable_type") ? "/variable_type" : "", "variable_type must be BINARY or SPIN");
     Problem problem;
     problem.format = "bqm";
     problem.qubo = Qubo(static_cast<int>(linear.size()));
-    const json offset = root.value("offset", json(0.0));
-    if (!offset.is_number()) fail("/offset", "offset must be a number");
-    problem.qubo.add_offset(offset.get<double>());
+    const json& offset = member(root, "offset");
+    if (!offset.is_null() && !offset.is_number()) fail("/offset", "offset must be a number");
+    if (offset.is_number()) problem.qubo.add_offset(offset.get<double>());
     fill(problem.qubo, type == "SPIN", linear, head, tail, values);
     return problem;
   }
@@ -55,6 +60,9 @@ class BqmReader {
         fail("/" + key + "/" + std::to_string(list.size()),
              "an entry of " + key + " is no number: write the model with dimod's schema 3");
       list.push_back(entry.get<double>());
+      if (!(std::abs(list.back()) <= kLargest))
+        fail("/" + key + "/" + std::to_string(list.size() - 1),
+             "an entry of " + key + " is too large: scale the problem");
     }
     return list;
   }
@@ -101,7 +109,7 @@ Problem read_bqm(const JsonText& text, const std::string& path) {
 Problem read_json(std::string_view text, const std::string& name) {
   const JsonText parsed(text, name);
   const json& root = parsed.root();
-  const bool constrained = root.is_object() && root.value("type", json()) == "ConstrainedQuadraticModel";
+  const bool constrained = root.is_object() && member(root, "type") == "ConstrainedQuadraticModel";
   return constrained ? read_cqm(parsed) : read_bqm(parsed, "");
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kShownLabel = 80;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// low <= sum of coefficients times x <= high.
@@ -72,8 +73,9 @@ class ConstraintReader {
     return result;
   }
 
-  [[noreturn]] void fail(const Row& row, const std::string& what) const {
-    text_.fail(row.path, "the constraint '" + row.label + "' " + what);
+  /// `place` within the row: "/rhs"; the row itself is "".
+  [[noreturn]] void fail(const Row& row, const std::string& what, const std::string& place = "") const {
+    text_.fail(row.path + place, "the constraint '" + row.label.substr(0, kShownLabel) + "' " + what);
   }
 
   Row parsed(const json& entry, const std::string& path) const {
@@ -82,9 +84,10 @@ class ConstraintReader {
     if (!entry.is_object()) fail(row, "is no object: give label, variables, coefficients, sense and rhs");
     if (entry.contains("label"))
       row.label = entry["label"].is_string() ? entry["label"].get<std::string>() : "?";
-    const json sense = entry.value("sense", json()), rhs = entry.value("rhs", json());
-    if (!rhs.is_number()) fail(row, "has no number rhs");
-    if (sense != "==" && sense != "<=" && sense != ">=") fail(row, "has no sense: give ==, <= or >=");
+    const json &sense = member(entry, "sense"), &rhs = member(entry, "rhs");
+    if (!rhs.is_number()) fail(row, "has no number rhs", rhs.is_null() ? "" : "/rhs");
+    if (sense != "==" && sense != "<=" && sense != ">=")
+      fail(row, "has no sense: give ==, <= or >=", sense.is_null() ? "" : "/sense");
     if (sense != "<=") row.low = rhs.get<double>();
     if (sense != ">=") row.high = rhs.get<double>();
     read_terms(entry, row);
@@ -92,19 +95,22 @@ class ConstraintReader {
   }
 
   void read_terms(const json& entry, Row& row) const {
-    const json variables = entry.value("variables", json()),
-               coefficients = entry.value("coefficients", json());
+    const json &variables = member(entry, "variables"), &coefficients = member(entry, "coefficients");
     if (!variables.is_array() || !coefficients.is_array() || variables.size() != coefficients.size())
       fail(row, "needs lists of as many variables as coefficients");
     std::vector<std::uint8_t> seen(static_cast<std::size_t>(n_), 0);
     for (std::size_t k = 0; k < variables.size(); ++k) {
-      if (!variables[k].is_number_integer() || !coefficients[k].is_number())
-        fail(row, "names its variables by place (0, 1, ...) and its coefficients by number only");
+      const std::string place = "/" + std::to_string(k);
+      if (!variables[k].is_number_integer())
+        fail(row, "names its variables by place (0, 1, ...) only", "/variables" + place);
+      if (!coefficients[k].is_number())
+        fail(row, "has a coefficient that is no number", "/coefficients" + place);
+      if (variables[k] < 0 || variables[k] >= n_)
+        fail(row, "names variable " + variables[k].dump() + ": they go from 0 to " + std::to_string(n_ - 1),
+             "/variables" + place);
       const auto i = variables[k].get<std::int64_t>();
-      if (i < 0 || i >= n_)
-        fail(row, "names variable " + std::to_string(i) + ": they go from 0 to " + std::to_string(n_ - 1));
       if (seen[static_cast<std::size_t>(i)]++ != 0)
-        fail(row, "names variable " + std::to_string(i) + " twice");
+        fail(row, "names variable " + std::to_string(i) + " twice", "/variables" + place);
       if (coefficients[k] == 0) continue;
       row.variables.push_back(static_cast<int>(i));
       row.coefficients.push_back(coefficients[k].get<double>());
@@ -168,8 +174,9 @@ Problem read_cqm(const JsonText& text) {
   if (!root.contains("objective")) text.fail("", "the model has no objective: give a BinaryQuadraticModel");
   Problem problem = read_bqm(text, "/objective");
   problem.format = "cqm";
-  const json constraints = root.value("constraints", json::array());
-  if (!constraints.is_array()) text.fail("/constraints", "constraints must be a list");
+  const json& constraints = member(root, "constraints");
+  if (!constraints.is_null() && !constraints.is_array())
+    text.fail("/constraints", "constraints must be a list");
   if (!constraints.empty() && root["objective"]["variable_type"].get<std::string>() == "SPIN")
     text.fail("/objective/variable_type",
               "constraints of SPIN variables can't be read: change the model to BINARY");

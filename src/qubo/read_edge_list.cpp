@@ -11,7 +11,8 @@ struct EdgeList {
   std::int64_t variables = 0, second = 0;
   std::size_t second_at = 0;
   std::vector<Qubo::Pair> entries;  ///< indices as in the file
-  bool zero = false, diagonal = false, weightless = false;
+  bool zero = false, diagonal = false, weighted = false;
+  std::size_t weightless_at = std::string_view::npos;  ///< the first entry without a value
 };
 
 /// The index must be below n+1 in any case; the exact range is known once the base is.
@@ -35,10 +36,12 @@ EdgeList read_entries(Scanner& scanner, std::string_view format) {
     const auto i = static_cast<int>(scanner.integer("the first index", 0, list.variables));
     const auto j = static_cast<int>(scanner.integer("the second index", 0, list.variables));
     double value = 1;
-    if (scanner.at_line_end() && (format.empty() || format == "gset"))
-      list.weightless = true;
-    else
+    if (scanner.at_line_end() && (format.empty() || format == "gset")) {
+      list.weightless_at = std::min(list.weightless_at, begin);
+    } else {
       value = scanner.number("the value of a pair");
+      list.weighted = true;
+    }
     scanner.expect_line_end("the value of a pair");
     const bool zero = i == 0 || j == 0;
     if ((zero && format != "mdplib" && !format.empty()) || (zero && list.diagonal))
@@ -90,19 +93,21 @@ Problem as_max_cut(const EdgeList& list) {
 }
 
 /// The header doesn't say how many pairs follow. Some files leave out those of distance 0, but one that ends
-/// before its last pair has lost it.
-void require_last_pair(Scanner& scanner, const EdgeList& list) {
+/// before the last pair has lost it.
+void require_all_pairs(Scanner& scanner, const EdgeList& list) {
   const std::int64_t n = list.variables, all = n * (n - 1) / 2;
-  const auto joins_last_two = [n](const Qubo::Pair& pair) {
-    return std::min(pair.i, pair.j) == n - 2 && std::max(pair.i, pair.j) == n - 1;
-  };
-  if (static_cast<std::int64_t>(list.entries.size()) >= all ||
-      std::any_of(list.entries.begin(), list.entries.end(), joins_last_two))
-    return;
-  scanner.fail(
-      fmt::format("the file ends after {} of {} pairs, without that of elements {} and {}: it may be cut "
-                  "short; add the missing pairs, of distance 0 where they have none",
-                  list.entries.size(), all, n - 2, n - 1));
+  const auto given = static_cast<std::int64_t>(list.entries.size());
+  if (given > all)
+    scanner.fail(fmt::format("the file has {} pairs, and {} elements make only {}: list each pair once",
+                             given, n, all));
+  const bool ends = !list.entries.empty() &&
+                    std::min(list.entries.back().i, list.entries.back().j) == n - 2 &&
+                    std::max(list.entries.back().i, list.entries.back().j) == n - 1;
+  if (given < all && !ends)
+    scanner.fail(
+        fmt::format("the file ends after {} of {} pairs, not with that of elements {} and {}: it may be cut "
+                    "short; add the missing pairs, of distance 0 where they have none",
+                    given, all, n - 2, n - 1));
 }
 
 Problem as_diversity(Scanner& scanner, const EdgeList& list) {
@@ -110,7 +115,7 @@ Problem as_diversity(Scanner& scanner, const EdgeList& list) {
   if (list.second > list.variables)
     scanner.fail(list.second_at, std::to_string(list.second) + " of " + std::to_string(list.variables) +
                                      " elements are to be chosen: correct the header `n m`");
-  require_last_pair(scanner, list);
+  require_all_pairs(scanner, list);
   problem.constraint.kind = Constraint::Kind::exactly;
   problem.constraint.capacity = static_cast<double>(list.second);
   problem.qubo.reserve_pairs(list.entries.size());
@@ -129,6 +134,8 @@ Problem as_diversity(Scanner& scanner, const EdgeList& list) {
 Problem read_edge_list(Scanner& scanner, std::string_view format) {
   const EdgeList list = read_entries(scanner, format);
   const std::string family = family_of(list, format);
+  if (list.weightless_at != std::string_view::npos && (list.weighted || family != "gset"))
+    scanner.fail(list.weightless_at, "this entry has no value: add it; the file may be cut short");
   if (family == "mdplib") return as_diversity(scanner, list);
   require_count(scanner, list);
   return family == "bqp" ? as_bqp(list) : as_max_cut(list);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -119,6 +120,50 @@ TEST(EdgeCases, NonsenseIsRefused) {
   EXPECT_THROW(solve(qubo, {}, {.pool_distance = 0}), InputError);
   EXPECT_THROW(solve(qubo, {}, {.threads = 100000}), InputError);
   EXPECT_THROW(solve(qubo, {}, {.max_moves = -1}), InputError);
+}
+
+/// Costs over twelve decades, and values and costs whose products leave double's range: bounds and what they
+/// decide still hold.
+TEST(EdgeCases, BoundsHoldWhateverTheCostsScale) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    Rng rng(seed);
+    const Qubo small = random_qubo(9, seed, false);
+    const bool vast = seed % 3 == 0;
+    Qubo qubo(9);
+    for (int i = 0; i < 9; ++i)
+      qubo.add_linear(i, (vast ? 1e80 : 1) * small.linear()[static_cast<std::size_t>(i)]);
+    for (const Qubo::Pair& pair : small.pairs())
+      qubo.add_pair(pair.i, pair.j, (vast ? 1e80 : 1) * pair.value);
+    Constraint constraint{seed % 2 == 0 ? Constraint::Kind::exactly : Constraint::Kind::at_most, 0, {}, {}};
+    for (int i = 0; i < 9; ++i) {
+      constraint.costs.push_back((vast ? 1e90 : 7e6) * std::pow(10, -12 * rng.uniform()));
+      if (rng.below(2) == 0) constraint.capacity += constraint.costs.back();
+    }
+    const SolverResult result = solve(qubo, constraint, {.seconds = 0.2, .bound = true});
+    const std::vector<Solution> all = all_solutions(qubo, constraint);
+    const Solution best = *std::ranges::min_element(all, {}, &Solution::energy);
+    const double rounding = 1e-9 * (vast ? 1e80 : 1);
+    EXPECT_LE(result.bound, best.energy + rounding) << seed;
+    if (result.optimal) {
+      EXPECT_NEAR(result.pool.front().energy, best.energy, rounding) << seed;
+    }
+    for (const Solution& solution : all) {
+      if (solution.energy > best.energy + rounding) continue;
+      for (std::size_t i = 0; i < result.persistent.size(); ++i)
+        EXPECT_TRUE(result.persistent[i] < 0 || result.persistent[i] == solution.x[i]) << seed << ", " << i;
+    }
+  }
+}
+
+TEST(EdgeCases, NothingMayBeSpent) {
+  Qubo qubo = random_qubo(8, 3, true);
+  for (int i = 0; i < 8; ++i) qubo.add_linear(i, -300);
+  for (const auto kind : {Constraint::Kind::exactly, Constraint::Kind::at_most}) {
+    const Constraint constraint{kind, 0, {1e-19, 1e17, 0, 3, 0, 1e-300, 2, 1}, {}};
+    EXPECT_EQ(solve(qubo, constraint, {.seconds = 0.2}).pool.front().x, (Mask{0, 0, 1, 0, 1, 0, 0, 0}));
+  }
+  const Constraint tiny{Constraint::Kind::at_most, 1e-300, std::vector<double>(8, 1e-300), {}};
+  EXPECT_THROW(solve(qubo, tiny, {.seconds = 0.2}), InputError);
 }
 
 }  // namespace

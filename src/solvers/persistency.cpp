@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "quboprune/error.h"
 #include "solvers/semidefinite_bound.h"
 
 namespace quboprune {
@@ -142,9 +143,14 @@ Persistencies split_persistencies(const ReducedProblem& problem, const std::vect
                                   double known) {
   Persistencies decided(problem.size(), -1);
   Probe probe(problem, shares);
-  for (std::size_t i = 0; i < problem.size(); ++i)
-    for (const bool value : {false, true})
-      if (exceeds(problem, probe.bound(i, value), known)) decided[i] = value ? 0 : 1;
+  for (std::size_t i = 0; i < problem.size(); ++i) {
+    const bool never_0 = exceeds(problem, probe.bound(i, false), known);
+    const bool never_1 = exceeds(problem, probe.bound(i, true), known);
+    // `known` is a solution's: it has one of the two.
+    if (never_0 && never_1)
+      throw InternalError("a bound excludes both values of a variable: please report the problem");
+    if (never_0 || never_1) decided[i] = never_0 ? 1 : 0;
+  }
   return decided;
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Up to so many entries are all looked at: 2^20 sums a half.
-constexpr std::size_t kMostByHalves = 40;
+constexpr std::size_t kMostByHalves = 40, kDrawnForHalves = 36;
 /// 150,000 to 300,000 sets of flips are paired with each other: of up to 2, 3 or 4 out of so many entries.
 constexpr std::size_t kPairsOf = 547, kTriplesOf = 96, kFoursOf = 52;
 /// Beyond so many entries pairs of many lie denser than triples of few.
@@ -136,7 +136,9 @@ Lists lists_for(const RealTotal& wanted, const Mask& x, int draw, Rng& rng) {
   lists.by_halves = n <= kMostByHalves || draw >= kDrawsOfSmallSets;
   const std::size_t most = n <= kFoursOf ? 4 : n <= kTriplesUpTo ? 3 : 2;
   const std::size_t of_most = most == 4 ? kFoursOf : most == 3 ? kTriplesOf : kPairsOf;
-  lists.entries = cheapest_entries(wanted, x, lists.by_halves ? kMostByHalves : of_most, draw, rng);
+  const std::size_t of_halves = n <= kMostByHalves ? n : kDrawnForHalves;
+  const std::size_t count = lists.by_halves ? of_halves : of_most;
+  lists.entries = cheapest_entries(wanted, x, count, draw, rng);
   std::vector<double> costs;
   for (const std::size_t i : lists.entries) costs.push_back(cost_of_flip(wanted, x, i));
   if (lists.by_halves) {

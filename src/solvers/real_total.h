@@ -24,7 +24,7 @@ struct RealTotal {
 /// have no common unit, or one so small that a table of all sums (subset_sum.h) would be too large.
 ///
 /// Up to 40 entries: all selections are looked at, by halves. More: pairs of sets of up to four flips, of
-/// those entries that lose least, or all of 40 drawn ones. Their sums lie so dense that some are within
+/// those entries that lose least, or all sets of 36 drawn ones. Their sums lie so dense that some are within
 /// 10^-10 of the total. Source: Horowitz and Sahni 1974 for the halves; ours otherwise.
 double meet_total(const RealTotal& wanted, Mask& x, Rng& rng, const Deadline& deadline);
 

@@ -37,14 +37,23 @@ ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
     for (std::size_t q = 0; q < m; ++q) couplings[p * m + q] = all[variable[p] * n + variable[q]];
     if (!constraint.costs.empty()) costs.push_back(constraint.costs[variable[p]]);
   }
-  tolerance = cost_tolerance(constraint);
-  slack = std::max(1e-9 * std::max(1.0, std::abs(capacity)), 2 * tolerance);
+  scale_costs(constraint);
   if (!constraint.groups.empty()) add_classes(constraint, n);
   auto is_whole = [](double v) { return v == std::floor(v) && std::abs(v) < 0x1p50; };
   whole = is_whole(offset) && std::all_of(linear.begin(), linear.end(), is_whole) &&
           std::all_of(couplings.begin(), couplings.end(), is_whole);
   for (const double v : linear) magnitude += std::abs(v);
   for (const double v : couplings) magnitude += 0.5 * std::abs(v);
+}
+
+/// In units of the largest cost, so that products with values neither overflow nor vanish.
+void ReducedProblem::scale_costs(const Constraint& constraint) {
+  const double largest = costs.empty() ? 0 : *std::ranges::max_element(costs);
+  const double unit = largest > 0 ? largest : 1;
+  for (double& cost : costs) cost /= unit;
+  if (!costs.empty()) capacity /= unit;
+  tolerance = cost_tolerance(constraint) / unit;
+  slack = costs.empty() ? 1e-9 : 1e-9 * std::abs(constraint.capacity) / unit;
 }
 
 /// The counts of the groups; those of all classes are a capacity that the bounds understand.

@@ -31,8 +31,8 @@ struct ReducedProblem {
   double offset = 0;
   std::vector<double> linear, couplings;
   Constraint::Kind kind = Constraint::Kind::none;
-  double capacity = 0;        ///< what the fixed ones leave
-  std::vector<double> costs;  ///< empty: 1 each
+  double capacity = 0;        ///< what the fixed ones leave, in units of the largest cost
+  std::vector<double> costs;  ///< in the same units; empty: 1 each
   /// How far a sum of costs may be above the capacity, or off an exact one, in a solution; and, a little
   /// more, in what a bound relaxes to.
   double tolerance = 0, slack = 0;
@@ -41,6 +41,7 @@ struct ReducedProblem {
   double magnitude = 0;             ///< sum of all absolute values but the offset's
 
  private:
+  void scale_costs(const Constraint& constraint);
   void add_classes(const Constraint& constraint, std::size_t n);
 };
 

@@ -55,8 +55,12 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
                        ": costs must be finite and not negative");
 }
 
-/// Sums of squares of sums must stay finite in double precision.
-void check_magnitude(const Qubo& qubo) {
+/// Sums of squares of sums must stay finite in double precision, and so must quotients of energies and costs.
+void check_magnitude(const Qubo& qubo, const Constraint& constraint) {
+  const double costs = std::accumulate(constraint.costs.begin(), constraint.costs.end(), 0.0);
+  if (costs != 0 && !(costs >= 1e-100 && costs <= 1e100))
+    throw InputError(
+        "the constraint's costs add up to less than 1e-100 or more than 1e100: scale them and their limit");
   double sum = std::abs(qubo.offset());
   for (const double value : qubo.linear()) sum += std::abs(value);
   for (const Qubo::Pair& pair : qubo.pairs()) sum += std::abs(pair.value);
@@ -96,7 +100,7 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
 }
 
 /// The same constraint without numbers that mean nothing more: a count is whole and at most n, a capacity at
-/// most the sum of all costs.
+/// most the sum of all costs; where nothing may be spent, what costs something is out.
 Constraint normalised(Constraint constraint, std::size_t n) {
   if (constraint.kind == Constraint::Kind::none) return constraint;
   if (constraint.costs.empty()) {
@@ -105,13 +109,18 @@ Constraint normalised(Constraint constraint, std::size_t n) {
     const double all = std::accumulate(constraint.costs.begin(), constraint.costs.end(), 0.0);
     constraint.capacity = std::min(constraint.capacity, all);
   }
+  if (!constraint.costs.empty() && constraint.capacity == 0) {
+    constraint.fixed.resize(n, -1);
+    for (std::size_t i = 0; i < n; ++i)
+      if (constraint.costs[i] > 0) constraint.fixed[i] = 0;
+  }
   return constraint;
 }
 
 /// Throws what solve() is documented to throw before it starts; the constraint as the searches take it.
 Constraint checked(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options) {
   check_sizes(qubo, constraint, options);
-  check_magnitude(qubo);
+  check_magnitude(qubo, constraint);
   const auto n = static_cast<std::size_t>(qubo.size());
   check_capacity(constraint, n);
   return normalised(constraint, n);
@@ -189,8 +198,9 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   Deadline deadline = deadline_for(options, control);
   Searched searched = search_without_fixed(qubo, constraint, options, deadline);
   if (searched.evolution.best.empty())
-    throw InputError("no selection within the capacity " + std::to_string(constraint.capacity) +
-                     " could be found in the time given: change the capacity or free fixed variables");
+    throw InputError(fmt::format(
+        "no selection {} {} could be found in the time given: change it or free fixed variables",
+        constraint.kind == Constraint::Kind::exactly ? "of exactly" : "within", constraint.capacity));
   SolverResult result;
   if (in_double) {
     auto& found = searched.evolution.best;

@@ -68,6 +68,7 @@ double choose_by_cost(const ReducedProblem& problem, const double* values,
     sum += share * values[i];
     room -= share * costs[i];
     if (fraction != nullptr) fraction[i] = share;
+    if (share < 1) break;  // what rounding leaves of the room would hold an item of tiny cost that isn't due
   }
   return exactly && room > 3 * slack ? kInfinity : sum;
 }

@@ -49,6 +49,13 @@ elseif(QUBOPRUNE_TORCH STREQUAL "debian")
   find_library(QUBOPRUNE_LIBTORCH_CPU torch_cpu REQUIRED)
   find_library(QUBOPRUNE_LIBC10 c10 REQUIRED)
   find_path(QUBOPRUNE_TORCH_INCLUDE ATen/ATen.h REQUIRED)
+  # The oneDNN that this LibTorch computes with, if its headers are there: for what LibTorch doesn't ask it for. The
+  # one inside Python's torch can't be linked.
+  find_library(QUBOPRUNE_ONEDNN dnnl)
+  find_path(QUBOPRUNE_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
+  if(NOT QUBOPRUNE_ONEDNN_INCLUDE)
+    set(QUBOPRUNE_ONEDNN "")
+  endif()
   target_include_directories(quboprune_torch SYSTEM INTERFACE
     "${QUBOPRUNE_TORCH_INCLUDE}" "${QUBOPRUNE_TORCH_INCLUDE}/torch/csrc/api/include")
   target_link_libraries(quboprune_torch INTERFACE

@@ -111,7 +111,7 @@ struct MaskEvaluator::Work {
 
 MaskEvaluator::Work::Work(const Graph& original, const std::vector<Sample>& samples,
                           const EvaluatorOptions& options)
-    : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes) {
+    : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes, options.fast_bytes) {
   std::vector<Sample> in_order;
   for (std::size_t s : order) in_order.push_back(samples[s]);
   batches = quboprune::batches(in_order, one_at_a_time(original) ? 1 : options.at_once);

@@ -158,9 +158,10 @@ at::Tensor SharedRuns::output(const KeyedNetwork& network, const std::vector<at:
     if (!work.runs[n]) continue;
     for (int v : computed_inputs(graph, graph.nodes[n])) ++readers[at_index(v)];
   }
+  const RunOptions options{.fast = fast_.get()};
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     if (!work.runs[n]) continue;
-    network.executor.run_part(static_cast<int>(n), static_cast<int>(n) + 1, values);
+    network.executor.run_part(static_cast<int>(n), static_cast<int>(n) + 1, values, options);
     ++nodes_run_;
     for (int v : graph.nodes[n].outputs) {
       if (v < 0) continue;

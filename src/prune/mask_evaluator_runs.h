@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "ops/base/fast_convolution.h"
 #include "prune/mask_evaluator_keys.h"
 
 namespace quboprune {
@@ -20,8 +22,10 @@ namespace quboprune {
 /// For each batch: expect() all networks in their order, then output() of each in that order, then finish().
 class SharedRuns {
  public:
-  /// limit: bytes of activations kept for others.
-  explicit SharedRuns(std::size_t limit) : limit_(limit) {}
+  /// limit: bytes of activations kept for others; fast_limit: of kernels for fast convolutions, 0: none of
+  /// these.
+  SharedRuns(std::size_t limit, std::size_t fast_limit)
+      : limit_(limit), fast_(fast_limit > 0 ? std::make_unique<FastConvolutions>(fast_limit) : nullptr) {}
 
   /// From now on values of this network that others may go on from are kept between batches' runs, those of
   /// the first batches first: the next masks to come resemble the best one.
@@ -48,6 +52,7 @@ class SharedRuns {
   void drop(std::map<Place, Kept>::iterator entry);
 
   std::size_t limit_, bytes_ = 0, peak_ = 0, nodes_run_ = 0;
+  std::unique_ptr<FastConvolutions> fast_;
   std::map<Place, Kept> kept_;
   std::unordered_map<std::string, int> uses_;  // still to come, of the batch that is run
   std::unordered_set<std::string> followed_;

@@ -114,6 +114,28 @@ INSTANTIATE_TEST_SUITE_P(MemoryAndRefit, AnyNetwork,
                                            Setting{std::size_t{1} << 28U, false}, Setting{0, true},
                                            Setting{std::size_t{1} << 28U, true}));
 
+/// Wide enough for fast convolutions, where the processor and the build have them. Those round up to 50 times
+/// as much as one sum (fast_convolution_test.cpp): over two layers a relative 50·2·2^-24 of sums of absolute
+/// products, which may be ten times their sum: 6e-5 of an output, twice that of a squared error, 5e-4 dB.
+TEST(WideNetwork, HasTheValueOfAPlainRunOfItsCut) {
+  Rng rng(3);
+  Net net;
+  const int x = net.input({-1, 3, -1, -1});
+  int h = add_conv(net, x, 3, 32, rng);
+  h = add_conv(net, h, 32, 32, rng);
+  h = add_conv(net, h, 32, 32, rng);
+  const Graph graph = net.finish(add_conv(net, h, 32, 3, rng));
+  const ChannelGroups groups = analyse(graph);
+  std::vector<Sample> samples;
+  for (int k = 0; k < 6; ++k) {
+    const at::Tensor clean = at::rand({3, 48, 48});
+    samples.push_back({clean + 0.1 * at::randn({3, 48, 48}), clean, std::to_string(k), std::to_string(k)});
+  }
+  const MaskEvaluator evaluator(groups, samples, Judge{}, {.race = 0});
+  for (const Mask& mask : random_masks(6, groups.size(), rng))
+    EXPECT_NEAR(evaluator.value(mask), -evaluator.score(evaluator.cut(mask)).mean, 5e-4);
+}
+
 /// Networks of some masks, keyed.
 std::vector<KeyedNetwork> networks_of(const ChannelGroups& groups, const std::vector<Mask>& masks) {
   const NetworkKeys keys(groups.analysis().graph);
@@ -163,7 +185,7 @@ class Sharing : public ::testing::Test {
 
 TEST_F(Sharing, RunsOnlyWhatIsBehindTheFirstDifference) {
   ASSERT_EQ(groups_.size(), 12);
-  SharedRuns runs(std::size_t{1} << 20U);
+  SharedRuns runs(std::size_t{1} << 20U, 0);
   // 8 nodes; a group of the third convolution concerns the last 4, one of the second 6.
   EXPECT_EQ(counts(runs, networks_of(groups_, {without(8), without(9), without(4), without(8)}), 0),
             (std::vector<std::size_t>{8, 4, 6, 0}));
@@ -171,7 +193,7 @@ TEST_F(Sharing, RunsOnlyWhatIsBehindTheFirstDifference) {
 }
 
 TEST_F(Sharing, FollowsTheBestFromCallToCall) {
-  SharedRuns runs(std::size_t{1} << 20U);
+  SharedRuns runs(std::size_t{1} << 20U, 0);
   runs.follow(networks_of(groups_, {without(8)}).front());
   EXPECT_EQ(counts(runs, networks_of(groups_, {without(8)}), 0), std::vector<std::size_t>{8});
   EXPECT_EQ(counts(runs, networks_of(groups_, {without(9)}), 0), std::vector<std::size_t>{4});
@@ -182,7 +204,7 @@ TEST_F(Sharing, FollowsTheBestFromCallToCall) {
 
 TEST_F(Sharing, KeepsNoMoreThanItMay) {
   const std::size_t limit = 2 * 4 * 8 * 8 * sizeof(float);  // two activations of 4 channels
-  SharedRuns runs(limit);
+  SharedRuns runs(limit, 0);
   runs.follow(networks_of(groups_, {without(8)}).front());
   for (int batch = 2; batch >= 0; --batch)
     counts(runs, networks_of(groups_, {without(8), without(0), without(9), without(4)}), batch);

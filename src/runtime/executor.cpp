@@ -123,7 +123,7 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   }
   Tensors outputs;
   try {
-    outputs = op->run(node, inputs, {options.training});
+    outputs = op->run(node, inputs, {options.training, options.fast});
   } catch (const c10::Error& e) {
     refuse_data(graph_, node, values, e.what_without_backtrace());
   } catch (const std::out_of_range&) {

@@ -40,17 +40,16 @@ struct Prepared {
     given_kernel = plain(kernel, memory::format_tag::oihw);
     given_output = plain(output, memory::format_tag::nhwc);
     bias = plain({k}, memory::format_tag::x);
-    own_input = memory(description.src_desc(), engine);
-    own_output = memory(description.dst_desc(), engine);
+    own_input = description.src_desc();
+    own_output = description.dst_desc();
     own_kernel = description.weights_desc();
-    take_input = dnnl::reorder(memory(given_input, engine, nullptr), own_input);
-    give_output = dnnl::reorder(own_output, memory(given_output, engine, nullptr));
+    take_input = dnnl::reorder({engine, given_input, engine, own_input});
+    give_output = dnnl::reorder({engine, own_output, engine, given_output});
   }
 
   dnnl::convolution_forward convolution;
   dnnl::reorder take_input, give_output;
-  memory::desc given_input, given_kernel, given_output, bias, own_kernel;
-  memory own_input, own_output;
+  memory::desc given_input, given_kernel, given_output, bias, own_input, own_kernel, own_output;
 };
 
 float* data(const at::Tensor& tensor) {
@@ -73,12 +72,13 @@ class FastConvolutions::Engine {
     const auto& sizes = prepared->given_output.dims();
     at::Tensor result = at::empty(sizes, input.options(), at::MemoryFormat::ChannelsLast);
     memory from(prepared->given_input, engine_, data(x)), to(prepared->given_output, engine_, data(result));
-    prepared->take_input.execute(stream_, from, prepared->own_input);
-    prepared->convolution.execute(stream_, {{DNNL_ARG_SRC, prepared->own_input},
+    memory in = scratch(input_, prepared->own_input), out = scratch(output_, prepared->own_output);
+    prepared->take_input.execute(stream_, from, in);
+    prepared->convolution.execute(stream_, {{DNNL_ARG_SRC, in},
                                             {DNNL_ARG_WEIGHTS, transformed(weight, *prepared)},
                                             {DNNL_ARG_BIAS, memory(prepared->bias, engine_, data(b))},
-                                            {DNNL_ARG_DST, prepared->own_output}});
-    prepared->give_output.execute(stream_, prepared->own_output, to);
+                                            {DNNL_ARG_DST, out}});
+    prepared->give_output.execute(stream_, out, to);
     stream_.wait();
     return result;
   }
@@ -89,6 +89,13 @@ class FastConvolutions::Engine {
     memory transformed;
   };
   using Kernels = std::list<Kernel>;  // the latest used first
+
+  /// Memory that convolutions of all shapes use in turn.
+  memory scratch(at::Tensor& buffer, const memory::desc& layout) {
+    const auto bytes = static_cast<std::int64_t>(layout.get_size());
+    if (!buffer.defined() || buffer.numel() < bytes) buffer = at::empty({bytes}, at::kByte);
+    return {layout, engine_, buffer.data_ptr()};
+  }
 
   /// nullptr where oneDNN has no such convolution.
   Prepared* prepared_for(const Shape& shape) {
@@ -129,6 +136,7 @@ class FastConvolutions::Engine {
   }
 
   std::size_t limit_, bytes_ = 0;
+  at::Tensor input_, output_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
   std::map<Shape, std::unique_ptr<Prepared>> prepared_;

@@ -212,6 +212,7 @@ def table(methods, over="taylor"):
             return shown_interval(over_seeds(ours, values), over_seeds(theirs, values))
 
         row = [name, ", ".join(str(seed) for seed in sorted({seed for seed, _ in seeds}))]
+        row[1] += " (one fold)" if len({fold for _, fold in seeds}) < len({fold for _, fold in base}) else ""
         row.append(number(mean_held_out(ours, "pruned")))
         row += [number(mean_held_out(ours, "recovered"))] if recover else []
         row.append(against(lambda r: held_out(r)["samples"].get(judged(r))))

@@ -11,6 +11,7 @@
 
 #include "core/shuffle.h"
 #include "coupling/analysis.h"
+#include "prune/folded_norms.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
 #include "quboprune/error.h"
@@ -111,7 +112,9 @@ struct MaskEvaluator::Work {
 
 MaskEvaluator::Work::Work(const Graph& original, const std::vector<Sample>& samples,
                           const EvaluatorOptions& options)
-    : order(shuffled(samples.size(), options.seed)), keys(original), runs(options.shared_bytes, options.fast_bytes) {
+    : order(shuffled(samples.size(), options.seed)),
+      keys(original),
+      runs(options.shared_bytes, options.fast_bytes) {
   std::vector<Sample> in_order;
   for (std::size_t s : order) in_order.push_back(samples[s]);
   batches = quboprune::batches(in_order, one_at_a_time(original) ? 1 : options.at_once);
@@ -123,8 +126,8 @@ std::vector<Runner> MaskEvaluator::Work::line_up(const MaskEvaluator& evaluator,
                                                  std::span<const std::size_t> places) const {
   std::vector<Runner> runners;
   for (std::size_t place : places) {
-    runners.push_back(
-        {place, keys.of(evaluator.cut(masks[place])), std::vector<double>(evaluator.samples_.size(), 0)});
+    runners.push_back({place, keys.of(with_norms_folded(evaluator.cut(masks[place]))),
+                       std::vector<double>(evaluator.samples_.size(), 0)});
   }
   // Neighbours then share the most, and little has to be kept for those further on.
   std::stable_sort(runners.begin(), runners.end(),

@@ -11,6 +11,7 @@
 #include "coupling/analysis.h"
 #include "data/test_samples.h"
 #include "model/test_net.h"
+#include "prune/folded_norms.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
 #include "quboprune/error.h"
@@ -114,6 +115,25 @@ INSTANTIATE_TEST_SUITE_P(MemoryAndRefit, AnyNetwork,
                                            Setting{std::size_t{1} << 28U, false}, Setting{0, true},
                                            Setting{std::size_t{1} << 28U, true}));
 
+/// The convolution's output is read by the norm alone, or by an addition too.
+TEST(FoldedNorms, LeaveTheOutputAsItWas) {
+  for (const bool alone : {true, false}) {
+    Rng rng(4);
+    Net net;
+    const int x = net.input({-1, 2, -1, -1});
+    const int weight = net.constant(uniform({5, 2, 3, 3}, rng));
+    const int h = net.add("Conv", {x, weight}, {{"pads", list({1, 1, 1, 1})}});
+    std::vector<int> reads{h};
+    for (int k = 0; k < 4; ++k) reads.push_back(net.constant(uniform({5}, rng).abs() + 0.2));
+    const int normed = net.add("BatchNormalization", reads);
+    const Graph graph = net.finish(alone ? net.add("Relu", {normed}) : net.add("Add", {normed, h}));
+    const Graph folded = with_norms_folded(graph);
+    EXPECT_EQ(folded.nodes.size(), graph.nodes.size() - (alone ? 1 : 0));
+    const at::Tensor input = at::randn({2, 2, 7, 7});
+    EXPECT_TRUE(at::allclose(Executor(folded)(input), Executor(graph)(input), 1e-5, 1e-5));
+  }
+}
+
 /// Wide enough for fast convolutions, where the processor and the build have them. Those round up to 50 times
 /// as much as one sum (fast_convolution_test.cpp): over two layers a relative 50·2·2^-24 of sums of absolute
 /// products, which may be ten times their sum: 6e-5 of an output, twice that of a squared error, 5e-4 dB.
@@ -123,13 +143,16 @@ TEST(WideNetwork, HasTheValueOfAPlainRunOfItsCut) {
   const int x = net.input({-1, 3, -1, -1});
   int h = add_conv(net, x, 3, 32, rng);
   h = add_conv(net, h, 32, 32, rng);
-  h = add_conv(net, h, 32, 32, rng);
+  std::vector<int> reads{net.add("Conv", {h, net.constant(uniform({32, 32, 3, 3}, rng))})};
+  for (int k = 0; k < 4; ++k) reads.push_back(net.constant(uniform({32}, rng).abs() + 0.2));
+  h = net.add("Relu", {net.add("BatchNormalization", reads)});
   const Graph graph = net.finish(add_conv(net, h, 32, 3, rng));
   const ChannelGroups groups = analyse(graph);
   std::vector<Sample> samples;
   for (int k = 0; k < 6; ++k) {
     const at::Tensor clean = at::rand({3, 48, 48});
-    samples.push_back({clean + 0.1 * at::randn({3, 48, 48}), clean, std::to_string(k), std::to_string(k)});
+    const at::Tensor target = clean.slice(1, 1, 47).slice(2, 1, 47);
+    samples.push_back({clean, target, std::to_string(k), std::to_string(k)});
   }
   const MaskEvaluator evaluator(groups, samples, Judge{}, {.race = 0});
   for (const Mask& mask : random_masks(6, groups.size(), rng))

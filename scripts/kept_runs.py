@@ -7,8 +7,8 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "results"
-# What makes another run of it, besides the network, the seed and the method.
-TELLING = ("--target", "--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope")
+# What makes another run of it, besides the network, the target, the seed and the method.
+TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope")
 
 
 def program():
@@ -47,7 +47,7 @@ def identity(report):
     given = report["arguments"]
     telling = [given[k + 1] for k, argument in enumerate(given[:-1]) if argument in TELLING]
     telling += [argument for argument in given if argument == "--of-live"]
-    return json.dumps([report["model"]["path"], *telling, report["methods"][0]["name"], report["seed"]])
+    return json.dumps([report["model"]["path"], report["target"], *telling, report["methods"][0]["name"], report["seed"]])
 
 
 def all_runs(name, results):

@@ -130,6 +130,23 @@ const std::vector<double>& weight_taylor(const Scores& s) {
   return s.taylor_weight;
 }
 
+/// A filter's share of its layer's squared norm, those of smaller norm left out: the largest of each layer
+/// has 1.
+std::vector<double> lamp(const std::vector<double>& norms, const ChannelGroups& groups) {
+  std::map<int, std::vector<std::size_t>> layers;
+  for (std::size_t g = 0; g < norms.size(); ++g) layers[groups.layer_of(static_cast<int>(g))].push_back(g);
+  std::vector<double> result(norms.size(), 0.0);
+  for (auto& [layer, members] : layers) {
+    std::ranges::stable_sort(members, std::ranges::greater(), [&](std::size_t g) { return norms[g]; });
+    double larger = 0;
+    for (const std::size_t g : members) {
+      larger += norms[g] * norms[g];
+      result[g] = larger > 0 ? norms[g] * norms[g] / larger : 0;
+    }
+  }
+  return result;
+}
+
 std::vector<double> random_importance(int n, std::uint64_t seed) {
   Rng rng(seed);
   std::vector<double> result(at_index(n));
@@ -141,7 +158,7 @@ std::vector<double> random_importance(int n, std::uint64_t seed) {
 
 std::vector<std::string> objective_names() {
   return {"hybrid",        "gate-fisher", "gauss-newton", "measured", "reconstruction", "l1-qubo", "taylor",
-          "taylor-weight", "fisher",      "l1",           "l2",       "random"};
+          "taylor-weight", "fisher",      "l1",           "l2",       "lamp",           "random"};
 }
 
 Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& s,
@@ -169,6 +186,8 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
     f = importance(s.l1);
   else if (objective == "l2")
     f = importance(s.l2);
+  else if (objective == "lamp")
+    f = greedy(lamp(s.l2, groups));
   else if (objective == "random")
     f = greedy(random_importance(s.groups, o.seed));
   else if (objective == "measured" || objective == "reconstruction")

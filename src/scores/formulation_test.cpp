@@ -208,6 +208,16 @@ TEST(Greedy, ObjectivesAreSumsOfTheirScores) {
   }
 }
 
+/// Two layers of three: norms 3, 1, 2 have shares of 9/9, 1/(9+4+1) and 4/(9+4).
+TEST(Greedy, LampSharesOutEachLayersNorm) {
+  Scores s = made_up();
+  s.l2 = {3, 1, 2, 0, 10, 10};
+  const Formulation f = formulate("lamp", two_layers(), s, {}, 3);
+  EXPECT_EQ(f.solving, Solving::sorting);
+  const std::vector<double> expected = {1, 1.0 / 14, 4.0 / 13, 0, 1, 0.5};
+  for (std::size_t g = 0; g < kGroups; ++g) EXPECT_NEAR(f.importance[g], expected[g], 1e-14) << g;
+}
+
 TEST(Greedy, RandomFollowsItsSeed) {
   const ChannelGroups groups = two_layers();
   const auto of = [&](std::uint64_t seed) {

@@ -15,7 +15,7 @@ from kept_runs import program
 from real_folds import FOLDS, fold_data, fold_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-METHODS = ["random", "l1", "taylor", "fisher", "l1-qubo", "hybrid", "gauss-newton", "measured", "reconstruction",
+METHODS = ["random", "l1", "lamp", "taylor", "fisher", "l1-qubo", "hybrid", "gauss-newton", "measured", "reconstruction",
            "auto"]
 # Real pairs that take no part in anything: the sets that a network for camera noise is judged on.
 REAL_SETS = {"half_unet": ["sidd", "cc", "nam"], "aev2_sidd_color": ["sidd"], "lan_sidd_color": ["sidd"]}

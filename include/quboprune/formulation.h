@@ -52,10 +52,9 @@ std::vector<std::string> objective_names();
 /// hybrid (the paper's idea, our scaling): -Σ I_g x_g + γ Σ_{g<h} |S_gh| x_g x_h, I = α·t̂ + β·f̂.
 /// gate-fisher, gauss-newton (ours): ½ u'(G'G/n)u with u = 1 - x, off-diagonal part times `cross`; low rank,
 /// never formed. l1-qubo: -Σ ‖w_g‖₁ x_g + λ(Σ x_g - K)², the baseline with a penalty; `count` is its K.
-/// taylor, taylor-weight, fisher, l1, l2, lamp, random: -Σ I_g x_g, greedy; lamp's I is a filter's share of
-/// its layer's squared norm without the smaller ones (Lee et al. 2021, arXiv 2010.07611, there for single
-/// weights).
-///  Without labels gate-fisher is
+/// taylor, taylor-weight, fisher, l1, l2, lamp, random: -Σ I_g x_g, greedy; lamp's I is the share of a
+/// group's weights (filters, and what reads their channels) in its layer's squares without the smaller groups
+/// (Lee et al. 2021, arXiv 2010.07611, there for single weights). Without labels gate-fisher is
 /// gauss-newton and taylor-weight is taylor. Sources: docs/method.md.
 /// Throws InputError for another name, one whose scores are missing, or one that needs a Formulator.
 Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& scores,

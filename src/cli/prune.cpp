@@ -215,8 +215,8 @@ void add_prune(CLI::App& app, Context& context) {
       "problem of formulate, or a text of 0s and 1s");
   command
       ->add_option("--objective", options->prune.choose.objective,
-                   "auto (the best of taylor, hybrid, gauss-newton, reconstruction and lamp on calibration "
-                   "scenes kept back), or one "
+                   "auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration scenes "
+                   "kept back), or one "
                    "of hybrid, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
                    "l1, l2, lamp, random")
       ->capture_default_str();

@@ -95,7 +95,7 @@ double mean(const std::vector<double>& values) {
 std::vector<Setting> settings_for(const ChooseOptions& o) {
   if (o.objective != "auto") return settings_of(o.objective, o);
   std::vector<Setting> result;
-  for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction", "lamp"}) {
+  for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction"}) {
     const auto some = settings_of(name, o);
     result.insert(result.end(), some.begin(), some.end());
   }

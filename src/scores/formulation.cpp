@@ -1,5 +1,7 @@
 #include "quboprune/formulation.h"
 
+#include <ATen/TensorOperators.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -7,8 +9,10 @@
 #include <numeric>
 
 #include "core/index.h"
+#include "coupling/analysis.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
+#include "scores/gates.h"
 
 namespace quboprune {
 namespace {
@@ -130,18 +134,39 @@ const std::vector<double>& weight_taylor(const Scores& s) {
   return s.taylor_weight;
 }
 
-/// A filter's share of its layer's squared norm, those of smaller norm left out: the largest of each layer
-/// has 1.
-std::vector<double> lamp(const std::vector<double>& norms, const ChannelGroups& groups) {
+/// By group the squares of all weights that go with it: of the filters that make its channels and of what
+/// reads them.
+std::vector<double> squares_of_weights(const ChannelGroups& groups) {
+  const Graph& graph = groups.analysis().graph;
+  std::vector<double> squares(at_index(groups.size()), 0.0);
+  for (std::size_t v = 0; v < graph.values.size(); ++v) {
+    if (!graph.values[v].is_constant() || graph.values[v].constant.dim() < 2 ||
+        !graph.values[v].constant.is_floating_point())
+      continue;
+    for (int axis = 0; axis < static_cast<int>(graph.values[v].constant.dim()); ++axis) {
+      const std::vector<int> on = groups.on_axis(static_cast<int>(v), axis);
+      if (std::ranges::none_of(on, [](int g) { return g >= 0; })) continue;
+      const at::Tensor weights = graph.values[v].constant.tensor().to(at::kDouble);
+      const at::Tensor sums = rows_of(weights * weights, axis).sum(0).contiguous();
+      for (std::size_t i = 0; i < on.size(); ++i)
+        if (on[i] >= 0) squares[at_index(on[i])] += static_cast<const double*>(sums.data_ptr())[i];
+    }
+  }
+  return squares;
+}
+
+/// A group's share of its layer's squares, those of smaller groups left out: the largest of each layer has 1.
+std::vector<double> lamp(const ChannelGroups& groups) {
+  const std::vector<double> squares = squares_of_weights(groups);
   std::map<int, std::vector<std::size_t>> layers;
-  for (std::size_t g = 0; g < norms.size(); ++g) layers[groups.layer_of(static_cast<int>(g))].push_back(g);
-  std::vector<double> result(norms.size(), 0.0);
+  for (std::size_t g = 0; g < squares.size(); ++g) layers[groups.layer_of(static_cast<int>(g))].push_back(g);
+  std::vector<double> result(squares.size(), 0.0);
   for (auto& [layer, members] : layers) {
-    std::ranges::stable_sort(members, std::ranges::greater(), [&](std::size_t g) { return norms[g]; });
+    std::ranges::stable_sort(members, std::ranges::greater(), [&](std::size_t g) { return squares[g]; });
     double larger = 0;
     for (const std::size_t g : members) {
-      larger += norms[g] * norms[g];
-      result[g] = larger > 0 ? norms[g] * norms[g] / larger : 0;
+      larger += squares[g];
+      result[g] = larger > 0 ? squares[g] / larger : 0;
     }
   }
   return result;
@@ -187,7 +212,7 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
   else if (objective == "l2")
     f = importance(s.l2);
   else if (objective == "lamp")
-    f = greedy(lamp(s.l2, groups));
+    f = greedy(lamp(groups));
   else if (objective == "random")
     f = greedy(random_importance(s.groups, o.seed));
   else if (objective == "measured" || objective == "reconstruction")

@@ -1,10 +1,13 @@
 #include "quboprune/formulation.h"
 
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <functional>
 
+#include "coupling/analysis.h"
 #include "model/test_net.h"
 #include "quboprune/error.h"
 
@@ -208,14 +211,28 @@ TEST(Greedy, ObjectivesAreSumsOfTheirScores) {
   }
 }
 
-/// Two layers of three: norms 3, 1, 2 have shares of 9/9, 1/(9+4+1) and 4/(9+4).
-TEST(Greedy, LampSharesOutEachLayersNorm) {
-  Scores s = made_up();
-  s.l2 = {3, 1, 2, 0, 10, 10};
-  const Formulation f = formulate("lamp", two_layers(), s, {}, 3);
+/// Filters and what reads their channels: 1x1 kernels, so that a group is a row of one matrix and a column of
+/// the next.
+TEST(Greedy, LampSharesOutEachLayersWeights) {
+  const ChannelGroups groups = two_layers();
+  std::vector<at::Tensor> weights;
+  for (const Node& node : groups.analysis().graph.nodes) {
+    if (node.op != "Conv") continue;
+    const at::Tensor weight =
+        groups.analysis().graph.values[static_cast<std::size_t>(node.input(1))].constant;
+    weights.push_back(weight.flatten(1).to(at::kDouble).square());
+  }
+  const Formulation f = formulate("lamp", groups, made_up(), {}, 3);
   EXPECT_EQ(f.solving, Solving::sorting);
-  const std::vector<double> expected = {1, 1.0 / 14, 4.0 / 13, 0, 1, 0.5};
-  for (std::size_t g = 0; g < kGroups; ++g) EXPECT_NEAR(f.importance[g], expected[g], 1e-14) << g;
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    const at::Tensor squares = weights[layer].sum(1) + weights[layer + 1].sum(0);
+    for (std::int64_t g = 0; g < 3; ++g) {
+      const double own = squares[g].item<double>();
+      const double shared = squares.masked_select(squares >= own).sum().item<double>();
+      EXPECT_NEAR(f.importance[layer * 3 + static_cast<std::size_t>(g)], own / shared, 1e-12)
+          << layer << ", " << g;
+    }
+  }
 }
 
 TEST(Greedy, RandomFollowsItsSeed) {

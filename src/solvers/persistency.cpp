@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "quboprune/error.h"
 #include "solvers/semidefinite_bound.h"
 
 namespace quboprune {
@@ -146,10 +145,8 @@ Persistencies split_persistencies(const ReducedProblem& problem, const std::vect
   for (std::size_t i = 0; i < problem.size(); ++i) {
     const bool never_0 = exceeds(problem, probe.bound(i, false), known);
     const bool never_1 = exceeds(problem, probe.bound(i, true), known);
-    // `known` is a solution's: it has one of the two.
-    if (never_0 && never_1)
-      throw InternalError("a bound excludes both values of a variable: please report the problem");
-    if (never_0 || never_1) decided[i] = never_0 ? 1 : 0;
+    // `known` is a solution's, which has one of the two: where both seem too dear, rounding has decided.
+    if (never_0 != never_1) decided[i] = never_0 ? 1 : 0;
   }
   return decided;
 }

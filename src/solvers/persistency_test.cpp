@@ -116,5 +116,38 @@ TEST(Persistency, NothingIsReportedWithoutABound) {
   EXPECT_TRUE(solve(random_qubo(150, 3, true), {}, {.seconds = 5, .max_moves = 2000}).persistent.empty());
 }
 
+/// Low-rank with an offset that nearly cancels it: what is left once some are decided lies far below the
+/// numbers that energies are summed from, so that rounding must not decide the others.
+TEST(Persistency, RoundingOfWhatCancelsDecidesNothing) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    Rng rng(seed);
+    constexpr int n = 12, rank = 6;
+    Qubo::LowRank term{rank, 1, {}};
+    std::vector<double> total(rank, 0.0);
+    for (int r = 0; r < rank; ++r)
+      for (int i = 0; i < n; ++i) {
+        term.factor.push_back(static_cast<float>((rng.uniform() - 0.5) * std::pow(10.0, -6.0 * i / n)));
+        total[static_cast<std::size_t>(r)] += static_cast<double>(term.factor.back());
+      }
+    // ½|F(1 - x)|², as gate-fisher has it.
+    Qubo qubo(n);
+    for (int i = 0; i < n; ++i) {
+      double pulled = 0;
+      for (int r = 0; r < rank; ++r)
+        pulled += total[static_cast<std::size_t>(r)] *
+                  static_cast<double>(term.factor[static_cast<std::size_t>(r * n + i)]);
+      qubo.add_linear(i, -pulled);
+    }
+    for (const double t : total) qubo.add_offset(0.5 * t * t);
+    qubo.add_low_rank(std::move(term));
+    const Constraint constraint{Constraint::Kind::exactly, 9};
+    const SolverResult result = solve(qubo, constraint, {.seconds = 1, .bound = true});
+    const auto all = all_solutions(qubo, constraint);
+    const Solution best = *std::ranges::min_element(all, {}, &Solution::energy);
+    for (std::size_t i = 0; i < result.persistent.size(); ++i)
+      EXPECT_TRUE(result.persistent[i] < 0 || result.persistent[i] == best.x[i]) << seed << ", " << i;
+  }
+}
+
 }  // namespace
 }  // namespace quboprune

@@ -28,6 +28,9 @@ ReducedProblem::ReducedProblem(const Qubo& qubo, const Constraint& constraint)
     offset += diagonal[ones[p]];
     for (std::size_t q = p + 1; q < ones.size(); ++q) offset += all[ones[p] * n + ones[q]];
   }
+  whole_magnitude = std::abs(qubo.offset());
+  for (const double v : diagonal) whole_magnitude += std::abs(v);
+  for (const double v : all) whole_magnitude += 0.5 * std::abs(v);
   const std::size_t m = variable.size();
   linear.resize(m);
   couplings.assign(m * m, 0.0);

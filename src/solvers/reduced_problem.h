@@ -15,9 +15,10 @@ struct ReducedProblem {
 
   std::size_t size() const { return linear.size(); }
   double coupling(std::size_t i, std::size_t j) const { return couplings[i * size() + j]; }
-  /// What rounding may have done to an energy or a bound, whatever the unit: in sums of the free variables'
-  /// numbers, and in adding the offset to them once.
-  double rounding() const { return 1e-12 * magnitude + 1e-15 * std::abs(offset); }
+  /// What rounding may have done to an energy or a bound, whatever the unit: in many sums of the free
+  /// variables' numbers, and in the sum of all numbers that the fixed ones' share and a known energy are made
+  /// of, which may nearly cancel.
+  double rounding() const { return 1e-12 * magnitude + 2e-15 * whole_magnitude; }
   /// Energies that differ by less can't be told apart.
   double resolution() const { return whole ? 0.5 : 4 * rounding(); }
   /// Stands for the value of what is never in a feasible solution: finite, so that sums stay free of
@@ -39,6 +40,7 @@ struct ReducedProblem {
   std::vector<CountClass> classes;  ///< with groups only: the counts, in places of this problem
   bool whole = false;               ///< all numbers whole: energies of different value differ by 1 at least
   double magnitude = 0;             ///< sum of all absolute values but the offset's
+  double whole_magnitude = 0;       ///< the same of the whole problem, with its offset
 
  private:
   void scale_costs(const Constraint& constraint);

@@ -54,6 +54,7 @@ TEST(FastConvolutions, LeaveAloneWhatDoesNotPay) {
   FastConvolutions fast(std::size_t{1} << 24U);
   EXPECT_LT(roundings(fast, 1, 3, 64, 64, 64, 1, false), 0) << "few channels";
   EXPECT_LT(roundings(fast, 1, 64, 64, 16, 16, 1, false), 0) << "few pixels";
+  EXPECT_FALSE(fast.run(at::randn({1, 32, 1, 5000}), at::randn({32, 32, 3, 3}), {}, 0)) << "too low";
   EXPECT_FALSE(
       fast.run(at::randn({4, 32, 64, 64}, at::kDouble), at::randn({32, 32, 3, 3}, at::kDouble), {}, 1));
 }

@@ -4,6 +4,7 @@
 
 #ifdef QUBOPRUNE_ONEDNN
 
+#include <algorithm>
 #include <array>
 #include <list>
 #include <map>
@@ -148,7 +149,10 @@ std::optional<at::Tensor> FastConvolutions::run(const at::Tensor& input, const a
                                                 const at::Tensor& bias, std::int64_t pad) {
   const bool pays = weight.size(1) >= kFewestChannels && weight.size(0) >= kFewestChannels &&
                     input.size(0) * input.size(2) * input.size(3) >= kFewestPixels;
-  if (!pays || input.scalar_type() != at::kFloat || weight.scalar_type() != at::kFloat) return std::nullopt;
+  const bool fits =
+      std::min(input.size(2), input.size(3)) + 2 * pad >= 3;  // else LibTorch says what is wrong
+  if (!pays || !fits || input.scalar_type() != at::kFloat || weight.scalar_type() != at::kFloat)
+    return std::nullopt;
   return engine_->run(input, weight, bias, pad);
 }
 

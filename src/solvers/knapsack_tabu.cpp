@@ -158,7 +158,7 @@ bool KnapsackTabu::make_feasible() {
   state_.release_all();
   fill();
   state_.release_all();
-  return !equality_ || spent_ == costs_.capacity || fill_exactly() || costs_.rounded;
+  return !equality_ || spent_ == costs_.capacity || fill_exactly() || rounds_total();
 }
 
 /// Frees a random 5 to 30 % of the capacity and fills it anew.
@@ -172,7 +172,7 @@ bool KnapsackTabu::shake() {
   state_.release_all();
   fill();
   state_.release_all();
-  return !equality_ || spent_ == costs_.capacity || fill_exactly() || costs_.rounded;
+  return !equality_ || spent_ == costs_.capacity || fill_exactly() || rounds_total();
 }
 
 /// Redraws as many variables as needed to spend the capacity exactly.
@@ -312,7 +312,7 @@ double KnapsackTabu::meet_rounded_total(Mask& x, const Deadline& deadline) {
 void KnapsackTabu::take(Found& found, const Deadline& deadline) {
   Mask x = state_.x();
   const double whole =
-      costs_.rounded && equality_ ? meet_rounded_total(x, deadline) : static_cast<double>(state_.energy());
+      rounds_total() ? meet_rounded_total(x, deadline) : static_cast<double>(state_.energy());
   const double energy = whole * state_.matrix().scale() + state_.matrix().offset();
   if (!(energy < found.energy)) return;
   found.energy = energy;
@@ -335,7 +335,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
   Found found;
   found.energy = std::numeric_limits<double>::infinity();
   if (make_feasible()) {
-    const bool rounded = costs_.rounded && equality_;
+    const bool rounded = rounds_total();
     ElitePool others(task.keep, task.keep_distance);
     std::int64_t lowest = state_.energy(), last = 0;
     bool pending = true;  // where costs are rounded, only local optima are taken up

@@ -27,7 +27,8 @@ std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix);
 /// Tabu search under sum c_i x_i <= C or = C. Each move is the best admissible one among additions that fit,
 /// swaps that fit (their coupling counted), and removals; C is never exceeded. Swaps are looked at from all
 /// removals while those are few, else from the best and the most relieving ones. An exact total is kept by
-/// swaps of equal costs, and met anew after each shake: by a table of all sums, or as real_total.h does.
+/// swaps of equal costs, and met anew after each shake by a table of all sums. Where costs are rounded for
+/// that, local optima are changed a little to meet the total in fact (real_total.h).
 /// Source: the neighbourhoods of quadratic-knapsack tabu searches (Chen and Hao 2017); ours otherwise.
 class KnapsackTabu : public Improver {
  public:
@@ -52,6 +53,7 @@ class KnapsackTabu : public Improver {
   Move best_move();
   void apply(const Move& move);
   void list_removals();
+  bool rounds_total() const { return equality_ && costs_.rounded; }
   void take(Found& found, const Deadline& deadline);
   double meet_rounded_total(Mask& x, const Deadline& deadline);
 

@@ -201,8 +201,8 @@ int measure(const std::string& network, const std::string& source, int count, co
        {Way{"cut", {.shared_bytes = 0, .race = 0}, all / 4},
         Way{"cut, 1 sample at once", {.shared_bytes = 0, .race = 0, .at_once = 1}, all / 4},
         Way{"cut, race", {.shared_bytes = 0}, all}, Way{"cut, shared", {.race = 0}, all / 2},
-        Way{"cut, shared, race", {}, all},
-        Way{"cut, shared, race, no Winograd", {.fast_bytes = 0}, all}, Way{"cut, shared, race, 2 at once", {.at_once = 2}, all},
+        Way{"cut, shared, race", {}, all}, Way{"cut, shared, race, no Winograd", {.fast_bytes = 0}, all},
+        Way{"cut, shared, race, 2 at once", {.at_once = 2}, all},
         Way{"cut, shared, refit", {.refit = true, .race = 0}, all / 2},
         Way{"cut, shared, race, refit", {.refit = true}, all}})
     if (std::string(way.name).find(only) != std::string::npos)

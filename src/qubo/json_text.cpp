@@ -1,7 +1,7 @@
 #include "qubo/json_text.h"
 
+#include <algorithm>
 #include <iterator>
-#include <vector>
 
 #include "qubo/scanner.h"
 #include "quboprune/error.h"
@@ -11,8 +11,16 @@ namespace {
 
 using nlohmann::json;
 
-/// A path that no value has: the search for it ends where the text can't be read.
-constexpr const char* kNowhere = "nowhere";
+/// "/a/3" as its parts.
+std::vector<std::string> parts_of(const std::string& path) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('/', begin + 1), path.size());
+    parts.push_back(path.substr(begin + 1, end - begin - 1));
+    begin = end;
+  }
+  return parts;
+}
 
 /// Lets the parser read a text and tells how far it is.
 class Reading {
@@ -44,10 +52,12 @@ class Reading {
   std::size_t* furthest_;
 };
 
-/// Follows the parser to the value at a path, and stops it there.
+/// Follows the parser to the value at a path, and stops it there; without one to where the text can't be
+/// read.
 class Locator : public json::json_sax_t {
  public:
-  Locator(std::string path, const std::size_t& furthest) : path_(std::move(path)), furthest_(furthest) {}
+  Locator(std::optional<std::vector<std::string>> path, const std::size_t& furthest)
+      : path_(std::move(path)), furthest_(furthest) {}
 
   /// Behind the token before the value that was looked for.
   std::size_t position() const { return before_; }
@@ -77,9 +87,10 @@ class Locator : public json::json_sax_t {
   };
 
   bool here() const {
-    std::string path;
-    for (const Level& level : inside_) path += "/" + (level.array ? std::to_string(level.index) : level.key);
-    return path == path_;
+    if (!path_ || inside_.size() != path_->size()) return false;
+    return std::ranges::equal(inside_, *path_, [](const Level& level, const std::string& part) {
+      return (level.array ? std::to_string(level.index) : level.key) == part;
+    });
   }
   bool go_on() {
     before_ = furthest_;
@@ -100,7 +111,7 @@ class Locator : public json::json_sax_t {
     return next();
   }
 
-  std::string path_;
+  std::optional<std::vector<std::string>> path_;
   const std::size_t& furthest_;
   std::size_t before_ = 0;
   std::vector<Level> inside_;
@@ -118,7 +129,7 @@ JsonText::JsonText(std::string_view text, std::string name) : text_(text), name_
   try {
     root_ = json::parse(text);
   } catch (const json::out_of_range&) {
-    fail(kNowhere, "a number in the JSON is too large for double precision: scale the problem");
+    fail_at({}, "a number in the JSON is too large for double precision: scale the problem");
   } catch (const json::parse_error& error) {
     Scanner(text, name_)
         .fail(error.byte > 0 ? error.byte - 1 : 0, "the JSON breaks off or is malformed here: correct it");
@@ -126,8 +137,12 @@ JsonText::JsonText(std::string_view text, std::string name) : text_(text), name_
 }
 
 void JsonText::fail(const std::string& path, const std::string& what) const {
+  fail_at(parts_of(path), what);
+}
+
+void JsonText::fail_at(std::optional<std::vector<std::string>> path, const std::string& what) const {
   std::size_t furthest = 0;
-  Locator locator(path, furthest);
+  Locator locator(std::move(path), furthest);
   json::sax_parse(Reading(text_, 0, furthest), Reading(text_, text_.size(), furthest), &locator);
   const std::size_t at = text_.find_first_not_of(" \t\r\n,:", locator.position());
   Scanner(text_, name_).fail(std::min(at, text_.size()), what);

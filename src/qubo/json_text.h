@@ -1,8 +1,10 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace quboprune {
 
@@ -20,6 +22,9 @@ class JsonText {
   [[noreturn]] void fail(const std::string& path, const std::string& what) const;
 
  private:
+  /// For the place where the text can't be read, without a path.
+  [[noreturn]] void fail_at(std::optional<std::vector<std::string>> path, const std::string& what) const;
+
   std::string_view text_;
   std::string name_;
   nlohmann::json root_;

@@ -217,6 +217,10 @@ TEST(ProblemIo, DeeplyNestedJsonIsRefused) {
   nest += "1" + std::string(200'000, '}');
   for (const char* key : {"type", "offset", "use_bytes", "variable_type"})
     EXPECT_NE(error_of(std::string("{\"") + key + "\":" + nest + "}"), "no error");
+  std::string lists(200'000, '[');
+  EXPECT_EQ(error_of("{\"x\":" + lists + std::string(200'000, ']') + ",\"offset\": 1e999}")
+                .rfind("file:1:400017: ", 0),
+            0U);
   EXPECT_EQ(error_of("{\"offset\": 1e999}").rfind("file:1:12: ", 0), 0U);
 }
 

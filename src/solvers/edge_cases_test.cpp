@@ -162,6 +162,9 @@ TEST(EdgeCases, NothingMayBeSpent) {
     const Constraint constraint{kind, 0, {1e-19, 1e17, 0, 3, 0, 1e-300, 2, 1}, {}};
     EXPECT_EQ(solve(qubo, constraint, {.seconds = 0.2}).pool.front().x, (Mask{0, 0, 1, 0, 1, 0, 0, 0}));
   }
+  const Constraint spent{
+      Constraint::Kind::at_most, 0, std::vector<double>(8, 1e-10), {-1, 1, -1, -1, -1, -1, -1, -1}};
+  EXPECT_THROW(solve(qubo, spent, {.seconds = 0.2}), InputError) << "one that costs something is fixed to 1";
   const Constraint tiny{Constraint::Kind::at_most, 1e-300, std::vector<double>(8, 1e-300), {}};
   EXPECT_THROW(solve(qubo, tiny, {.seconds = 0.2}), InputError);
 }

@@ -25,8 +25,8 @@ constexpr double kRoundedMean = 8;
 constexpr std::int64_t kShakeAfter = 60;
 constexpr std::int32_t kNotNow = kNoSwap;
 
-double energy_of(const DenseState& state) {
-  return static_cast<double>(state.energy()) * state.matrix().scale() + state.matrix().offset();
+double energy_of(const DenseState& state, double whole) {
+  return whole * state.matrix().scale() + state.matrix().offset();
 }
 
 /// The costs as whole multiples of a common unit, if there is one among 1, 0.1 ... 1e-6 times a whole number
@@ -67,13 +67,18 @@ IntegerCosts::IntegerCosts(const Constraint& constraint, std::size_t variables) 
   else if (most > 0)
     steps = 0x1p30 / most;
   const bool up = rounded && !exactly;
-  capacity = static_cast<std::int64_t>(rounded && exactly ? std::round(most * steps)
-                                                          : std::floor(most * steps * (1 + 1e-12)));
   costs.resize(variables);
+  double fixed = 0;
   for (std::size_t i = 0; i < variables; ++i) {
     const double scaled = given[i] * steps;
     costs[i] = static_cast<std::int32_t>(std::min(up ? std::ceil(scaled) : std::round(scaled), 0x1p31 - 1));
+    if (constraint.fixed.empty() || constraint.fixed[i] != 1) continue;
+    fixed += given[i];
+    capacity += costs[i];
   }
+  // Of an exact total what the fixed ones leave is rounded: their own rounding must not use it up.
+  capacity = exactly ? capacity + std::llround((most - fixed) * steps)
+                     : static_cast<std::int64_t>(std::floor(most * steps * (1 + 1e-12)));
 }
 
 std::vector<std::int32_t> wide_couplings(const DenseMatrix& matrix) {
@@ -94,8 +99,10 @@ KnapsackTabu::KnapsackTabu(const DenseMatrix& matrix, const std::vector<std::int
       couplings_(couplings),
       additions_(matrix.stride(), kNotNow) {
   costs_.costs.resize(matrix.stride(), 0);
-  const double total = costs_.unit * std::round(constraint.capacity / costs_.unit);
-  if (equality_ && costs_.unit > 0 && std::abs(total - constraint.capacity) > cost_tolerance(constraint))
+  const double unit = costs_.unit;
+  if (equality_ && unit > 0 &&
+      std::abs(unit * std::round(constraint.capacity / unit) - constraint.capacity) >
+          cost_tolerance(constraint))
     throw InputError(fmt::format("no selection costs exactly {}: all costs are multiples of {}",
                                  constraint.capacity, costs_.unit));
 }
@@ -190,7 +197,9 @@ bool KnapsackTabu::fill_exactly() {
   std::stable_partition(free.begin(), free.end(), [&](std::size_t i) { return state_.on(i); });
   std::vector<std::int32_t> costs;
   for (std::size_t i : free) costs.push_back(costs_.costs[i]);
-  const std::vector<std::uint8_t> chosen = subset_of_sum(costs, costs_.capacity - fixed_cost);
+  const std::int64_t left = costs_.capacity - fixed_cost;
+  if (!has_subset_table(costs.size(), left)) return false;
+  const std::vector<std::uint8_t> chosen = subset_of_sum(costs, left);
   if (chosen.empty()) return false;
   Mask target = state_.x();
   for (std::size_t k = 0; k < free.size(); ++k) target[free[k]] = chosen[k];
@@ -313,7 +322,7 @@ void KnapsackTabu::take(Found& found, const Deadline& deadline) {
   Mask x = state_.x();
   const double whole =
       rounds_total() ? meet_rounded_total(x, deadline) : static_cast<double>(state_.energy());
-  const double energy = whole * state_.matrix().scale() + state_.matrix().offset();
+  const double energy = energy_of(state_, whole);
   if (!(energy < found.energy)) return;
   found.energy = energy;
   found.x = std::move(x);
@@ -339,10 +348,19 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
     ElitePool others(task.keep, task.keep_distance);
     std::int64_t lowest = state_.energy(), last = 0;
     bool pending = true;  // where costs are rounded, only local optima are taken up
+    auto take_pending = [&] {
+      take(found, deadline);
+      pending = false;
+    };
     auto note = [&](std::int64_t now) {
-      if (task.keep > 1 && !rounded) others.insert(state_.x(), energy_of(state_));
-      if (state_.energy() < lowest) lowest = state_.energy(), last = now, pending = true;
-      if (pending && !rounded) take(found, deadline), pending = false;
+      if (task.keep > 1 && !rounded)
+        others.insert(state_.x(), energy_of(state_, static_cast<double>(state_.energy())));
+      if (state_.energy() < lowest) {
+        lowest = state_.energy();
+        last = now;
+        pending = true;
+      }
+      if (pending && !rounded) take_pending();
     };
     note(0);
     for (std::int64_t searched = 0; searched - last < patience_; ++searched) {
@@ -353,7 +371,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
         note(searched);
       }
       const Move move = best_move();
-      if (pending && move.gain >= 0) take(found, deadline), pending = false;
+      if (pending && move.gain >= 0) take_pending();
       if (move.gain == DenseState::kNoGain) {
         tabu_.clear(state_);
         state_.rescan();
@@ -362,7 +380,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
       apply(move);
       note(searched);
     }
-    if (pending) take(found, deadline);
+    if (pending) take_pending();
     if (rounded && !found.x.empty()) others.insert(found.x, found.energy);
     if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   }

@@ -133,9 +133,10 @@ std::vector<std::size_t> cheapest_entries(const RealTotal& wanted, const Mask& x
 Lists lists_for(const RealTotal& wanted, const Mask& x, int draw, Rng& rng) {
   const std::size_t n = x.size();
   Lists lists;
-  lists.by_halves = n <= kMostByHalves || draw >= kDrawsOfSmallSets;
   const std::size_t most = n <= kFoursOf ? 4 : n <= kTriplesUpTo ? 3 : 2;
   const std::size_t of_most = most == 4 ? kFoursOf : most == 3 ? kTriplesOf : kPairsOf;
+  const bool drawn_before = draw > 0 && n <= of_most;  // another draw would be of the same entries
+  lists.by_halves = n <= kMostByHalves || drawn_before || draw >= kDrawsOfSmallSets;
   const std::size_t of_halves = n <= kMostByHalves ? n : kDrawnForHalves;
   const std::size_t count = lists.by_halves ? of_halves : of_most;
   lists.entries = cheapest_entries(wanted, x, count, draw, rng);
@@ -167,6 +168,7 @@ double best_pair(const RealTotal& wanted, const Lists& lists, double left, Rng& 
     while (from != second.begin() && (from - 1)->cost >= rest - wanted.tolerance) --from;
     for (auto b = from; b != second.end() && b->cost <= rest + wanted.tolerance && hits < kCompared; ++b) {
       std::vector<std::size_t> flipped = lists.flipped(a, *b);
+      // Sets that share an entry come out empty too; at no cost doing nothing is as good as they are.
       if (flipped.empty() && a.cost + b->cost != 0) continue;
       ++hits;
       const double change = wanted.change(flipped);

@@ -106,6 +106,28 @@ TEST(RealTotal, SolveTakesLargeWholeCosts) {
   EXPECT_EQ(spent_on(constraint.costs, result.pool.front().x), constraint.capacity);
 }
 
+/// Many fixed ones whose costs all round up, and a small rest.
+TEST(RealTotal, RoundingOfFixedOnesLeavesTheRestItsRoom) {
+  const Qubo qubo = random_qubo(60, 2, true);
+  Constraint constraint{Constraint::Kind::exactly, 0, {}, std::vector<std::int8_t>(60, -1)};
+  Rng rng(8);
+  for (std::size_t i = 0; i < 60; ++i) {
+    constraint.costs.push_back(i < 25 ? 1.07 + 1e-9 * rng.uniform() : 0.9 + 0.1 * rng.uniform());
+    if (i < 25) constraint.fixed[i] = 1;
+    if (i < 27) constraint.capacity += constraint.costs.back();
+  }
+  const SolverResult result = solve(qubo, constraint, {.seconds = 2});
+  EXPECT_TRUE(feasible(constraint, result.pool.front().x));
+}
+
+/// By rounding a hair below a multiple of the costs' unit.
+TEST(RealTotal, ATotalMayBeOffByItsTolerance) {
+  const Qubo qubo = random_qubo(30, 4, true);
+  Constraint constraint{Constraint::Kind::exactly, 99.999999995, {}, {}};
+  for (int i = 0; i < 30; ++i) constraint.costs.push_back(1 + i);
+  EXPECT_EQ(spent_on(constraint.costs, solve(qubo, constraint, {.seconds = 0.5}).pool.front().x), 100);
+}
+
 TEST(RealTotal, SolveSaysWhereNoSelectionIsFound) {
   const Qubo qubo = random_qubo(20, 9, true);
   Constraint constraint = planted(20, 5);

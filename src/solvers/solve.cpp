@@ -10,6 +10,7 @@
 #include "solvers/count_classes.h"
 #include "solvers/dominated.h"
 #include "solvers/double_descent.h"
+#include "solvers/feasible.h"
 #include "solvers/pool_neighbours.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
@@ -87,7 +88,8 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
     if (fixed == 1) least += cost;
     if (fixed != 0) most += cost;
   }
-  const double slack = 1e-9 * std::max(1.0, std::abs(constraint.capacity));
+  const double slack = constraint.costs.empty() ? 1e-9 * std::max(1.0, std::abs(constraint.capacity))
+                                                : cost_tolerance(constraint);
   const bool exact = constraint.kind == Constraint::Kind::exactly;
   const bool uncountable =
       constraint.costs.empty() && exact && constraint.capacity != std::floor(constraint.capacity);

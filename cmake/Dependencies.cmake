@@ -49,19 +49,26 @@ elseif(QUBOPRUNE_TORCH STREQUAL "debian")
   find_library(QUBOPRUNE_LIBTORCH_CPU torch_cpu REQUIRED)
   find_library(QUBOPRUNE_LIBC10 c10 REQUIRED)
   find_path(QUBOPRUNE_TORCH_INCLUDE ATen/ATen.h REQUIRED)
-  # The oneDNN that this LibTorch computes with, if its headers are there: for what LibTorch doesn't ask it for. The
-  # one inside Python's torch can't be linked.
-  find_library(QUBOPRUNE_ONEDNN dnnl)
-  find_path(QUBOPRUNE_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
-  if(NOT QUBOPRUNE_ONEDNN_INCLUDE)
-    set(QUBOPRUNE_ONEDNN "")
-  endif()
   target_include_directories(quboprune_torch SYSTEM INTERFACE
     "${QUBOPRUNE_TORCH_INCLUDE}" "${QUBOPRUNE_TORCH_INCLUDE}/torch/csrc/api/include")
   target_link_libraries(quboprune_torch INTERFACE
     "${QUBOPRUNE_LIBTORCH}" "${QUBOPRUNE_LIBTORCH_CPU}" "${QUBOPRUNE_LIBC10}")
 else()
   message(FATAL_ERROR "QUBOPRUNE_TORCH is '${QUBOPRUNE_TORCH}': use debian or python")
+endif()
+
+# The oneDNN 2 that Debian's LibTorch computes with, if its headers are there: for what LibTorch doesn't ask it for. The
+# one inside Python's torch can't be linked.
+set(QUBOPRUNE_ONEDNN "")
+if(QUBOPRUNE_TORCH STREQUAL "debian")
+  find_library(QUBOPRUNE_ONEDNN_LIBRARY dnnl)
+  find_path(QUBOPRUNE_ONEDNN_INCLUDE oneapi/dnnl/dnnl_version.h)
+  if(QUBOPRUNE_ONEDNN_LIBRARY AND QUBOPRUNE_ONEDNN_INCLUDE)
+    file(STRINGS "${QUBOPRUNE_ONEDNN_INCLUDE}/oneapi/dnnl/dnnl_version.h" version REGEX "DNNL_VERSION_MAJOR 2$")
+    if(version)
+      set(QUBOPRUNE_ONEDNN "${QUBOPRUNE_ONEDNN_LIBRARY}")
+    endif()
+  endif()
 endif()
 
 # ONNX: the official schema as protobuf classes.

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from kept_runs import program
+from kept_runs import checkout
 from real_folds import FOLDS, fold_data, fold_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -87,13 +87,13 @@ def run(name, network, data, target, method, seed, options):
                "--evaluations", str(options.evaluations), "--work", str(work), "--networks", str(work / "networks"),
                "--report", str(part)]
     print(shlex.join(command), flush=True)
-    began = time.time()
+    began, commit = time.time(), checkout()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         print(f"  failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
         return
     report = json.loads(part.read_text(encoding="utf-8"))
-    report.update(seconds=time.time() - began, program=program())
+    report.update(seconds=time.time() - began, checkout=commit)
     add_real_pairs(report, name, network, work / "networks" / f"{method}.onnx", data, options)
     report["arguments"] = [pathlib.Path(a).name if os.sep in a else a for a in command[1:]]
     part.write_text(json.dumps(report), encoding="utf-8")
@@ -255,7 +255,11 @@ def sorted_runs(reports):
             target += ", calibrated on real pairs"
         network = pathlib.Path(report["model"]["path"]).stem
         methods = runs.setdefault((network, target), {})
-        methods.setdefault(report["methods"][0]["name"], {})[report["seed"], fold_of(report)] = report
+        method = report["methods"][0]["name"]
+        other = methods.setdefault(method, {}).setdefault((report["seed"], fold_of(report)), report)
+        if other is not report:
+            sys.exit(f"two runs of {method} on {network} at {target} with seed {report['seed']}, of other effort: "
+                     f"{effort_of(report)} and {effort_of(other)}; give one of them another folder of results")
     return dict(sorted(runs.items()))
 
 

@@ -4,6 +4,7 @@ So a table holds runs of many days, and whoever doubts a figure can take it from
 import json
 import pathlib
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "results"
@@ -11,8 +12,8 @@ KEPT = ROOT / "docs" / "results"
 TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope")
 
 
-def program():
-    """The commit that the program is built from, or the one that is checked out."""
+def checkout():
+    """The commit that is checked out, from which the program is built unless --binary names another."""
     done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
 
@@ -21,7 +22,7 @@ def essence(report):
     """The report without what no table reads."""
     method = report["methods"][0]
     result = method["result"]
-    kept = {"program": report.get("program"), "seed": report["seed"], "target": report["target"],
+    kept = {"checkout": report.get("checkout", report.get("program")), "seed": report["seed"], "target": report["target"],
             "model": {"path": pathlib.Path(report["model"]["path"]).name,
                       **{cost: report["model"][cost] for cost in ("filters", "macs")}},
             "data": {"heldout": report["data"]["heldout"]},
@@ -62,6 +63,8 @@ def all_runs(name, results):
 
 def keep(name, results):
     """Adds the finished runs of the folder to those kept."""
-    KEPT.mkdir(exist_ok=True)
     lines = [json.dumps(report) + "\n" for report in all_runs(name, results)]
+    if not lines:
+        sys.exit(f"no run is finished in {results}, and none is kept: there is nothing to make tables of")
+    KEPT.mkdir(exist_ok=True)
     (KEPT / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -29,7 +29,7 @@ struct RoundsOptions {
 /// How a mask is found: formulate → solve → refine, at a target.
 struct ChooseOptions {
   Target target;
-  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton, reconstruction and lamp the one
+  /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one
   /// whose mask measures best on calibration data after the stage that follows:
   /// - with a check and a quick repair in the evaluator (EvaluatorOptions::refit): all are checked, and the
   ///   check alone decides

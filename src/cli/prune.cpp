@@ -1,4 +1,4 @@
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -214,11 +214,11 @@ void add_prune(CLI::App& app, Context& context) {
       "Keep what this solution keeps instead of searching: the report of quboprune solve on a "
       "problem of formulate, or a text of 0s and 1s");
   command
-      ->add_option("--objective", options->prune.choose.objective,
-                   "auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration scenes "
-                   "kept back), or one "
-                   "of hybrid, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, taylor, fisher, "
-                   "l1, l2, lamp, random")
+      ->add_option(
+          "--objective", options->prune.choose.objective,
+          fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration "
+                      "scenes kept back), or one of {}",
+                      fmt::join(objective_names(), ", ")))
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

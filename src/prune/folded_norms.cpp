@@ -20,9 +20,13 @@ bool reads_float_constants(const Graph& graph, const Node& node, std::size_t fir
   return true;
 }
 
+bool has_inputs(const Node& node, std::size_t count) {
+  return node.inputs.size() == count && std::ranges::all_of(node.inputs, [](int v) { return v >= 0; });
+}
+
 bool can_fold(const Graph& graph, const Node& norm, const Node& convolution) {
-  return norm.op == "BatchNormalization" && norm.domain.empty() && norm.integer("training_mode", 0) == 0 &&
-         norm.integer("spatial", 1) == 1 &&
+  return norm.op == "BatchNormalization" && norm.domain.empty() && has_inputs(norm, 5) &&
+         norm.integer("training_mode", 0) == 0 && norm.integer("spatial", 1) == 1 &&
          std::count_if(norm.outputs.begin(), norm.outputs.end(), [](int v) { return v >= 0; }) == 1 &&
          convolution.op == "Conv" && convolution.domain.empty() && reads_float_constants(graph, norm, 1) &&
          reads_float_constants(graph, convolution, 1);
@@ -50,7 +54,7 @@ Graph with_norms_folded(Graph graph) {
   const auto consumers = graph.consumers();
   std::vector<char> gone(graph.nodes.size(), 0);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node norm = graph.nodes[n];
+    const Node& norm = graph.nodes[n];
     const int read = norm.input(0);
     if (read < 0 || graph.values[at_index(read)].producer < 0) continue;
     Node& before = graph.nodes[at_index(graph.values[at_index(read)].producer)];

@@ -169,6 +169,7 @@ void MaskEvaluator::Work::run_parts(const MaskEvaluator& evaluator, std::span<co
     auto runners = line_up(evaluator, masks, std::span(usable).subspan(first, count));
     run(evaluator, runners, leader);
     use(runners);
+    runs.release_kernels();
   }
 }
 

@@ -74,6 +74,8 @@ KeyedNetwork NetworkKeys::of(const Graph& cut) const {
     const Node& node = cut.nodes[n];
     std::string bytes;
     append(bytes, n);
+    append_text(bytes, node.domain);
+    append_text(bytes, node.op);
     for (const auto& [name, attribute] : node.attributes) {
       append_text(bytes, name);
       append_attribute(bytes, attribute);

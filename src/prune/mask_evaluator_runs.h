@@ -35,6 +35,10 @@ class SharedRuns {
   /// First output, for the graph's inputs. batch: which samples the inputs are of.
   at::Tensor output(const KeyedNetwork& network, const std::vector<at::Tensor>& inputs, int batch);
   void finish(int batch);
+  /// The networks that were run so far won't be again.
+  void release_kernels() {
+    if (fast_) fast_->release_kernels();
+  }
 
   std::size_t bytes() const { return bytes_; }
   std::size_t peak_bytes() const { return peak_; }

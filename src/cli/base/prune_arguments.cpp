@@ -20,7 +20,7 @@ void PruneArguments::add_choice(CLI::App& command) {
   auto& f = choose.formulation;
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
-                   "calibration data; these go as well");
+                   "calibration data, and so much more goes; which groups go is the objective's choice");
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
       ->capture_default_str();
   command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")

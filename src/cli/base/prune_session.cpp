@@ -39,6 +39,8 @@ void Stages::end() {
 
 PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     : arguments_(arguments), context_(context) {
+  if (arguments.of_live && arguments.target.empty())
+    throw InputError("--of-live says what --target is a part of: give --target too");
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
   graph_ = with_computed_weights(runnable(model_.graph()));
   // Before the analysis, which takes open sizes from it.
@@ -157,8 +159,9 @@ Target PruneSession::whole_target(const std::string& objective) {
   const double all = groups_.cost().value(target.kind, Mask(live.size(), 1));
   const double part = groups_.cost().value(target.kind, live) / all;
   const double whole = 1 - (1 - target.removed) * part;
-  notes_.push_back(fmt::format("--of-live: {:.1f} % of the {} are live; without {:g} of these go {:.1f} % of all",
-                               100 * part, name_of(target.kind), target.removed, 100 * whole));
+  notes_.push_back(
+      fmt::format("--of-live: {:.1f} % of the {} are live; without {:g} of these go {:.1f} % of all",
+                  100 * part, name_of(target.kind), target.removed, 100 * whole));
   target.removed = whole;
   return target;
 }

@@ -79,8 +79,8 @@ class PruneSession {
   void say_if_stopped();
   bool has_data() const { return data_ != nullptr; }
 
-  /// The target that --target names, as a part of the whole network also where --of-live asks for one of its live
-  /// part.
+  /// The target that --target names, as a part of the whole network also where --of-live asks for one of its
+  /// live part.
   Target whole_target(const std::string& objective);
   Choice choose(const ChooseOptions& options);
   /// The cut network after --recover; throws InputError if the cut one doesn't equal the masked one.

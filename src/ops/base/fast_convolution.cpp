@@ -84,6 +84,12 @@ class FastConvolutions::Engine {
     return result;
   }
 
+  void release_kernels() {
+    kernels_.clear();
+    places_.clear();
+    bytes_ = 0;
+  }
+
  private:
   struct Kernel {
     at::Tensor given;  // so that its address stays its own
@@ -106,8 +112,8 @@ class FastConvolutions::Engine {
     std::unique_ptr<Prepared> made;
     try {
       made = std::make_unique<Prepared>(engine_, shape);
-    } catch (const dnnl::error& error) {
-      if (error.status != dnnl_unimplemented) throw;
+    } catch (const dnnl::error&) {
+      made = nullptr;  // LibTorch computes it, or says what is wrong with it
     }
     return prepared_.emplace(shape, std::move(made)).first->second.get();
   }
@@ -125,13 +131,17 @@ class FastConvolutions::Engine {
     stream_.wait();
     kernels_.push_front({weight, to});
     places_[weight.unsafeGetTensorImpl()] = kernels_.begin();
-    bytes_ += prepared.own_kernel.get_size();
+    bytes_ += bytes_of(kernels_.front());
     while (bytes_ > limit_ && kernels_.size() > 1) forget(std::prev(kernels_.end()));
     return to;
   }
 
+  static std::size_t bytes_of(const Kernel& kernel) {
+    return kernel.transformed.get_desc().get_size() + kernel.given.nbytes();
+  }
+
   void forget(Kernels::iterator kernel) {
-    bytes_ -= kernel->transformed.get_desc().get_size();
+    bytes_ -= bytes_of(*kernel);
     places_.erase(kernel->given.unsafeGetTensorImpl());
     kernels_.erase(kernel);
   }
@@ -149,11 +159,18 @@ std::optional<at::Tensor> FastConvolutions::run(const at::Tensor& input, const a
                                                 const at::Tensor& bias, std::int64_t pad) {
   const bool pays = weight.size(1) >= kFewestChannels && weight.size(0) >= kFewestChannels &&
                     input.size(0) * input.size(2) * input.size(3) >= kFewestPixels;
-  const bool fits =
-      std::min(input.size(2), input.size(3)) + 2 * pad >= 3;  // else LibTorch says what is wrong
-  if (!pays || !fits || input.scalar_type() != at::kFloat || weight.scalar_type() != at::kFloat)
-    return std::nullopt;
+  // What doesn't fit is LibTorch's to complain of.
+  const bool fits = pad >= 0 && std::min(input.size(2), input.size(3)) + 2 * pad >= 3 &&
+                    input.size(1) == weight.size(1) &&
+                    (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
+  const bool floats = input.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
+                      (!bias.defined() || bias.scalar_type() == at::kFloat);
+  if (!pays || !fits || !floats) return std::nullopt;
   return engine_->run(input, weight, bias, pad);
+}
+
+void FastConvolutions::release_kernels() {
+  engine_->release_kernels();
 }
 
 }  // namespace quboprune
@@ -171,6 +188,8 @@ std::optional<at::Tensor> FastConvolutions::run(const at::Tensor&, const at::Ten
                                                 std::int64_t) {
   return std::nullopt;
 }
+
+void FastConvolutions::release_kernels() {}
 
 }  // namespace quboprune
 

@@ -15,9 +15,9 @@ namespace quboprune {
 
 using Tensors = std::vector<at::Tensor>;
 
-/// How a graph is run.
 class FastConvolutions;
 
+/// How a graph is run.
 struct RunMode {
   bool training = false;             ///< batch norm uses and updates batch statistics, dropout drops
   FastConvolutions* fast = nullptr;  ///< for convolutions that it has, where rounding may be rougher

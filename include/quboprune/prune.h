@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,12 +31,8 @@ struct RoundsOptions {
 struct ChooseOptions {
   Target target;
   /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one
-  /// whose mask measures best on calibration data after the stage that follows:
-  /// - with a check and a quick repair in the evaluator (EvaluatorOptions::refit): all are checked, and the
-  ///   check alone decides
-  /// - with a check otherwise: those within one standard error of the evaluator's best are checked too, and
-  ///   both measurements count together
-  /// - without a check: the trust meter decides between those within one standard error of the best
+  /// whose mask is best by `compare` (without that, by the evaluator). The trust meter decides between those
+  /// within one standard error of the best.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;
@@ -49,9 +46,12 @@ struct ChooseOptions {
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
   std::string refine = "none";  ///< or a name of search_names(): tt, local, tt+local, protes, random
+  /// The metric of masks as they would ship, by mask and then by calibration sample, each judged by a network
+  /// that wasn't repaired on its scene. auto's first criterion. No samples where it was stopped.
+  std::function<std::vector<std::vector<double>>(std::span<const Mask>)> compare{};
   /// The metric of a mask, repaired as it will ship, on each of some calibration samples that neither the
-  /// evaluator nor that repair sees. By it auto settles on an objective, and the refined mask is taken only
-  /// if it is better there too, as a search on few samples finds their peculiarities. Empty: no check.
+  /// evaluator nor that repair sees: the refined mask is taken only if it is better there too, as a search on
+  /// few samples finds their peculiarities. Empty: no check.
   std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.

@@ -216,8 +216,8 @@ void add_prune(CLI::App& app, Context& context) {
   command
       ->add_option(
           "--objective", options->prune.choose.objective,
-          fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction on calibration "
-                      "scenes kept back), or one of {}",
+          fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction as they would ship, "
+                      "each calibration scene judged by a repair on others), or one of {}",
                       fmt::join(objective_names(), ", ")))
       ->capture_default_str();
   command

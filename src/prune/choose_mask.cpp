@@ -125,55 +125,60 @@ class Chooser {
     return std::move(all[best_or_plainest(cut, after)]);
   }
 
-  /// The best by what the evaluator measured and, where there is a check, by that. Only where there is none
-  /// the trust meter decides between those that the values can't tell apart: how a network as it would ship
-  /// does on scenes that nothing saw says more than how well energies rank masks by a quick repair.
+  /// The best by the values of masks as they would ship, where they can be had. Between those that values
+  /// can't tell apart the trust meter decides: an objective whose energies follow the true values is right
+  /// for a reason that holds on other scenes too.
   Choice best_objective(std::vector<Candidate>& found) {
     std::vector<std::vector<double>> values;
     for (const auto& candidate : found) values.push_back(candidate.values);
     std::vector<std::size_t> equal(found.size());
     std::iota(equal.begin(), equal.end(), std::size_t{0});
-    // A quick repair's values are too far from the final one's to drop an objective by.
-    if (!evaluator_.options().refit || !options_.check) equal = not_clearly_worse(values, equal);
-    const bool checked = options_.check && equal.size() > 1;
-    if (checked) {
-      for (std::size_t k : equal) add_check(found[k], values[k]);
-      equal = not_clearly_worse(values, equal);
-    }
+    const bool compared = found.size() > 1 && compare(found, values);
+    equal = not_clearly_worse(values, equal);
     const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
       const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;
       return std::isnan(r) ? -1.0 : r;
     };
     const std::size_t taken = *std::min_element(equal.begin(), equal.end(), [&](auto a, auto b) {
-      return checked ? mean(values[a]) < mean(values[b]) : correlation(a) > correlation(b);
+      return std::pair(-correlation(a), mean(values[a])) < std::pair(-correlation(b), mean(values[b]));
     });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
-    choice.reason =
-        fmt::format("{}{} measured {:.4f} on calibration {}", choice.objective,
-                    choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
-                    evaluator_.metric(mean(values[taken])),
-                    checked && evaluator_.options().refit ? "scenes kept back, as it would ship" : "data");
-    if (equal.size() > 1)
-      choice.reason += checked ? fmt::format(", the best of {} objectives", equal.size())
-                               : fmt::format(
-                                     "; of the {} objectives that this can't tell apart its energies "
-                                     "follow the true values best",
-                                     equal.size());
-    if (equal.size() > 1) choice.reason += fmt::format(" (rank correlation {:.2f})", correlation(taken));
+    choice.reason = fmt::format(
+        "{}{} measured {:.4f} on calibration {}", choice.objective,
+        choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
+        evaluator_.metric(mean(values[taken])),
+        compared && evaluator_.options().refit ? "scenes, each repaired on others as it would ship" : "data");
+    choice.reason += equal.size() > 1
+                         ? fmt::format(
+                               "; of the {} objectives that this can't tell apart its energies follow the "
+                               "true values best (rank correlation {:.2f})",
+                               equal.size(), correlation(taken))
+                         : fmt::format(", the best of {} objectives", found.size());
     return choice;
   }
 
-  /// Measures the mask as it would ship on other scenes; with a quick repair those values count alone.
-  void add_check(const Candidate& candidate, std::vector<double>& values) {
-    const Mask& mask = candidate.choice.mask;
-    auto& seen = checked_[std::string(mask.begin(), mask.end())];  // several objectives come to the same mask
-    if (seen.empty()) seen = lower_is_better(options_.check(mask), evaluator_.judge().metric);
-    if (evaluator_.options().refit) values.clear();
-    values.insert(values.end(), seen.begin(), seen.end());
-    tried_.emplace_back(candidate.choice.objective + ", as it would ship, on other scenes",
-                        evaluator_.metric(mean(seen)));
+  /// Puts values as they would ship in the place of the evaluator's; false where there are none.
+  bool compare(const std::vector<Candidate>& found, std::vector<std::vector<double>>& values) {
+    if (!options_.compare) return false;
+    std::map<std::string, std::size_t> places;  // several objectives come to the same mask
+    std::vector<Mask> masks;
+    for (const auto& candidate : found) {
+      const Mask& mask = candidate.choice.mask;
+      if (places.try_emplace(std::string(mask.begin(), mask.end()), masks.size()).second)
+        masks.push_back(mask);
+    }
+    const auto shipped = options_.compare(masks);
+    if (shipped.front().empty()) return false;
+    for (std::size_t k = 0; k < found.size(); ++k) {
+      const Mask& mask = found[k].choice.mask;
+      values[k] = lower_is_better(shipped[places.at(std::string(mask.begin(), mask.end()))],
+                                  evaluator_.judge().metric);
+      tried_.emplace_back(found[k].choice.objective + ", as it would ship, on other scenes",
+                          evaluator_.metric(mean(values[k])));
+    }
+    return true;
   }
 
   Trust measure_trust(const std::vector<Candidate>& found) const {
@@ -262,7 +267,6 @@ class Chooser {
   std::optional<Rounder> rounder_;  // with --round-to
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by the bits of the mask
-  std::map<std::string, std::vector<double>> checked_;
 };
 
 }  // namespace

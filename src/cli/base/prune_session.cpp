@@ -11,6 +11,7 @@
 #include "cli/base/score_store.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
+#include "prune/cross_fit.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -191,6 +192,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   checked.rounds.score = arguments_.score;
   // Repair makes up for more than better gradients gain, and rounds of it fit the calibration data.
   if (repaired) checked.rounds.tried = 1;
+  if (measures && !parts.check.empty()) {
+    checked.compare = [&](std::span<const Mask> masks) {
+      return shipped_values(groups_, masks, calibration_, judge_, repaired ? &arguments_.refit : nullptr,
+                            context_.control);
+    };
+  }
   std::unique_ptr<MaskEvaluator> others;
   if (measures && !parts.check.empty()) {
     others =

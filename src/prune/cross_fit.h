@@ -1,0 +1,24 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/progress.h"
+#include "quboprune/recover.h"
+
+namespace quboprune {
+
+/// Each sample's metric under masks as they would ship, its network repaired on scenes that the sample isn't
+/// of (cross-fitting): every sample judges, and none what was fitted on it. The parts are whole scenes, which
+/// come in turn; samples where there are fewer scenes than parts.
+///
+/// By mask, then by sample; part by part, so only one part's targets are in memory. Stopped work leaves out
+/// the parts that weren't done, for all masks alike. Throws InputError as Refitter does.
+/// `refit` nullptr: no repair follows, the masks are judged as cut.
+std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std::span<const Mask> masks,
+                                                std::span<const Sample> samples, const Judge& judge,
+                                                const RefitOptions* refit, const Control& control = {});
+
+}  // namespace quboprune

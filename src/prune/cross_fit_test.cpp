@@ -1,0 +1,79 @@
+#include "prune/cross_fit.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "core/index.h"
+#include "data/test_samples.h"
+#include "model/test_net.h"
+#include "quboprune/mask_evaluator.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+using testing::list;
+using testing::numbers;
+using testing::six_channels;
+using testing::twin_scenes;
+
+Graph two_layers() {
+  return six_channels([](testing::Net& net, int x) {
+    return net.add("Conv", {x, net.constant(numbers({2, 6, 3, 3}, 3, 0.3)), net.constant(numbers({2}, 4))},
+                   {{"pads", list({1, 1, 1, 1})}});
+  });
+}
+
+/// Ten samples, two a scene: the scenes of parts 0, 1, 2, 3, 0.
+struct ShippedValues : ::testing::Test {
+  Judge judge{.metric = Metric::output, .loss = Loss::output};
+  ChannelGroups groups = analyse(two_layers());
+  std::vector<Sample> samples = twin_scenes(5, {3, 16, 16});
+  std::vector<Mask> masks{{1, 1, 0, 1, 0, 1}, {0, 1, 1, 1, 1, 0}};
+  RefitOptions refit{.ridges = {1e-6}};
+
+  ShippedValues() {
+    for (std::size_t k = 0; k < samples.size(); ++k) samples[k].scene = std::to_string(k / 2);
+  }
+  std::vector<double> of_first(std::span<const Sample> some) const {
+    return shipped_values(groups, std::span(masks).first(1), some, judge, &refit).front();
+  }
+};
+
+TEST_F(ShippedValues, AreTheCutNetworksWhereNoRepairFollows) {
+  const auto values = shipped_values(groups, masks, samples, judge, nullptr);
+  const MaskEvaluator evaluator(groups, samples, judge);
+  ASSERT_EQ(values.size(), 2U);
+  for (std::size_t m = 0; m < masks.size(); ++m)
+    EXPECT_EQ(values[m], evaluator.score(slice(groups, masks[m])).samples);
+}
+
+TEST_F(ShippedValues, HaveEachSampleOnceAndRepairHelpsOnScenesNotFitted) {
+  const auto values = shipped_values(groups, masks, samples, judge, &refit);
+  const auto cut = shipped_values(groups, masks, samples, judge, nullptr);
+  for (std::size_t m = 0; m < masks.size(); ++m) {
+    EXPECT_EQ(values[m].size(), samples.size());
+    EXPECT_LT(score_of(values[m]).mean, score_of(cut[m]).mean);
+  }
+}
+
+TEST_F(ShippedValues, DoNotDependOnTheOtherScenesOfTheirPart) {
+  const auto before = of_first(samples);
+  std::vector<Sample> changed = samples;
+  changed[8].input = changed[8].input * 3;  // scene 4, of part 0 with scene 0
+  const auto after = of_first(changed);
+  ASSERT_EQ(samples[0].scene, samples[1].scene);
+  for (std::size_t k : {0, 1}) EXPECT_EQ(after[k], before[k]) << "fitted on the same scenes";
+  EXPECT_NE(after[4], before[4]) << "part 1 is fitted on what changed";
+}
+
+TEST_F(ShippedValues, LeaveOutWhatWasntDone) {
+  const std::atomic<bool> stop = true;
+  const Control control{{}, &stop};
+  for (const auto& values : shipped_values(groups, masks, samples, judge, &refit, control))
+    EXPECT_TRUE(values.empty());
+}
+
+}  // namespace
+}  // namespace quboprune

@@ -49,25 +49,28 @@ class MaskEvaluator {
   /// The metric as users know it, by mask and then by sample; empty for a mask that empties a layer.
   std::vector<std::vector<double>> by_sample(std::span<const Mask> masks) const;
 
-  /// For search_masks(): values as above, but masks race. The samples are run in an order drawn once from the
-  /// seed, and after every few of them a mask is given up where it is worse than the best mask of earlier
-  /// calls.
+  /// For search_masks(): values as above, but masks race. The samples come in batches of a few, and after
+  /// each a mask is given up where it is worse than the best mask of earlier calls.
   ///
-  /// The test: a sample's difference from the best is, in that order, a draw without replacement from all
-  /// samples' differences. One-sided Student's t with the correction for a finite number of samples, its
-  /// variance the mean of its own and that of the masks of the call before, its level
-  /// (EvaluatorOptions::race) shared out over the looks; so a mask that is better is given up with at most
-  /// that probability as far as means of differences are normal. For top1, whose differences are not:
-  /// Serfling's inequality (Annals of Statistics 2(1), 1974), which holds without assumptions.
+  /// The test, at a level (EvaluatorOptions::race) shared out over the looks, is Student's t
+  /// - until eight masks have seen all samples: of the differences' mean, the samples being in an order drawn
+  ///   once from the seed and so a draw without replacement from all (correction for their finite number;
+  ///   variance the mean of the mask's own and that of the masks of the call before)
+  /// - then: of what the differences seen lead one to expect of the mean over all samples, by the second
+  ///   moments of earlier masks' differences (src/prune/difference_model.h, ours), with deviations that are
+  ///   made as large as the errors of such expectations were so far. Batches that tell most come first.
   ///
-  /// A mask given up gets the best's value plus its mean difference so far: always worse than the best's, and
-  /// without bias at each look. Values so depend on the calls before; the same calls give the same values. A
-  /// search taken up again knows no best mask until its first new batch, so it may give up others.
+  /// For top1, whose differences aren't normal: Serfling's inequality (Annals of Statistics 2(1), 1974),
+  /// which holds without assumptions, in the drawn order.
+  ///
+  /// A mask given up gets the best's value plus the mean difference that is expected: always worse than the
+  /// best's. Values so depend on the calls before; the same calls give the same values. A search taken up
+  /// again knows no best mask until its first new batch, so it may give up others.
   /// Each objective has a race of its own. It refers to this evaluator, which must outlive it.
   MaskObjective objective() const;
 
   /// The metric as users know it, from a value, and back.
-  double metric(double value) const { return larger_is_better(judge_.metric) ? -value : value; }
+  double metric(double value) const { return sign() * value; }
   /// Each sample's metric under a network.
   Score score(const Graph& network) const;
   Graph cut(const Mask& mask) const;  ///< with the refit, where that is on
@@ -80,6 +83,7 @@ class MaskEvaluator {
   struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
   struct Leader;
 
+  double sign() const { return larger_is_better(judge_.metric) ? -1 : 1; }  ///< makes lower better
   double mean_of(const std::vector<double>& values) const;
   std::vector<double> evaluate(std::span<const Mask> masks, Leader* leader) const;
 

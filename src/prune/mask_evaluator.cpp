@@ -8,6 +8,7 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <optional>
 
 #include "core/shuffle.h"
 #include "coupling/analysis.h"
@@ -46,8 +47,8 @@ std::size_t bytes_of_constants(const Graph& graph) {
 struct Runner {
   std::size_t place;  ///< among the masks asked for
   KeyedNetwork network;
-  std::vector<double> values;         ///< the metric by sample, those not run 0
-  std::vector<double> differences{};  ///< from the leader's, lower is better, in the order of the run
+  std::vector<double> values;  ///< the metric by sample, those not run 0
+  Contender contender{};
   bool given_up = false;
 };
 
@@ -60,24 +61,38 @@ at::Tensor one_of(const at::Tensor& outputs, std::size_t k, std::size_t count) {
   return outputs;
 }
 
-/// A value above the leader's by the mean difference, and by something at least.
-double above(double leader, const std::vector<double>& differences) {
-  double mean = 0;
-  for (double d : differences) mean += d / static_cast<double>(differences.size());
-  return std::max(leader + mean, std::nextafter(leader, kInfinity));
+/// A value above the leader's by the expected difference, and by something at least.
+double above(double leader, const Contender& contender) {
+  return std::max(leader + contender.mean(), std::nextafter(leader, kInfinity));
 }
 
 }  // namespace
 
 /// The best mask of the calls so far, which the next ones race against.
 struct MaskEvaluator::Leader {
+  explicit Leader(std::size_t count) : model(count) {}
+
+  /// From masks that raced against `leader`, which is this one as it was before.
+  void learn(const std::vector<Runner>& runners, const Leader& leader, double sign) {
+    learn_variance(runners);
+    for (const Runner& runner : runners) {
+      if (runner.given_up) continue;
+      std::vector<double> differences;
+      for (std::size_t s = 0; s < runner.values.size(); ++s)
+        differences.push_back(sign * (runner.values[s] - leader.samples[s]));
+      model.learn(differences);
+      const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) /
+                          static_cast<double>(differences.size());
+      for (const auto& expected : runner.contender.expected) model.compare(expected, mean);
+    }
+  }
   /// Mean of the last call's masks' variances; nothing to go by: 0.
   void learn_variance(const std::vector<Runner>& runners) {
     double sum = 0;
     int count = 0;
     for (const Runner& runner : runners) {
-      if (runner.differences.size() < 2) continue;
-      const double of_this = variance_of(runner.differences);
+      if (runner.contender.differences.size() < 2) continue;
+      const double of_this = variance_of(runner.contender.differences);
       if (!std::isfinite(of_this)) continue;
       sum += of_this;
       ++count;
@@ -88,6 +103,7 @@ struct MaskEvaluator::Leader {
   double value = kInfinity;
   std::vector<double> samples{};
   double variance = 0;  ///< of the differences from the leader
+  DifferenceModel model;
 };
 
 struct MaskEvaluator::Work {
@@ -101,6 +117,9 @@ struct MaskEvaluator::Work {
   /// All samples, or as many as each runner's race against the leader lasts (nullptr: no race).
   void run(const MaskEvaluator& evaluator, std::vector<Runner>& runners, const Leader* leader);
   void run_batch(const MaskEvaluator& evaluator, std::size_t b, std::span<Runner* const> running);
+  std::vector<std::size_t> samples_of(std::size_t b) const;
+  /// The batches in the order in which they are run: those that tell most first, as far as that is known.
+  std::vector<std::size_t> order_of_batches(const Leader* leader) const;
 
   std::mutex mutex;
   std::vector<std::size_t> order;  ///< sample numbers, as run
@@ -180,21 +199,39 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
                       .error = evaluator.options_.race,
                       .range = evaluator.judge_.metric == Metric::top1 ? 2.0 : 0.0,
                       .prior_variance = leader != nullptr ? leader->variance : 0};
-  const double sign = larger_is_better(evaluator.judge_.metric) ? -1 : 1;
   std::vector<Runner*> running;
   for (Runner& runner : runners) running.push_back(&runner);
-  for (std::size_t b = 0; b < batches.size() && !running.empty(); ++b) {
+  auto race = leader != nullptr ? std::optional<Race>({rule, leader->model}) : std::nullopt;
+  const auto turns = order_of_batches(rule.range > 0 ? nullptr : leader);
+  runs.take_turns(turns);
+  for (std::size_t b : turns) {
+    if (running.empty()) break;
     run_batch(evaluator, b, running);
-    if (leader == nullptr) continue;
+    if (!race) continue;
+    const auto samples = samples_of(b);
+    race->see(samples);
     std::erase_if(running, [&](Runner* runner) {
-      for (int k : batches[b].samples) {
-        const std::size_t s = order[static_cast<std::size_t>(k)];
-        runner->differences.push_back(sign * (runner->values[s] - leader->samples[s]));
-      }
-      runner->given_up = rule.hopeless(runner->differences, static_cast<int>(b) + 1);
+      for (std::size_t s : samples)
+        runner->contender.differences.push_back(evaluator.sign() * (runner->values[s] - leader->samples[s]));
+      runner->given_up = race->gives_up(runner->contender);
       return runner->given_up;
     });
   }
+}
+
+std::vector<std::size_t> MaskEvaluator::Work::samples_of(std::size_t b) const {
+  std::vector<std::size_t> samples;
+  for (int k : batches[b].samples) samples.push_back(order[static_cast<std::size_t>(k)]);
+  return samples;
+}
+
+std::vector<std::size_t> MaskEvaluator::Work::order_of_batches(const Leader* leader) const {
+  std::vector<std::size_t> result(batches.size());
+  std::iota(result.begin(), result.end(), std::size_t{0});
+  if (leader == nullptr || !leader->model.ready()) return result;
+  std::vector<std::vector<std::size_t>> samples;
+  for (std::size_t b : result) samples.push_back(samples_of(b));
+  return leader->model.order(samples);
 }
 
 MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
@@ -231,7 +268,7 @@ std::vector<double> MaskEvaluator::operator()(std::span<const Mask> masks) const
 }
 
 MaskObjective MaskEvaluator::objective() const {
-  return [this, leader = std::make_shared<Leader>()](std::span<const Mask> masks) {
+  return [this, leader = std::make_shared<Leader>(samples_.size())](std::span<const Mask> masks) {
     return evaluate(masks, leader.get());
   };
 }
@@ -239,7 +276,7 @@ MaskObjective MaskEvaluator::objective() const {
 double MaskEvaluator::mean_of(const std::vector<double>& values) const {
   const double mean = score_of(values).mean;
   if (std::isnan(mean)) return kInfinity;
-  return larger_is_better(judge_.metric) ? -mean : mean;
+  return sign() * mean;
 }
 
 std::vector<std::vector<double>> MaskEvaluator::by_sample(std::span<const Mask> masks) const {
@@ -255,18 +292,18 @@ std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader*
   std::vector<double> values(masks.size(), kInfinity);
   if (!work_) return values;
   const bool racing = leader != nullptr && options_.race > 0 && !leader->samples.empty();
-  Leader next = leader != nullptr ? *leader : Leader{};
+  Leader next = leader != nullptr ? *leader : Leader(samples_.size());
   work_->run_parts(*this, masks, racing ? leader : nullptr, [&](std::vector<Runner>& runners) {
     const Runner* best = nullptr;
     for (const Runner& runner : runners) {
       double& value = values[runner.place];
-      value = runner.given_up ? above(leader->value, runner.differences) : mean_of(runner.values);
+      value = runner.given_up ? above(leader->value, runner.contender) : mean_of(runner.values);
       if (runner.given_up || !(value < next.value)) continue;
       next.value = value;
       next.samples = runner.values;
       best = &runner;
     }
-    if (racing) next.learn_variance(runners);
+    if (racing) next.learn(runners, *leader, sign());
     if (leader != nullptr && best != nullptr) work_->runs.follow(best->network);
   });
   if (leader != nullptr) *leader = std::move(next);

@@ -1,10 +1,18 @@
 #include "prune/mask_evaluator_race.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <numeric>
 
 namespace quboprune {
+namespace {
+
+double mean_of(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+}  // namespace
 
 double upper_tail(double t, int degrees) {
   const double angle = std::atan(t / std::sqrt(static_cast<double>(degrees)));
@@ -22,24 +30,33 @@ double upper_tail(double t, int degrees) {
 
 double variance_of(std::span<const double> differences) {
   const auto n = static_cast<double>(differences.size());
-  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
+  const double mean = mean_of(differences);
   double square = 0;
   for (double d : differences) square += (d - mean) * (d - mean);
   return square / (n - 1);
+}
+
+double RaceRule::level(int look) const {
+  double shares = 0;
+  for (int k = 1; k <= looks; ++k) shares += 1.0 / k;
+  return error / (look * shares);
+}
+
+bool RaceRule::hopeless(const ExpectedDifference& expected, double doubt, int look) const {
+  const double deviation = doubt * expected.deviation;
+  return expected.mean > 0 && deviation > 0 &&
+         upper_tail(expected.mean / deviation, expected.degrees) < level(look);
 }
 
 bool RaceRule::hopeless(std::span<const double> differences, int look) const {
   const auto n = static_cast<double>(differences.size());
   const double all = samples;
   if (n < least_samples || n >= all) return false;
-  const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) / n;
+  const double mean = mean_of(differences);
   if (!(mean > 0) || std::isinf(mean)) return false;
-  double shares = 0;
-  for (int k = 1; k <= looks; ++k) shares += 1.0 / k;
-  const double level = error / (look * shares);
   if (range > 0) {
     // Serfling 1974: P(mean - true mean >= e) <= exp(-2 n e² / ((1 - (n - 1)/N) range²)).
-    return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level;
+    return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level(look);
   }
   int degrees = static_cast<int>(n) - 1;
   double square = degrees * variance_of(differences);
@@ -48,7 +65,26 @@ bool RaceRule::hopeless(std::span<const double> differences, int look) const {
     degrees += kPriorDegrees;
   }
   const double deviation = std::sqrt(square / degrees / n * (1 - n / all));
-  return deviation > 0 && upper_tail(mean / deviation, degrees) < level;
+  return deviation > 0 && upper_tail(mean / deviation, degrees) < level(look);
+}
+
+double Contender::mean() const {
+  return expected.empty() ? mean_of(differences) : expected.back().mean;
+}
+
+void Race::see(std::span<const std::size_t> samples) {
+  ++look_;
+  seen_.insert(seen_.end(), samples.begin(), samples.end());
+  const bool all = static_cast<int>(seen_.size()) >= rule_.samples;
+  told_.reset();
+  if (model_.ready() && !(rule_.range > 0) && !all) told_ = model_.seen(seen_);
+}
+
+bool Race::gives_up(Contender& contender) const {
+  const bool finite = std::ranges::all_of(contender.differences, [](double d) { return std::isfinite(d); });
+  if (!told_ || !finite) return rule_.hopeless(contender.differences, look_);
+  contender.expected.push_back(told_->expected(contender.differences));
+  return rule_.hopeless(contender.expected.back(), model_.doubt(), look_);
 }
 
 }  // namespace quboprune

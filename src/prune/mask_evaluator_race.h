@@ -1,6 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <span>
+#include <vector>
+
+#include "prune/difference_model.h"
 
 namespace quboprune {
 
@@ -34,6 +38,39 @@ struct RaceRule {
   /// out as 1 : 1/2 : 1/3 ...: a mask given up early saves the most, and few samples need a level that isn't
   /// too strict (with 4 samples Student's t has 3 degrees of freedom).
   bool hopeless(std::span<const double> differences, int look) const;
+  /// The same by an expectation whose deviation is thought to be `doubt` times as large as it says.
+  bool hopeless(const ExpectedDifference& expected, double doubt, int look) const;
+
+ private:
+  double level(int look) const;
+};
+
+/// A mask in a race: its differences from the leader, lower is better, in the order in which samples were
+/// seen, and what they were expected to be over all samples, look by look.
+struct Contender {
+  std::vector<double> differences{};
+  std::vector<ExpectedDifference> expected{};
+
+  /// The mean over all samples as far as is known.
+  double mean() const;
+};
+
+/// One call's race. Goes by the model of differences where it is ready and the rule knows no range, otherwise
+/// by the mean of what was seen as if samples came in random order.
+class Race {
+ public:
+  Race(const RaceRule& rule, const DifferenceModel& model) : rule_(rule), model_(model) {}
+
+  /// The next look: after these samples (numbers), in the order of Contender::differences.
+  void see(std::span<const std::size_t> samples);
+  bool gives_up(Contender& contender) const;
+
+ private:
+  RaceRule rule_;
+  const DifferenceModel& model_;
+  std::vector<std::size_t> seen_;
+  std::optional<DifferenceModel::Seen> told_;
+  int look_ = 0;
 };
 
 }  // namespace quboprune

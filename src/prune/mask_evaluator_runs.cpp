@@ -94,13 +94,24 @@ void SharedRuns::drop(std::map<Place, Kept>::iterator entry) {
   kept_.erase(entry);
 }
 
+void SharedRuns::take_turns(std::span<const std::size_t> order) {
+  turns_.assign(order.size(), 0);
+  for (std::size_t turn = 0; turn < order.size(); ++turn) turns_[order[turn]] = turn;
+}
+
+std::size_t SharedRuns::turn_of(int batch) const {
+  return at_index(batch) < turns_.size() ? turns_[at_index(batch)] : at_index(batch);
+}
+
 bool SharedRuns::make_room(std::size_t bytes, int batch, bool followed) {
   while (bytes_ + bytes > limit_) {
     // What is kept for later calls goes first, of the last batches before the first.
     auto victim = kept_.end();
-    for (auto entry = kept_.rbegin(); entry != kept_.rend() && victim == kept_.end(); ++entry) {
-      const bool due = entry->first.first == batch && uses_.contains(entry->first.second);
-      if (!due && entry->first.first > (followed ? batch : -1)) victim = std::prev(entry.base());
+    for (auto entry = kept_.begin(); entry != kept_.end(); ++entry) {
+      const auto& [of, key] = entry->first;
+      if (of == batch && uses_.contains(key)) continue;  // due
+      if (followed && turn_of(of) <= turn_of(batch)) continue;
+      if (victim == kept_.end() || turn_of(of) > turn_of(victim->first.first)) victim = entry;
     }
     if (victim == kept_.end()) return false;
     drop(victim);

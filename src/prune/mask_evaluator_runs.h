@@ -27,9 +27,12 @@ class SharedRuns {
   SharedRuns(std::size_t limit, std::size_t fast_limit)
       : limit_(limit), fast_(fast_limit > 0 ? std::make_unique<FastConvolutions>(fast_limit) : nullptr) {}
 
-  /// From now on values of this network that others may go on from are kept between batches' runs, those of
-  /// the first batches first: the next masks to come resemble the best one.
+  /// From now on values of this network that others may go on from are kept between batches' runs: the next
+  /// masks to come resemble the best one.
   void follow(const KeyedNetwork& best);
+  /// The order in which batches come from now on: where memory is short, values of earlier ones are kept.
+  /// Without it the order of their numbers.
+  void take_turns(std::span<const std::size_t> order);
 
   void expect(std::span<const KeyedNetwork* const> networks, int batch);
   /// First output, for the graph's inputs. batch: which samples the inputs are of.
@@ -54,12 +57,14 @@ class SharedRuns {
   void store(const std::string& key, int batch, const at::Tensor& tensor);
   bool make_room(std::size_t bytes, int batch, bool followed);
   void drop(std::map<Place, Kept>::iterator entry);
+  std::size_t turn_of(int batch) const;
 
   std::size_t limit_, bytes_ = 0, peak_ = 0, nodes_run_ = 0;
   std::unique_ptr<FastConvolutions> fast_;
   std::map<Place, Kept> kept_;
   std::unordered_map<std::string, int> uses_;  // still to come, of the batch that is run
   std::unordered_set<std::string> followed_;
+  std::vector<std::size_t> turns_;  // by batch
 };
 
 }  // namespace quboprune

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -27,58 +28,66 @@ struct CountRule {
 /// exponent, so no probability under- or overflows, however long the train.
 ///
 /// Preparing costs O(states · r²) for the reachable (position, count) pairs, K(n-K) of them for "exactly K",
-/// and so does a gradient; a sample costs O(n · r²). Memory: 8·(r+1) bytes a state.
+/// and so does a gradient; a sample costs O(n · r²). Memory: 16·r + 8 bytes a state, r rounded up to an
+/// even number.
 /// Source: the train and its use, PROTES (Batsheva et al., arXiv 2301.12162); the automaton is ours.
 class TensorTrain {
  public:
+  /// Samples are drawn so many at a time; fewer take as long.
+  static constexpr int kTogether = 8;
+
   /// All cores equal: uniform over the obeying masks if rank is 1 or theta is 0.
   /// Throws InputError if the rule can't be obeyed or its sizes don't fit.
   TensorTrain(CountRule rule, int rank);
 
   int size() const { return static_cast<int>(rule_.weights.size()); }
-  int rank() const { return rank_; }
+  int rank() const { return static_cast<int>(rank_); }
 
-  /// theta[((i·2 + b)·r + row)·r + column]; call prepare() after changing it.
+  /// theta[((i·2 + b)·r + row)·r + column], between -40 and 40; call prepare() after changing it.
   std::span<double> parameters() { return theta_; }
   std::span<const double> parameters() const { return theta_; }
 
   /// Recomputes the cores and interfaces from the parameters.
   void prepare();
 
+  bool obeys(const Mask& x) const;
   /// log P(x); -infinity for a mask that breaks the rule.
   double log_likelihood(const Mask& x) const;
-  Mask sample(Rng& rng) const;
+  std::vector<Mask> sample(int count, Rng& rng) const;
   /// Gradient of the mean of log P over `masks` (all must obey the rule) by theta, and that mean.
-  double gradient(std::span<const Mask> masks, std::span<double> result) const;
+  double gradient(std::span<const Mask> masks, std::span<double> result);
 
  private:
-  /// One position's interfaces: for each reachable count, a vector of the rank and its exponent.
-  struct Interface {
-    int lowest = 0;                 ///< the first count
-    std::vector<double> exponents;  ///< natural logarithm of the scale; -infinity where nothing is reachable
-    std::vector<double> vectors;    ///< counts x rank, largest entry 1
-    int counts() const { return static_cast<int>(exponents.size()); }
-    bool has(int count) const { return count >= lowest && count < lowest + counts(); }
+  /// For each state, a vector of the rank times 2^exponent; its entries add up to between 1 and 2, at
+  /// the ends to r.
+  struct Interfaces {
+    std::vector<double> vectors;  ///< states x width
+    std::vector<int> exponents;   ///< far below any sum where nothing is reachable
   };
 
   bool allowed(int i, int bit) const;
-  const double* core(int i, int bit) const;
-  Interface empty_interface(int i) const;
-  /// The interface `to`, before (i) or behind (i + 1) variable i, from the one on its other side.
-  template <typename Multiply>
-  Interface carried(const Interface& from, int i, int to, Multiply multiply) const;
-  void fill_right(int i);
-  std::vector<Interface> left_interfaces() const;
-  void add_partition_gradient(std::span<double> result) const;
-  double add_mask_gradient(const Mask& x, double weight, std::span<double> result) const;
-  bool obeys(const Mask& x) const;
+  bool reachable(int i, int count) const;
+  /// States are numbered position by position, and there by their count.
+  std::size_t state(int i, int count) const;
+  std::size_t core(int i, int bit) const;
+  Interfaces empty_interfaces() const;
+  void carry(int i, int to, Interfaces& interfaces) const;
+  void look_ahead(int i, int bit, const int* counts, double* after, int* exponents) const;
+  void sample_together(std::span<Mask> masks, Rng& rng) const;
+  void take_partition_uses(std::span<double> uses);
+  double add_mask_uses(const Mask& x, double weight, std::span<double> uses, std::span<double> room) const;
 
   CountRule rule_;
-  int rank_;
-  std::vector<double> theta_, cores_;
-  std::vector<Interface> right_;   ///< n+1; right_[i] for the count used by x_1..x_i
-  std::vector<int> least_, most_;  ///< n+1; reachable counts before position i
+  std::size_t rank_, width_;  ///< of a vector: the rank, and the rank with what is padded by zeros
+  std::vector<double> theta_;
+  std::vector<double> rows_, columns_;  ///< the cores, (i·2 + b) x r x width; in columns_ each is transposed
+  std::vector<int> least_, most_;       ///< n+1; reachable counts before position i
+  std::vector<std::size_t> first_;      ///< n+2; the number of the first state there
+  Interfaces right_;                    ///< of what follows, for the count used by x_1..x_i
+  Interfaces left_;                     ///< of what comes before; filled by a gradient
   double log_partition_ = 0;
+  int partition_exponent_ = 0;  ///< Z = sum · 2^exponent
+  double partition_sum_ = 1;
 };
 
 }  // namespace quboprune

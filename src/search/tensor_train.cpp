@@ -2,62 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <limits>
 #include <string>
 #include <utility>
 
 #include "quboprune/error.h"
+#include "search/train_arithmetic.h"
 
 namespace quboprune {
 namespace {
 
-constexpr double kNothing = -std::numeric_limits<double>::infinity();
+static_assert(TensorTrain::kTogether == kLanes);
 
-/// Logarithm of a share of the partition sum that no double feels, entries of up to e^8 allowed for. A fitted
-/// train's counts keep to a narrow band: leaving the rest out halves a gradient's time.
-constexpr double kNegligible = -60;
+/// Binary exponent of a share of the partition sum that no double feels, entries of up to e^8 allowed for. A
+/// fitted train's counts keep to a narrow band: leaving the rest out halves a gradient's time.
+constexpr int kNegligible = -87;
 
-/// Brings the largest entry of a non-negative vector to 1; returns what was divided out.
-double scale_down(double* vector, int rank) {
-  const double largest = *std::max_element(vector, vector + rank);
-  if (largest > 0)
-    for (int a = 0; a < rank; ++a) vector[a] /= largest;
-  return largest;
-}
-
-/// The same; returns the logarithm.
-double normalise(double* vector, int rank) {
-  const double largest = scale_down(vector, rank);
-  return largest > 0 ? std::log(largest) : kNothing;
-}
-
-/// result += scale · matrix · vector
-void multiply_right(const double* matrix, const double* vector, double scale, int rank, double* result) {
-  for (int a = 0; a < rank; ++a) {
-    double sum = 0;
-    for (int b = 0; b < rank; ++b) sum += matrix[a * rank + b] * vector[b];
-    result[a] += scale * sum;
-  }
-}
-
-/// result += scale · vector' · matrix
-void multiply_left(const double* matrix, const double* vector, double scale, int rank, double* result) {
-  for (int a = 0; a < rank; ++a) {
-    const double factor = scale * vector[a];
-    for (int b = 0; b < rank; ++b) result[b] += factor * matrix[a * rank + b];
-  }
-}
-
-double dot(const double* x, const double* y, int rank) {
-  double sum = 0;
-  for (int a = 0; a < rank; ++a) sum += x[a] * y[a];
-  return sum;
-}
+/// After so many factors a product is normalised: it can't leave a double's range before, nor can that of two
+/// such products.
+constexpr int kUnscaled = 8;
 
 }  // namespace
 
-TensorTrain::TensorTrain(CountRule rule, int rank) : rule_(std::move(rule)), rank_(rank) {
+TensorTrain::TensorTrain(CountRule rule, int rank)
+    : rule_(std::move(rule)), rank_(static_cast<std::size_t>(std::max(rank, 1))), width_(padded(rank_)) {
   const auto n = rule_.weights.size();
   if (n == 0 || rank < 1) throw InputError("tensor train: needs at least one variable and a rank of 1");
   if (!rule_.fixed.empty() && rule_.fixed.size() != n)
@@ -74,6 +42,7 @@ TensorTrain::TensorTrain(CountRule rule, int rank) : rule_(std::move(rule)), ran
     most_[i + 1] = most_[i] + (allowed(at, 1) ? weight : 0);
   }
   const std::vector<int> least = least_, most = most_;
+  first_.assign(n + 2, 0);
   for (std::size_t i = 0; i <= n; ++i) {
     least_[i] = std::max(least[i], rule_.lowest - (most[n] - most[i]));
     most_[i] = std::min(most[i], rule_.highest - (least[n] - least[i]));
@@ -81,8 +50,12 @@ TensorTrain::TensorTrain(CountRule rule, int rank) : rule_(std::move(rule)), ran
       throw InputError("tensor train: no mask adds up to between " + std::to_string(rule_.lowest) + " and " +
                        std::to_string(rule_.highest) + "; weights and fixed values allow " +
                        std::to_string(least[n]) + " to " + std::to_string(most[n]));
+    first_[i + 1] = first_[i] + static_cast<std::size_t>(most_[i] - least_[i] + 1);
   }
-  theta_.assign(n * 2 * static_cast<std::size_t>(rank * rank), 0.0);
+  theta_.assign(n * 2 * rank_ * rank_, 0.0);
+  rows_.assign(n * 2 * rank_ * width_, 0.0);
+  columns_ = rows_;
+  left_ = right_ = empty_interfaces();
   prepare();
 }
 
@@ -92,65 +65,78 @@ bool TensorTrain::allowed(int i, int bit) const {
   return value < 0 || value == bit;
 }
 
-const double* TensorTrain::core(int i, int bit) const {
-  return cores_.data() + static_cast<std::ptrdiff_t>(i * 2 + bit) * rank_ * rank_;
-}
-
-TensorTrain::Interface TensorTrain::empty_interface(int i) const {
+bool TensorTrain::reachable(int i, int count) const {
   const auto at = static_cast<std::size_t>(i);
-  const auto counts = static_cast<std::size_t>(most_[at] - least_[at] + 1);
-  return {least_[at], std::vector<double>(counts, kNothing),
-          std::vector<double>(counts * static_cast<std::size_t>(rank_), 0.0)};
+  return count >= least_[at] && count <= most_[at];
 }
 
-template <typename Multiply>
-TensorTrain::Interface TensorTrain::carried(const Interface& from, int i, int to, Multiply multiply) const {
-  Interface here = empty_interface(to);
+std::size_t TensorTrain::state(int i, int count) const {
+  const auto at = static_cast<std::size_t>(i);
+  return first_[at] + static_cast<std::size_t>(count - least_[at]);
+}
+
+/// Where its rows begin.
+std::size_t TensorTrain::core(int i, int bit) const {
+  return static_cast<std::size_t>(i * 2 + bit) * rank_ * width_;
+}
+
+TensorTrain::Interfaces TensorTrain::empty_interfaces() const {
+  return {std::vector<double>(first_.back() * width_), std::vector<int>(first_.back())};
+}
+
+/// Fills the interfaces `to`, before (i) or behind (i + 1) variable i, from those on its other side.
+void TensorTrain::carry(int i, int to, Interfaces& interfaces) const {
+  const auto at = static_cast<std::size_t>(to);
+  const bool leftwards = to == i;
+  const int from = leftwards ? i + 1 : i;
+  const std::vector<double>& cores = leftwards ? columns_ : rows_;
   // Counts grow to the right by what the variable weighs where it is 1.
-  const int weight = (to == i ? 1 : -1) * rule_.weights[static_cast<std::size_t>(i)];
-  for (int k = 0; k < here.counts(); ++k) {
-    double exponent[2];
-    for (int bit = 0; bit < 2; ++bit) {
-      const int count = here.lowest + k + bit * weight;
-      exponent[bit] = allowed(i, bit) && from.has(count)
-                          ? from.exponents[static_cast<std::size_t>(count - from.lowest)]
-                          : kNothing;
+  const int weight = (leftwards ? 1 : -1) * rule_.weights[static_cast<std::size_t>(i)];
+  const bool allow[2] = {allowed(i, 0), allowed(i, 1)};
+  with_rank(rank_, [&](auto rank) {
+    for (int count = least_[at]; count <= most_[at]; ++count) {
+      std::size_t source[2];
+      int exponent[2];
+      for (int bit = 0; bit < 2; ++bit) {
+        const bool there = allow[bit] && reachable(from, count + bit * weight);
+        source[bit] = there ? state(from, count + bit * weight) : 0;
+        exponent[bit] = there ? interfaces.exponents[source[bit]] : kNothing;
+      }
+      const int largest = std::max(exponent[0], exponent[1]);
+      const std::size_t here = state(to, count);
+      double* vector = interfaces.vectors.data() + here * width_;
+      std::fill(vector, vector + padded(rank), 0.0);
+      for (int bit = 0; bit < 2; ++bit)
+        if (exponent[bit] > kNothing)
+          multiply(cores.data() + core(i, bit), interfaces.vectors.data() + source[bit] * width_,
+                   power_of_2(exponent[bit] - largest), rank, vector);
+      const int exponent_here = normalise(vector, rank);
+      interfaces.exponents[here] = exponent_here > kNothing ? largest + exponent_here : kNothing;
     }
-    const double largest = std::max(exponent[0], exponent[1]);
-    if (largest == kNothing) continue;
-    double* vector = here.vectors.data() + static_cast<std::ptrdiff_t>(k) * rank_;
-    for (int bit = 0; bit < 2; ++bit) {
-      if (exponent[bit] == kNothing) continue;
-      const std::ptrdiff_t at = here.lowest + k + bit * weight - from.lowest;
-      multiply(core(i, bit), from.vectors.data() + at * rank_, std::exp(exponent[bit] - largest), rank_,
-               vector);
-    }
-    here.exponents[static_cast<std::size_t>(k)] = largest + normalise(vector, rank_);
-  }
-  return here;
-}
-
-void TensorTrain::fill_right(int i) {
-  const auto at = static_cast<std::size_t>(i);
-  right_[at] = carried(right_[at + 1], i, i, multiply_right);
+  });
 }
 
 void TensorTrain::prepare() {
-  cores_.resize(theta_.size());
-  std::transform(theta_.begin(), theta_.end(), cores_.begin(), [](double t) { return std::exp(t); });
-  right_.resize(static_cast<std::size_t>(size()) + 1);
-  Interface end = empty_interface(size());
-  std::fill(end.exponents.begin(), end.exponents.end(), 0.0);
-  std::fill(end.vectors.begin(), end.vectors.end(), 1.0);
-  right_.back() = std::move(end);
-  for (int i = size() - 1; i >= 0; --i) fill_right(i);
-  const Interface& first = right_.front();
-  log_partition_ = first.exponents[0];
-  if (log_partition_ == kNothing)
+  std::vector<double> entries(theta_.size());
+  std::transform(theta_.begin(), theta_.end(), entries.begin(), exponential);
+  const double* entry = entries.data();
+  for (std::size_t begin = 0; begin < rows_.size(); begin += rank_ * width_)
+    for (std::size_t a = 0; a < rank_; ++a)
+      for (std::size_t b = 0; b < rank_; ++b, ++entry)
+        rows_[begin + a * width_ + b] = columns_[begin + b * width_ + a] = *entry;
+  const int n = size();
+  for (int count = least_.back(); count <= most_.back(); ++count) {
+    double* vector = right_.vectors.data() + state(n, count) * width_;
+    std::fill(vector, vector + rank_, 1.0);
+    right_.exponents[state(n, count)] = 0;
+  }
+  for (int i = n - 1; i >= 0; --i) carry(i, i, right_);
+  partition_exponent_ = right_.exponents[0];
+  if (partition_exponent_ <= kNothing)
     throw InputError("tensor train: no mask adds up to what is asked; allow a wider range of sums");
-  double sum = 0;
-  for (int a = 0; a < rank_; ++a) sum += first.vectors[static_cast<std::size_t>(a)];
-  log_partition_ += std::log(sum);
+  partition_sum_ = 0;
+  for (std::size_t a = 0; a < rank_; ++a) partition_sum_ += right_.vectors[a];
+  log_partition_ = partition_exponent_ * kLogOf2 + std::log(partition_sum_);
 }
 
 bool TensorTrain::obeys(const Mask& x) const {
@@ -165,126 +151,150 @@ bool TensorTrain::obeys(const Mask& x) const {
 }
 
 double TensorTrain::log_likelihood(const Mask& x) const {
-  if (!obeys(x)) return kNothing;
-  std::vector<double> left(static_cast<std::size_t>(rank_), 1.0), next(left.size());
+  if (!obeys(x)) return -std::numeric_limits<double>::infinity();
+  std::vector<double> left(width_, 1.0), next(width_);
   double exponent = 0;
   for (int i = 0; i < size(); ++i) {
     std::fill(next.begin(), next.end(), 0.0);
-    multiply_left(core(i, x[static_cast<std::size_t>(i)]), left.data(), 1, rank_, next.data());
+    multiply(rows_.data() + core(i, x[static_cast<std::size_t>(i)]), left.data(), 1, rank_, next.data());
     exponent += normalise(next.data(), rank_);
     left.swap(next);
   }
   double sum = 0;
-  for (const double value : left) sum += value;
-  return exponent + std::log(sum) - log_partition_;
+  for (std::size_t a = 0; a < rank_; ++a) sum += left[a];
+  return exponent * kLogOf2 + std::log(sum) - log_partition_;
 }
 
-Mask TensorTrain::sample(Rng& rng) const {
-  Mask x(static_cast<std::size_t>(size()), 0);
-  std::vector<double> left(static_cast<std::size_t>(rank_), 1.0), moved[2];
-  int count = 0;
-  for (int i = 0; i < size(); ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const Interface& next = right_[at + 1];
-    double exponent[2] = {kNothing, kNothing}, weight[2] = {0, 0};
-    for (int bit = 0; bit < 2; ++bit) {
-      moved[bit].assign(left.size(), 0.0);
-      const int reached = count + bit * rule_.weights[at];
-      if (!allowed(i, bit) || !next.has(reached)) continue;
-      const auto k = static_cast<std::size_t>(reached - next.lowest);
-      exponent[bit] = next.exponents[k];
-      multiply_left(core(i, bit), left.data(), 1, rank_, moved[bit].data());
-      weight[bit] = dot(moved[bit].data(), next.vectors.data() + k * left.size(), rank_);
-    }
-    const double largest = std::max(exponent[0], exponent[1]);
-    for (int bit = 0; bit < 2; ++bit)
-      weight[bit] = exponent[bit] == kNothing ? 0 : weight[bit] * std::exp(exponent[bit] - largest);
-    // Strictly less: a bit of weight 0 is never taken, so the rule can't be left.
-    x[at] = rng.uniform() * (weight[0] + weight[1]) < weight[1] ? 1 : 0;
-    count += x[at] * rule_.weights[at];
-    left.swap(moved[x[at]]);
-    scale_down(left.data(), rank_);
+std::vector<Mask> TensorTrain::sample(int count, Rng& rng) const {
+  std::vector<Mask> masks(static_cast<std::size_t>(count), Mask(static_cast<std::size_t>(size())));
+  for (std::size_t k = 0; k < masks.size(); k += kLanes)
+    sample_together(std::span(masks).subspan(k, std::min(kLanes, masks.size() - k)), rng);
+  return masks;
+}
+
+/// What follows variable i + 1 for each lane's count: `after` (rank x kLanes), and its exponents.
+void TensorTrain::look_ahead(int i, int bit, const int* counts, double* after, int* exponents) const {
+  const int weight = rule_.weights[static_cast<std::size_t>(i)];
+  const bool allow = allowed(i, bit);
+  const auto next = static_cast<std::size_t>(i) + 1;
+  if (allow && weight == 0 && least_[next] == most_[next]) {  // no rule: all lanes look at the same
+    const std::size_t at = first_[next];
+    std::fill(exponents, exponents + kLanes, right_.exponents[at]);
+    for (std::size_t a = 0; a < rank_; ++a)
+      std::fill(after + a * kLanes, after + (a + 1) * kLanes, right_.vectors[at * width_ + a]);
+    return;
   }
-  return x;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    const int reached = counts[lane] + bit * weight;
+    const bool there = allow && reachable(i + 1, reached);
+    const std::size_t at = there ? state(i + 1, reached) : 0;
+    exponents[lane] = there ? right_.exponents[at] : kNothing;
+    for (std::size_t a = 0; a < rank_; ++a) after[a * kLanes + lane] = right_.vectors[at * width_ + a];
+  }
 }
 
-std::vector<TensorTrain::Interface> TensorTrain::left_interfaces() const {
-  std::vector<Interface> left;
-  left.reserve(static_cast<std::size_t>(size()) + 1);
-  left.push_back(empty_interface(0));
-  left[0].exponents[0] = 0;
-  std::fill(left[0].vectors.begin(), left[0].vectors.end(), 1.0);
-  for (int i = 0; i < size(); ++i) left.push_back(carried(left.back(), i, i + 1, multiply_left));
-  return left;
-}
-
-/// result -= d log Z / d theta: the model's own expected use of every core entry.
-void TensorTrain::add_partition_gradient(std::span<double> result) const {
-  const std::vector<Interface> left = left_interfaces();
-  const auto block = static_cast<std::size_t>(rank_ * rank_);
+/// Up to kLanes samples, each in a lane of its own: lanes do the same with the same cores, however their bits
+/// and counts differ.
+void TensorTrain::sample_together(std::span<Mask> masks, Rng& rng) const {
+  std::vector<double> left(rank_ * kLanes, 1.0), after(left), moved[2] = {left, left};
+  int counts[kLanes] = {}, exponents[2][kLanes];
   for (int i = 0; i < size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    const Interface &before = left[at], &after = right_[at + 1];
+    double share[2][kLanes];
     for (int bit = 0; bit < 2; ++bit) {
-      if (!allowed(i, bit)) continue;
-      double* gradient = result.data() + (at * 2 + static_cast<std::size_t>(bit)) * block;
-      const double* entries = core(i, bit);
-      for (int k = 0; k < before.counts(); ++k) {
-        const int count = before.lowest + k + bit * rule_.weights[at];
-        if (!after.has(count)) continue;
-        const auto from = static_cast<std::size_t>(k), to = static_cast<std::size_t>(count - after.lowest);
-        const double exponent = before.exponents[from] + after.exponents[to] - log_partition_;
-        if (!(exponent > kNegligible)) continue;
-        const double scale = std::exp(exponent);
-        const double* x = before.vectors.data() + static_cast<std::ptrdiff_t>(k) * rank_;
-        const double* y = after.vectors.data() + static_cast<std::ptrdiff_t>(to) * rank_;
-        for (int a = 0; a < rank_; ++a)
-          for (int b = 0; b < rank_; ++b)
-            gradient[a * rank_ + b] -= scale * x[a] * entries[a * rank_ + b] * y[b];
+      look_ahead(i, bit, counts, after.data(), exponents[bit]);
+      multiply_lanes(rows_.data() + core(i, bit), left.data(), after.data(), rank_, moved[bit].data(),
+                     share[bit]);
+    }
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const int largest = std::max(exponents[0][lane], exponents[1][lane]);
+      for (int bit = 0; bit < 2; ++bit) share[bit][lane] *= power_of_2(exponents[bit][lane] - largest);
+    }
+    for (std::size_t lane = 0; lane < kLanes; lane += kPair) {
+      const Pair one = load(share[1] + lane), both = load(share[0] + lane) + one;
+      const Pair uniform = {rng.uniform(), rng.uniform()};
+      // Strictly less: a bit of weight 0 is never taken, so the rule can't be left.
+      const auto kept = uniform * both < one;
+      for (std::size_t k = lane; k < left.size(); k += kLanes)
+        store(kept ? load(&moved[1][k]) : load(&moved[0][k]), &left[k]);
+      for (std::size_t k = 0; k < kPair; ++k) {
+        if (lane + k < masks.size()) masks[lane + k][at] = kept[k] != 0;
+        counts[lane + k] += kept[k] != 0 ? rule_.weights[at] : 0;
       }
     }
+    if (i % kUnscaled == 0) normalise_lanes(left);
   }
 }
 
-/// result += weight · d log w(x) / d theta, w the unnormalised product; returns log w(x).
-double TensorTrain::add_mask_gradient(const Mask& x, double weight, std::span<double> result) const {
-  const auto n = static_cast<std::size_t>(size()), r = static_cast<std::size_t>(rank_);
-  std::vector<double> right((n + 1) * r, 0.0), left(r, 1.0), next(r);
-  std::fill(right.end() - rank_, right.end(), 1.0);
-  double exponent = 0;
-  for (std::size_t i = n; i-- > 0;) {
-    multiply_right(core(static_cast<int>(i), x[i]), &right[(i + 1) * r], 1, rank_, &right[i * r]);
-    exponent += normalise(&right[i * r], rank_);
+/// uses -= d log Z / d core: the model's own expected use of every core entry, but for the entry itself.
+void TensorTrain::take_partition_uses(std::span<double> uses) {
+  left_.exponents[0] = 0;
+  std::fill(left_.vectors.begin(), left_.vectors.begin() + static_cast<std::ptrdiff_t>(rank_), 1.0);
+  for (int i = 0; i < size(); ++i) carry(i, i + 1, left_);
+  for (int i = 0; i < size(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    for (int bit = 0; bit < 2; ++bit) {
+      if (!allowed(i, bit)) continue;
+      with_rank(rank_, [&](auto rank) {
+        for (int count = least_[at]; count <= most_[at]; ++count) {
+          const int reached = count + bit * rule_.weights[at];
+          if (!reachable(i + 1, reached)) continue;
+          const std::size_t from = state(i, count), to = state(i + 1, reached);
+          const int exponent = left_.exponents[from] + right_.exponents[to] - partition_exponent_;
+          if (exponent < kNegligible) continue;
+          add_outer(left_.vectors.data() + from * width_, right_.vectors.data() + to * width_,
+                    -power_of_2(exponent) / partition_sum_, rank, uses.data() + core(i, bit));
+        }
+      });
+    }
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    const double* entries = core(static_cast<int>(i), x[i]);
-    const double* y = &right[(i + 1) * r];
-    std::fill(next.begin(), next.end(), 0.0);
-    multiply_left(entries, left.data(), 1, rank_, next.data());
-    const double total = dot(next.data(), y, rank_);
-    double* gradient = result.data() + (i * 2 + x[i]) * r * r;
-    for (std::size_t a = 0; a < r; ++a)
-      for (std::size_t b = 0; b < r; ++b)
-        gradient[a * r + b] += weight * left[a] * entries[a * r + b] * y[b] / total;
-    normalise(next.data(), rank_);
-    left.swap(next);
-  }
-  double sum = 0;
-  for (std::size_t a = 0; a < r; ++a) sum += right[a];
-  return exponent + std::log(sum);
 }
 
-double TensorTrain::gradient(std::span<const Mask> masks, std::span<double> result) const {
+/// uses += weight · d log w(x) / d core, w the unnormalised product; returns log w(x). `room`: that of n + 2
+/// vectors.
+double TensorTrain::add_mask_uses(const Mask& x, double weight, std::span<double> uses,
+                                  std::span<double> room) const {
+  double *left = room.data(), *right = left + width_;
+  const auto behind = [&](int i) { return right + static_cast<std::size_t>(i) * width_; };
+  std::fill(room.begin(), room.end(), 0.0);
+  std::fill(behind(size()), behind(size()) + rank_, 1.0);
+  std::fill(left, left + rank_, 1.0);
+  return with_rank(rank_, [&](auto rank) {
+    double exponent = 0;
+    for (int i = size() - 1; i >= 0; --i) {
+      multiply(columns_.data() + core(i, x[static_cast<std::size_t>(i)]), behind(i + 1), 1, rank, behind(i));
+      if (i % kUnscaled == 0) exponent += normalise(behind(i), rank);
+    }
+    const double sum = dot(left, right, rank);
+    for (int i = 0; i < size(); ++i) {
+      const std::size_t at = core(i, x[static_cast<std::size_t>(i)]);
+      double* next = behind(i);  // of no more use from here on
+      std::fill(next, next + padded(rank), 0.0);
+      multiply(rows_.data() + at, left, 1, rank, next);
+      add_outer(left, behind(i + 1), weight / dot(next, behind(i + 1), rank), rank, uses.data() + at);
+      if (i % kUnscaled == 0) normalise(next, rank);
+      left = next;
+    }
+    return exponent * kLogOf2 + std::log(sum);
+  });
+}
+
+double TensorTrain::gradient(std::span<const Mask> masks, std::span<double> result) {
   check(result.size() == theta_.size(), "tensor train: gradient of the wrong size");
   check(!masks.empty(), "tensor train: gradient over no masks");
-  std::fill(result.begin(), result.end(), 0.0);
-  add_partition_gradient(result);
+  std::vector<double> uses(rows_.size(), 0.0), room((rule_.weights.size() + 2) * width_);
+  take_partition_uses(uses);
   double mean = -log_partition_;
   const double weight = 1.0 / static_cast<double>(masks.size());
   for (const Mask& x : masks) {
     if (!obeys(x)) throw InputError("tensor train: a mask of the gradient breaks the rule; leave it out");
-    mean += weight * add_mask_gradient(x, weight, result);
+    mean += weight * add_mask_uses(x, weight, uses, room);
   }
+  double* entry = result.data();
+  for (std::size_t begin = 0; begin < rows_.size(); begin += rank_ * width_)
+    for (std::size_t a = 0; a < rank_; ++a)
+      for (std::size_t b = 0; b < rank_; ++b, ++entry)
+        *entry = rows_[begin + a * width_ + b] * uses[begin + a * width_ + b];
   return mean;
 }
 

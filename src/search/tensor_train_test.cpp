@@ -28,6 +28,9 @@ Mask mask_of(int n, unsigned bits) {
   return x;
 }
 
+/// Pairs with and without padding, and the rank that has loops of its own.
+constexpr int kRanks[] = {2, 3, 5};
+
 std::vector<CountRule> small_rules() {
   return {exactly(10, 4),
           exactly(12, 12),
@@ -38,13 +41,14 @@ std::vector<CountRule> small_rules() {
 }
 
 TEST(TensorTrain, ProbabilitiesOfAllMasksSumToOne) {
-  for (const CountRule& rule : small_rules()) {
-    const TensorTrain train = random_train(rule, 3, 7);
-    double sum = 0;
-    for (unsigned bits = 0; bits < 1U << train.size(); ++bits)
-      sum += std::exp(train.log_likelihood(mask_of(train.size(), bits)));
-    EXPECT_NEAR(sum, 1, 1e-11);  // a few thousand terms, each good to about 1e-15 relative
-  }
+  for (const int rank : kRanks)
+    for (const CountRule& rule : small_rules()) {
+      const TensorTrain train = random_train(rule, rank, 7);
+      double sum = 0;
+      for (unsigned bits = 0; bits < 1U << train.size(); ++bits)
+        sum += std::exp(train.log_likelihood(mask_of(train.size(), bits)));
+      EXPECT_NEAR(sum, 1, 1e-11);  // a few thousand terms, each good to about 1e-15 relative
+    }
 }
 
 /// u' A_1[x_1] ... A_n[x_n] u, with nothing done for its range.
@@ -65,7 +69,7 @@ double product(const TensorTrain& train, const Mask& x) {
 
 TEST(TensorTrain, ProbabilitiesAndMarginalsMatchEnumeration) {
   for (const CountRule& rule : small_rules()) {
-    const TensorTrain train = random_train(rule, 3, 9);
+    TensorTrain train = random_train(rule, 3, 9);
     const auto n = static_cast<std::size_t>(train.size());
     std::vector<Mask> obeying;
     std::vector<double> marginal(n, 0.0);
@@ -101,52 +105,54 @@ TEST(TensorTrain, ProbabilitiesAndMarginalsMatchEnumeration) {
   }
 }
 
-TEST(TensorTrain, GradientMatchesDifferences) {
-  for (const CountRule& rule : small_rules()) {
-    TensorTrain train = random_train(rule, 2, 11);
-    Rng rng(3);
-    const std::vector<Mask> masks = {train.sample(rng), train.sample(rng), train.sample(rng)};
-    std::vector<double> gradient(train.parameters().size());
-    const double mean = train.gradient(masks, gradient);
-    const auto value = [&] {
-      train.prepare();
-      double sum = 0;
-      for (const Mask& x : masks) sum += train.log_likelihood(x) / 3;
-      return sum;
-    };
-    EXPECT_NEAR(mean, value(), 1e-11);
-    const double step = 1e-5;  // error of a central difference: step²·third derivative + 1e-15/step
-    for (std::size_t p = 0; p < gradient.size(); ++p) {
-      const double kept = train.parameters()[p];
-      train.parameters()[p] = kept + step;
-      const double above = value();
-      train.parameters()[p] = kept - step;
-      const double below = value();
-      train.parameters()[p] = kept;
-      EXPECT_NEAR(gradient[p], (above - below) / (2 * step), 1e-7);
-    }
+void expect_gradient_of_differences(TensorTrain train) {
+  Rng rng(3);
+  const std::vector<Mask> masks = train.sample(3, rng);
+  std::vector<double> gradient(train.parameters().size());
+  const double mean = train.gradient(masks, gradient);
+  const auto value = [&] {
+    train.prepare();
+    double sum = 0;
+    for (const Mask& x : masks) sum += train.log_likelihood(x) / 3;
+    return sum;
+  };
+  EXPECT_NEAR(mean, value(), 1e-11);
+  const double step = 1e-5;  // error of a central difference: step²·third derivative + 1e-15/step
+  for (std::size_t p = 0; p < gradient.size(); ++p) {
+    const double kept = train.parameters()[p];
+    train.parameters()[p] = kept + step;
+    const double above = value();
+    train.parameters()[p] = kept - step;
+    const double below = value();
+    train.parameters()[p] = kept;
+    EXPECT_NEAR(gradient[p], (above - below) / (2 * step), 1e-7);
   }
 }
 
+TEST(TensorTrain, GradientMatchesDifferences) {
+  for (const int rank : kRanks)
+    for (const CountRule& rule : small_rules()) expect_gradient_of_differences(random_train(rule, rank, 11));
+}
+
 TEST(TensorTrain, SamplesObeyTheRuleAndFollowTheProbabilities) {
-  for (const CountRule& rule : small_rules()) {
-    const TensorTrain train = random_train(rule, 3, 5);
-    Rng rng(1);
-    std::vector<int> seen(1U << train.size(), 0);
-    const int draws = 20000;
-    for (int d = 0; d < draws; ++d) {
-      const Mask x = train.sample(rng);
-      ASSERT_TRUE(std::isfinite(train.log_likelihood(x)));
-      unsigned bits = 0;
-      for (std::size_t i = 0; i < x.size(); ++i) bits |= static_cast<unsigned>(x[i]) << i;
-      ++seen[bits];
+  for (const int rank : kRanks)
+    for (const CountRule& rule : small_rules()) {
+      const TensorTrain train = random_train(rule, rank, 5);
+      Rng rng(1);
+      std::vector<int> seen(1U << train.size(), 0);
+      const int draws = 20000;
+      for (const Mask& x : train.sample(draws, rng)) {
+        ASSERT_TRUE(std::isfinite(train.log_likelihood(x)));
+        unsigned bits = 0;
+        for (std::size_t i = 0; i < x.size(); ++i) bits |= static_cast<unsigned>(x[i]) << i;
+        ++seen[bits];
+      }
+      for (unsigned bits = 0; bits < seen.size(); ++bits) {
+        const double p = std::exp(train.log_likelihood(mask_of(train.size(), bits)));
+        // Five standard deviations of a binomial, plus one for the rarest.
+        EXPECT_LE(std::abs(seen[bits] - draws * p), 5 * std::sqrt(draws * p * (1 - p)) + 1);
+      }
     }
-    for (unsigned bits = 0; bits < seen.size(); ++bits) {
-      const double p = std::exp(train.log_likelihood(mask_of(train.size(), bits)));
-      // Five standard deviations of a binomial, plus one for the rarest.
-      EXPECT_LE(std::abs(seen[bits] - draws * p), 5 * std::sqrt(draws * p * (1 - p)) + 1);
-    }
-  }
 }
 
 TEST(TensorTrain, LongTrainsStaySafeAndExact) {
@@ -156,8 +162,11 @@ TEST(TensorTrain, LongTrainsStaySafeAndExact) {
     train.parameters()[p] = (p / 4) % 2 == 1 ? 6 : 0;
   train.prepare();
   Rng rng(2);
-  for (int d = 0; d < 3; ++d) {
-    const Mask x = train.sample(rng);
+  const std::vector<Mask> masks = train.sample(3, rng);
+  std::vector<double> gradient(train.parameters().size());
+  EXPECT_NEAR(train.gradient(masks, gradient), train.log_likelihood(masks[0]), 1e-6);
+  for (const double g : gradient) ASSERT_TRUE(std::isfinite(g));
+  for (const Mask& x : masks) {
     EXPECT_EQ(kept_count(x), 150);
     // All masks are equally likely here: log P = -log C(10000, 150); log-gamma is good to about 1e-10.
     const double expected = -(std::lgamma(10001) - std::lgamma(151) - std::lgamma(9851));

@@ -11,7 +11,7 @@ namespace {
 /// Automaton size for costs: rounding to 1/256 of the capacity leaves little for the repair to do.
 constexpr int kBins = 256;
 
-/// Evaluations between two fits: a fit costs some 30 ms at n = 512, a batch may be of a few masks only.
+/// Evaluations between two fits: a fit costs some 15 ms at n = 512, a batch may be of a few masks only.
 constexpr int kGeneration = 40;
 
 /// Samples of a tensor train that is fitted, by Adam on the log-likelihood, to the best masks.
@@ -77,10 +77,15 @@ class TrainProposer : public SampleProposer {
   /// Up to `count` feasible masks out of `attempts` samples; as published, known ones among them.
   std::vector<Mask> draw(int count, int attempts, const Ledger& ledger) {
     std::vector<Mask> masks;
-    for (int k = 0; k < attempts && static_cast<int>(masks.size()) < count; ++k) {
-      Mask x = train_.sample(rng_);
-      if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
+    while (attempts > 0 && static_cast<int>(masks.size()) < count) {
+      constexpr int together = TensorTrain::kTogether;
+      const int missing = count - static_cast<int>(masks.size());
+      const int samples = std::min(attempts, (missing + together - 1) / together * together);
+      attempts -= samples;
+      for (Mask& x : train_.sample(samples, rng_))
+        if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
     }
+    if (static_cast<int>(masks.size()) > count) masks.resize(static_cast<std::size_t>(count));
     return masks;
   }
 
@@ -105,7 +110,7 @@ class TrainProposer : public SampleProposer {
   void fit(const std::vector<Evaluated>& best) {
     std::vector<Mask> masks;
     for (const Evaluated& item : best)
-      if (std::isfinite(train_.log_likelihood(item.mask))) masks.push_back(item.mask);
+      if (train_.obeys(item.mask)) masks.push_back(item.mask);
     if (masks.empty()) return;
     for (int step = 0; step < options_.steps; ++step) climb(masks);
   }
@@ -113,18 +118,20 @@ class TrainProposer : public SampleProposer {
   /// One step of Adam (Kingma and Ba 2015, usual constants).
   void climb(const std::vector<Mask>& masks) {
     train_.gradient(masks, gradient_);
-    ++steps_;
-    const double scale1 = 1 / (1 - std::pow(0.9, steps_)), scale2 = 1 / (1 - std::pow(0.999, steps_));
     auto theta = train_.parameters();
+    if (published_)  // by the cores
+      for (std::size_t p = 0; p < theta.size(); ++p) gradient_[p] /= std::exp(theta[p]);
+    ++steps_;
+    const double scale1 = options_.learning_rate / (1 - std::pow(0.9, steps_));
+    const double scale2 = 1 / (1 - std::pow(0.999, steps_));
     for (std::size_t p = 0; p < theta.size(); ++p) {
-      const double entry = std::exp(theta[p]);
-      const double g = published_ ? gradient_[p] / entry : gradient_[p];
+      const double g = gradient_[p];
       first_[p] = 0.9 * first_[p] + 0.1 * g;
       second_[p] = 0.999 * second_[p] + 0.001 * g * g;
-      const double move =
-          options_.learning_rate * first_[p] * scale1 / (std::sqrt(second_[p] * scale2) + 1e-8);
+      const double move = first_[p] * scale1 / (std::sqrt(second_[p] * scale2) + 1e-8);
       // Bounded: no bit is ever ruled out for good.
-      theta[p] = published_ ? std::log(std::max(entry + move, 1e-6)) : std::clamp(theta[p] + move, -8.0, 8.0);
+      theta[p] = published_ ? std::log(std::max(std::exp(theta[p]) + move, 1e-6))
+                            : std::clamp(theta[p] + move, -8.0, 8.0);
     }
     train_.prepare();
   }

@@ -2,6 +2,7 @@
 
 #include <Eigen/Cholesky>
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -31,10 +32,32 @@ Eigen::Index index(std::size_t i) {
   return static_cast<Eigen::Index>(i);
 }
 
+constexpr std::size_t kWord = 64;
+
+/// Number of ones. std::popcount is a call of a function where the processor may be one without an
+/// instruction for it.
+int ones(std::uint64_t word) {
+  word -= (word >> 1) & 0x5555555555555555U;
+  word = (word & 0x3333333333333333U) + ((word >> 2) & 0x3333333333333333U);
+  word = (word + (word >> 4)) & 0x0F0F0F0F0F0F0F0FU;
+  return static_cast<int>((word * 0x0101010101010101U) >> 56);
+}
+
+void append_bits(const Mask& mask, std::vector<std::uint64_t>& bits) {
+  const std::size_t first = bits.size();
+  bits.resize(first + (mask.size() + kWord - 1) / kWord, 0);
+  for (std::size_t i = 0; i < mask.size(); ++i)
+    bits[first + i / kWord] |= static_cast<std::uint64_t>(mask[i] != 0) << (i % kWord);
+}
+
 }  // namespace
 
 Surrogate::Surrogate(int n, std::span<const double> prior, std::span<const int> blocks, int capacity)
-    : n_(n), capacity_(capacity), prior_(prior.begin(), prior.end()), blocks_(blocks.begin(), blocks.end()) {
+    : n_(n),
+      capacity_(capacity),
+      prior_(prior.begin(), prior.end()),
+      blocks_(blocks.begin(), blocks.end()),
+      words_((static_cast<std::size_t>(n) + kWord - 1) / kWord) {
   if (!blocks_.empty()) block_count_ = 1 + *std::max_element(blocks_.begin(), blocks_.end());
   if (prior_.empty()) return;
   const double mean = std::accumulate(prior_.begin(), prior_.end(), 0.0) / n;
@@ -45,37 +68,53 @@ Surrogate::Surrogate(int n, std::span<const double> prior, std::span<const int> 
 }
 
 void Surrogate::add(const Mask& mask, double value) {
-  masks_.push_back(mask);
+  append_bits(mask, masks_);
   values_.push_back(value);
 }
 
-Surrogate::Point Surrogate::difference(const Mask& mask, double value) const {
+std::span<const std::uint64_t> Surrogate::bits(std::size_t k) const {
+  return std::span(masks_).subspan(k * words_, words_);
+}
+
+int Surrogate::distance(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) const {
+  int sum = 0;
+  for (std::size_t w = 0; w < words_; ++w) sum += ones(a[w] ^ b[w]);
+  return sum;
+}
+
+/// Makes the k-th mask a point of the fit.
+void Surrogate::add_point(std::size_t k) {
   Point point;
   point.blocks.assign(static_cast<std::size_t>(block_count_), 0.0);
   // None better than infinite: all alike.
-  point.value = std::isfinite(origin_value_) ? value - origin_value_ : 0;
-  for (std::size_t i = 0; i < origin_.size(); ++i) {
-    const double d = mask[i] - origin_[i];
-    if (d == 0) continue;
-    point.changes.emplace_back(static_cast<int>(i), d);
-    if (!prior_.empty()) point.prior += d * prior_[i];
-    if (!blocks_.empty()) point.blocks[static_cast<std::size_t>(blocks_[i])] += d;
+  point.value = std::isfinite(origin_value_) ? values_[k] - origin_value_ : 0;
+  for (std::size_t w = 0; w < words_; ++w) {
+    const std::uint64_t flips = bits(k)[w] ^ origin_bits_[w];
+    flips_.push_back(flips);
+    for (std::uint64_t rest = flips; rest != 0; rest &= rest - 1) {
+      const std::size_t i = w * kWord + static_cast<std::size_t>(std::countr_zero(rest));
+      const double d = origin_[i] ? -1 : 1;
+      point.changes.emplace_back(static_cast<int>(i), d);
+      if (!prior_.empty()) point.prior += d * prior_[i];
+      if (!blocks_.empty()) point.blocks[static_cast<std::size_t>(blocks_[i])] += d;
+    }
   }
-  return point;
+  points_.push_back(std::move(point));
 }
 
 void Surrogate::choose_points() {
   std::vector<std::pair<int, std::size_t>> nearest;
-  for (std::size_t k = 0; k < masks_.size(); ++k) {
-    int distance = 0;
-    for (std::size_t i = 0; i < origin_.size(); ++i) distance += masks_[k][i] != origin_[i];
-    if (distance > 0) nearest.emplace_back(distance, masks_.size() - k);  // of equals, the latest
+  for (std::size_t k = 0; k < values_.size(); ++k) {
+    const int away = distance(bits(k), origin_bits_);
+    if (away > 0) nearest.emplace_back(away, values_.size() - k);  // of equals, the latest
   }
-  std::sort(nearest.begin(), nearest.end());
-  if (static_cast<int>(nearest.size()) > capacity_) nearest.resize(static_cast<std::size_t>(capacity_));
+  const std::size_t count = std::min(nearest.size(), static_cast<std::size_t>(capacity_));
+  const auto end = nearest.begin() + static_cast<std::ptrdiff_t>(count);
+  std::nth_element(nearest.begin(), end, nearest.end());
+  std::sort(nearest.begin(), end);
   points_.clear();
-  for (const auto& [distance, from_end] : nearest)
-    points_.push_back(difference(masks_[masks_.size() - from_end], values_[masks_.size() - from_end]));
+  flips_.clear();
+  for (auto each = nearest.begin(); each != end; ++each) add_point(values_.size() - each->second);
   limit_values();
 }
 
@@ -98,31 +137,31 @@ void Surrogate::limit_values() {
   for (Point& p : points_) p.value = std::clamp(p.value, -limit_, limit_);
 }
 
+/// d_s'd_t: where both differ from the origin, they differ alike.
 double Surrogate::product(std::size_t s, std::size_t t) const {
-  double sum = 0;
-  auto a = points_[s].changes.begin(), b = points_[t].changes.begin();
-  const auto a_end = points_[s].changes.end(), b_end = points_[t].changes.end();
-  while (a != a_end && b != b_end) {
-    if (a->first == b->first) sum += a->second * b->second;
-    const bool step_a = a->first <= b->first, step_b = b->first <= a->first;
-    a += step_a;
-    b += step_b;
-  }
+  int sum = 0;
+  for (std::size_t w = 0; w < words_; ++w) sum += ones(flips_[s * words_ + w] & flips_[t * words_ + w]);
   return sum;
 }
 
-double Surrogate::kernel(std::size_t s, std::size_t t, double product, const Variances& v) const {
-  return v.linear * product + v.prior * points_[s].prior * points_[t].prior +
-         v.block * dot(points_[s].blocks, points_[t].blocks) + v.quadratic * product * product +
-         (s == t ? v.noise : 0);
+/// Of two points, or of one but for the noise.
+double Surrogate::kernel(std::size_t s, std::size_t t) const {
+  const double p = product(s, t);
+  return variances_.linear * p + variances_.prior * points_[s].prior * points_[t].prior +
+         variances_.block * dot(points_[s].blocks, points_[t].blocks) + variances_.quadratic * p * p;
 }
 
-/// Of the first `count` points; lower half only.
+/// Of the first `count` points; the lower half counts.
 Surrogate::Matrix Surrogate::kernel_matrix(Eigen::Index count, const Variances& v) const {
-  Matrix matrix(count, count);
-  for (Eigen::Index t = 0; t < count; ++t)
-    for (Eigen::Index s = t; s < count; ++s)
-      matrix(s, t) = kernel(static_cast<std::size_t>(s), static_cast<std::size_t>(t), products_(s, t), v);
+  const auto p = products_.topLeftCorner(count, count).array();
+  Matrix matrix = v.linear * p + v.quadratic * p.square();
+  if (v.prior > 0) {
+    Vector prior(count);
+    for (Eigen::Index t = 0; t < count; ++t) prior[t] = points_[static_cast<std::size_t>(t)].prior;
+    matrix.noalias() += v.prior * prior * prior.transpose();
+  }
+  if (v.block > 0) matrix += v.block * block_products_.topLeftCorner(count, count);
+  matrix.diagonal().array() += v.noise;
   return matrix;
 }
 
@@ -185,7 +224,7 @@ void Surrogate::factorise() {
   // The floor keeps the matrix solvable in doubles where the noise has gone to nothing.
   double largest = 0;
   for (std::size_t t = 0; t < points_.size(); ++t)
-    largest = std::max(largest, kernel(t, t, products_(index(t), index(t)), variances_));
+    largest = std::max(largest, kernel(t, t) + variances_.noise);
   variances_.noise = std::max(variances_.noise, 1e-9 * largest);
   const Eigen::Index m = index(points_.size()), room = m + m / index(kGrowth) + 1;
   factor_.resize(room, room);
@@ -202,13 +241,17 @@ Eigen::Map<const Surrogate::Matrix, 0, Eigen::OuterStride<>> Surrogate::factor()
 
 void Surrogate::start_over() {
   choose_points();
-  learnt_ = masks_.size();
+  learnt_ = values_.size();
   first_points_ = points_.size();
   if (points_.empty()) return;
   const Eigen::Index m = index(first_points_);
-  products_.resize(m, m);
+  products_.setZero(m, m);
+  block_products_.setZero(m, m);
   for (std::size_t t = 0; t < first_points_; ++t)
-    for (std::size_t s = t; s < first_points_; ++s) products_(index(s), index(t)) = product(s, t);
+    for (std::size_t s = t; s < first_points_; ++s) {
+      products_(index(s), index(t)) = product(s, t);
+      block_products_(index(s), index(t)) = dot(points_[s].blocks, points_[t].blocks);
+    }
   const bool first = !started_;
   if (first) start_variances();
   for (int round = 0; round < (first ? 4 : 1); ++round) improve_variances();
@@ -218,17 +261,17 @@ void Surrogate::start_over() {
 /// Rows of new points: L21 = K21 L11^-T, L22 = Cholesky of K22 - L21 L21'.
 void Surrogate::extend() {
   const std::size_t known = points_.size();
-  for (; learnt_ < masks_.size(); ++learnt_) {
-    points_.push_back(difference(masks_[learnt_], values_[learnt_]));
+  for (; learnt_ < values_.size(); ++learnt_) {
+    add_point(learnt_);
     points_.back().value = std::clamp(points_.back().value, -limit_, limit_);
   }
   const Eigen::Index m = index(known), fresh = index(points_.size() - known);
   Matrix across(m, fresh), corner(fresh, fresh);
   for (Eigen::Index s = 0; s < fresh; ++s) {
     const std::size_t row = known + static_cast<std::size_t>(s);
-    for (std::size_t t = 0; t < known; ++t) across(index(t), s) = kernel(row, t, product(row, t), variances_);
-    for (std::size_t t = known; t <= row; ++t)
-      corner(s, index(t - known)) = kernel(row, t, product(row, t), variances_);
+    for (std::size_t t = 0; t < known; ++t) across(index(t), s) = kernel(row, t);
+    for (std::size_t t = known; t <= row; ++t) corner(s, index(t - known)) = kernel(row, t);
+    corner(s, s) += variances_.noise;
   }
   factor_.topLeftCorner(m, m).triangularView<Eigen::Lower>().solveInPlace(across);
   corner.selfadjointView<Eigen::Lower>().rankUpdate(across.transpose(), -1);
@@ -239,7 +282,7 @@ void Surrogate::extend() {
 }
 
 bool Surrogate::outgrown() const {
-  const std::size_t fresh = masks_.size() - learnt_;
+  const std::size_t fresh = values_.size() - learnt_;
   return !std::isfinite(origin_value_) || first_points_ == 0 ||
          kGrowth * (points_.size() + fresh - first_points_) > first_points_;
 }
@@ -248,6 +291,8 @@ void Surrogate::fit(const Mask& centre, double value) {
   centre_ = centre;
   if (origin_.empty() || outgrown()) {
     origin_ = centre;
+    origin_bits_.clear();
+    append_bits(origin_, origin_bits_);
     origin_value_ = value;
     start_over();
   } else {

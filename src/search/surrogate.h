@@ -1,6 +1,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
@@ -58,11 +59,13 @@ class Surrogate {
   bool outgrown() const;
   void start_over();
   void extend();
-  Point difference(const Mask& mask, double value) const;
+  std::span<const std::uint64_t> bits(std::size_t k) const;
+  int distance(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) const;
+  void add_point(std::size_t k);
   void choose_points();
   void limit_values();
   double product(std::size_t s, std::size_t t) const;
-  double kernel(std::size_t s, std::size_t t, double product, const Variances& v) const;
+  double kernel(std::size_t s, std::size_t t) const;
   Matrix kernel_matrix(Eigen::Index count, const Variances& v) const;
   double evidence(Eigen::Index count, const Variances& v) const;
   void start_variances();
@@ -77,14 +80,17 @@ class Surrogate {
   int n_, capacity_, block_count_ = 0;
   std::vector<double> prior_;
   std::vector<int> blocks_;
-  std::vector<Mask> masks_;
+  std::size_t words_;                 ///< of 64 bits, in a mask
+  std::vector<std::uint64_t> masks_;  ///< one after the other
   std::vector<double> values_;
   std::size_t learnt_ = 0;  ///< masks that the points are chosen from
   Mask origin_, centre_;    ///< differences count from the origin; the centre is the best mask now
+  std::vector<std::uint64_t> origin_bits_;
   double origin_value_ = 0, limit_ = 0;
   std::vector<Point> points_;
-  std::size_t first_points_ = 0;  ///< of the fit from scratch
-  Matrix products_;               ///< of those: d_s'd_t
+  std::vector<std::uint64_t> flips_;  ///< where each point differs from the origin
+  std::size_t first_points_ = 0;      ///< of the fit from scratch
+  Matrix products_, block_products_;  ///< of those, lower half: d_s'd_t, and of their sums over blocks
   Variances variances_, first_variances_;
   bool started_ = false;
   Matrix factor_;  ///< its upper left part: Cholesky, lower, of the kernel matrix; room for more points

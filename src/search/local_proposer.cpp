@@ -144,7 +144,7 @@ class ModelProposer : public LocalProposer {
   }
 
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
-    for (const Evaluated& item : batch) model_.add(item.mask, item.value);
+    for (const Evaluated& item : batch) model_.add(item.mask, item.value, waiting_);
     stale_ = true;
     if (waiting_) adapt(ledger.elite().front().value < centre_.value);
     waiting_ = false;

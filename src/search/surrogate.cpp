@@ -19,10 +19,28 @@ constexpr double kDrift =
     1e9;  ///< how far a variance may go from its first value: data may prefer 0 or infinity
 constexpr int kLargestDense = 2000;  ///< n beyond which Q (8 n² bytes) isn't formed
 
-double normal(Rng& rng) {
-  const double radius = std::sqrt(-2 * std::log(1 - rng.uniform()));
-  return radius * std::cos(6.283185307179586 * rng.uniform());
-}
+/// Standard normal numbers, two at a time (Marsaglia's polar method): no sines.
+class Normal {
+ public:
+  explicit Normal(Rng& rng) : rng_(rng) {}
+  double operator()() {
+    if (std::exchange(kept_, !kept_)) return spare_;
+    double x = 0, y = 0, square = 0;
+    do {
+      x = 2 * rng_.uniform() - 1;
+      y = 2 * rng_.uniform() - 1;
+      square = x * x + y * y;
+    } while (square >= 1 || square == 0);
+    const double radius = std::sqrt(-2 * std::log(square) / square);
+    spare_ = radius * y;
+    return radius * x;
+  }
+
+ private:
+  Rng& rng_;
+  bool kept_ = false;
+  double spare_ = 0;
+};
 
 double dot(std::span<const double> a, std::span<const double> b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
@@ -67,9 +85,10 @@ Surrogate::Surrogate(int n, std::span<const double> prior, std::span<const int> 
   for (double& p : prior_) p = spread > 0 ? (p - mean) / spread : 0;
 }
 
-void Surrogate::add(const Mask& mask, double value) {
+void Surrogate::add(const Mask& mask, double value, bool asked) {
   append_bits(mask, masks_);
   values_.push_back(value);
+  asked_.push_back(asked);
 }
 
 std::span<const std::uint64_t> Surrogate::bits(std::size_t k) const {
@@ -112,6 +131,7 @@ void Surrogate::choose_points() {
   const auto end = nearest.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(nearest.begin(), end, nearest.end());
   std::sort(nearest.begin(), end);
+  reach_ = end == nearest.end() ? n_ : nearest[count - 1].first;
   points_.clear();
   flips_.clear();
   for (auto each = nearest.begin(); each != end; ++each) add_point(values_.size() - each->second);
@@ -199,10 +219,12 @@ void Surrogate::start_variances() {
   started_ = true;
 }
 
-/// One round of coordinate ascent on the evidence: each variance is tried larger and smaller.
-void Surrogate::improve_variances() {
+/// One round of coordinate ascent on the evidence: each variance is tried larger and smaller. Whether one
+/// changed.
+bool Surrogate::improve_variances() {
   const Eigen::Index count = std::min(index(points_.size()), kEvidencePoints);
-  double best = evidence(count, variances_);
+  const double before = evidence(count, variances_);
+  double best = before;
   for (double Variances::*which :
        {&Variances::linear, &Variances::prior, &Variances::block, &Variances::quadratic, &Variances::noise}) {
     if (variances_.*which == 0) continue;
@@ -218,6 +240,7 @@ void Surrogate::improve_variances() {
       break;
     }
   }
+  return best > before;
 }
 
 void Surrogate::factorise() {
@@ -254,15 +277,27 @@ void Surrogate::start_over() {
     }
   const bool first = !started_;
   if (first) start_variances();
-  for (int round = 0; round < (first ? 4 : 1); ++round) improve_variances();
+  // Settled variances are left alone every second time.
+  settled_ = !settled_ && !improve_variances();
+  for (int round = 1; first && round < 4; ++round) improve_variances();
   factorise();
 }
 
+/// The masks since the last fit that the model asked for or that one from scratch might choose.
+std::vector<std::size_t> Surrogate::newcomers() const {
+  std::vector<std::size_t> chosen;
+  for (std::size_t k = learnt_; k < values_.size(); ++k)
+    if (asked_[k] || distance(bits(k), centre_bits_) <= reach_) chosen.push_back(k);
+  return chosen;
+}
+
 /// Rows of new points: L21 = K21 L11^-T, L22 = Cholesky of K22 - L21 L21'.
-void Surrogate::extend() {
+void Surrogate::extend(std::span<const std::size_t> newcomers) {
+  learnt_ = values_.size();
+  if (newcomers.empty()) return;
   const std::size_t known = points_.size();
-  for (; learnt_ < values_.size(); ++learnt_) {
-    add_point(learnt_);
+  for (const std::size_t k : newcomers) {
+    add_point(k);
     points_.back().value = std::clamp(points_.back().value, -limit_, limit_);
   }
   const Eigen::Index m = index(known), fresh = index(points_.size() - known);
@@ -281,22 +316,25 @@ void Surrogate::extend() {
   factor_.block(m, m, fresh, fresh) = corner;
 }
 
-bool Surrogate::outgrown() const {
-  const std::size_t fresh = values_.size() - learnt_;
+/// Whether so many newcomers, or the best mask now, ask for a fit from scratch.
+bool Surrogate::outgrown(std::size_t newcomers) const {
   return !std::isfinite(origin_value_) || first_points_ == 0 ||
-         kGrowth * (points_.size() + fresh - first_points_) > first_points_;
+         kGrowth * (points_.size() + newcomers - first_points_) > first_points_ ||
+         distance(centre_bits_, origin_bits_) > reach_;
 }
 
 void Surrogate::fit(const Mask& centre, double value) {
   centre_ = centre;
-  if (origin_.empty() || outgrown()) {
+  centre_bits_.clear();
+  append_bits(centre, centre_bits_);
+  const std::vector<std::size_t> fresh = newcomers();
+  if (origin_.empty() || outgrown(fresh.size())) {
     origin_ = centre;
-    origin_bits_.clear();
-    append_bits(origin_, origin_bits_);
+    origin_bits_ = centre_bits_;
     origin_value_ = value;
     start_over();
   } else {
-    extend();
+    extend(fresh);
   }
   dual_ = values();
   if (!points_.empty()) {
@@ -344,6 +382,7 @@ std::vector<double> Surrogate::weights(const Vector& dual) const {
 /// Draws from the prior, each corrected by what the data say of its error (Matheron's rule). The draw of Q
 /// stays at 0: its share of the uncertainty is small next to w's, and it would cost n² numbers.
 std::vector<std::vector<double>> Surrogate::draw(std::span<const double> boldness, Rng& rng) const {
+  Normal normal(rng);
   std::vector<std::vector<double>> draws;
   Matrix residuals = values().replicate(1, index(boldness.size()));
   for (std::size_t k = 0; k < boldness.size(); ++k) {
@@ -351,16 +390,16 @@ std::vector<std::vector<double>> Surrogate::draw(std::span<const double> boldnes
         blocks(static_cast<std::size_t>(block_count_));
     const double bold = boldness[k];
     if (bold != 0) {
-      for (double& b : blocks) b = bold * std::sqrt(variances_.block) * normal(rng);
-      const double prior = bold * std::sqrt(variances_.prior) * normal(rng);
+      for (double& b : blocks) b = bold * std::sqrt(variances_.block) * normal();
+      const double prior = bold * std::sqrt(variances_.prior) * normal();
       for (std::size_t i = 0; i < first.size(); ++i) {
-        first[i] = bold * std::sqrt(variances_.linear) * normal(rng);
+        first[i] = bold * std::sqrt(variances_.linear) * normal();
         if (!prior_.empty()) first[i] += prior * prior_[i];
         if (!blocks_.empty()) first[i] += blocks[static_cast<std::size_t>(blocks_[i])];
       }
       for (std::size_t t = 0; t < points_.size(); ++t) {
         double& residual = residuals(index(t), index(k));
-        residual += bold * std::sqrt(variances_.noise) * normal(rng);
+        residual += bold * std::sqrt(variances_.noise) * normal();
         for (const auto& [i, d] : points_[t].changes) residual -= d * first[static_cast<std::size_t>(i)];
       }
     }

@@ -22,15 +22,18 @@ namespace quboprune {
 ///
 /// A fit from scratch chooses the masks, the point from which differences count (the best mask then) and the
 /// variances; until a fifth more masks have come, these stay, and the factor of the kernel matrix is only
-/// extended by the new masks' rows.
-/// Source: standard Bayesian linear regression; the terms and their use are ours.
+/// extended by the new masks' rows. Masks that the model didn't ask for and that are farther from the best
+/// than all that were chosen don't count: the samples of a train that searches elsewhere would ask for fits
+/// from scratch that hardly use them. Source: standard Bayesian linear regression; the terms and their use
+/// are ours.
 class Surrogate {
  public:
   /// prior: empty or n (any scale); blocks: empty or n labels >= 0. capacity: masks used in a fit from
   /// scratch, at most.
   Surrogate(int n, std::span<const double> prior, std::span<const int> blocks, int capacity);
 
-  void add(const Mask& mask, double value);
+  /// asked: whether the model asked for it, so that it counts however far it is.
+  void add(const Mask& mask, double value, bool asked);
   /// Fits to the masks added so far: the nearest to the best one, `centre`, which has `value`.
   void fit(const Mask& centre, double value);
 
@@ -56,9 +59,10 @@ class Surrogate {
     double linear = 1, prior = 1, block = 1, quadratic = 0.01, noise = 0.01;
   };
 
-  bool outgrown() const;
+  std::vector<std::size_t> newcomers() const;
+  bool outgrown(std::size_t newcomers) const;
   void start_over();
-  void extend();
+  void extend(std::span<const std::size_t> newcomers);
   std::span<const std::uint64_t> bits(std::size_t k) const;
   int distance(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) const;
   void add_point(std::size_t k);
@@ -69,7 +73,7 @@ class Surrogate {
   Matrix kernel_matrix(Eigen::Index count, const Variances& v) const;
   double evidence(Eigen::Index count, const Variances& v) const;
   void start_variances();
-  void improve_variances();
+  bool improve_variances();
   void factorise();
   Eigen::Map<const Matrix, 0, Eigen::OuterStride<>> factor() const;
   Vector values() const;
@@ -83,16 +87,18 @@ class Surrogate {
   std::size_t words_;                 ///< of 64 bits, in a mask
   std::vector<std::uint64_t> masks_;  ///< one after the other
   std::vector<double> values_;
-  std::size_t learnt_ = 0;  ///< masks that the points are chosen from
+  std::vector<bool> asked_;
+  std::size_t learnt_ = 0;  ///< masks that the points were chosen from
   Mask origin_, centre_;    ///< differences count from the origin; the centre is the best mask now
-  std::vector<std::uint64_t> origin_bits_;
+  std::vector<std::uint64_t> origin_bits_, centre_bits_;
+  int reach_ = 0;  ///< distance of the farthest point from the origin; n where all masks are points
   double origin_value_ = 0, limit_ = 0;
   std::vector<Point> points_;
   std::vector<std::uint64_t> flips_;  ///< where each point differs from the origin
   std::size_t first_points_ = 0;      ///< of the fit from scratch
   Matrix products_, block_products_;  ///< of those, lower half: d_s'd_t, and of their sums over blocks
   Variances variances_, first_variances_;
-  bool started_ = false;
+  bool started_ = false, settled_ = false;  ///< settled: the last fit from scratch changed no variance
   Matrix factor_;  ///< its upper left part: Cholesky, lower, of the kernel matrix; room for more points
   Vector dual_;    ///< K^-1 y
   std::vector<double> shift_;  ///< 2 Q (centre - origin): what the couplings add to the weights at the centre

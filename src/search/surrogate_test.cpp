@@ -34,7 +34,7 @@ class ExtendedModel : public ::testing::Test {
  protected:
   void add(const Mask& x) {
     masks_.push_back(x);
-    model_.add(x, objective_(x));
+    model_.add(x, objective_(x), true);
   }
   Mask random_mask() {
     Mask x(kVariables);
@@ -100,6 +100,27 @@ TEST_F(ExtendedModel, FollowsTheBestMaskWithoutAFitFromScratch) {
   ASSERT_NE(best(), before);
   fit();
   EXPECT_LT(error(0, masks_.size()), 2 * told);
+}
+
+TEST(Surrogate, OfFarMasksOnlyThoseThatItAskedForMatter) {
+  const Mask centre(kVariables, 0), far(kVariables, 1);
+  Surrogate model(kVariables, {}, {}, 10);
+  model.add(centre, 0, false);
+  for (std::size_t i = 0; i < kVariables; ++i) {
+    Mask near = centre;
+    near[i] = 1;
+    model.add(near, 1 + static_cast<double>(i), true);
+  }
+  Rng rng(1);
+  const double mean = 0;
+  model.fit(centre, 0);
+  const auto before = model.draw({&mean, 1}, rng);
+  model.add(far, 100, false);
+  model.fit(centre, 0);
+  EXPECT_EQ(model.draw({&mean, 1}, rng), before);
+  model.add(far, 100, true);
+  model.fit(centre, 0);
+  EXPECT_NE(model.draw({&mean, 1}, rng), before);
 }
 
 }  // namespace

@@ -29,16 +29,19 @@ class ModelDescent {
 
   /// Takes the move that the model likes best; false where it expects nothing of any.
   bool step() {
-    shortlist();
     best_ = 0;
     first_ = second_ = -1;
-    const bool singles = feasible_.kind() != MaskConstraint::Kind::exactly;
-    if (singles)
-      for (const auto* side : {&ones_, &zeros_})
-        for (const int i : *side) consider(i, -1, change(i));
-    if (feasible_.kind() != MaskConstraint::Kind::none)
+    if (feasible_.kind() == MaskConstraint::Kind::none) {
+      for (int i = 0; i < feasible_.size(); ++i)
+        if (feasible_.free(i)) consider(i, -1, change(i));
+    } else {
+      shortlist();
+      if (feasible_.kind() == MaskConstraint::Kind::at_most)
+        for (const auto* side : {&ones_, &zeros_})
+          for (const int i : *side) consider(i, -1, change(i));
       for (const int i : ones_)
         for (const int j : zeros_) consider(i, j, change(i) + change(j) - 2 * coupling(i, j));
+    }
     if (first_ < 0) return false;
     flip(first_);
     if (second_ >= 0) flip(second_);

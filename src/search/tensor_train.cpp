@@ -1,5 +1,6 @@
 #include "quboprune/tensor_train.h"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -117,8 +118,8 @@ void TensorTrain::carry(int i, int to, Interfaces& interfaces) const {
 }
 
 void TensorTrain::prepare() {
-  std::vector<double> entries(theta_.size());
-  std::transform(theta_.begin(), theta_.end(), entries.begin(), exponential);
+  const Eigen::ArrayXd entries =
+      Eigen::Map<const Eigen::ArrayXd>(theta_.data(), static_cast<Eigen::Index>(theta_.size())).exp();
   const double* entry = entries.data();
   for (std::size_t begin = 0; begin < rows_.size(); begin += rank_ * width_)
     for (std::size_t a = 0; a < rank_; ++a)

@@ -42,19 +42,6 @@ inline double power_of_2(int exponent) {
   return exponent < -1022 ? 0 : std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 
-/// e^t for |t| < 700, to 1e-14: 2^k · e^f by Taylor, |f| < 0.35. The library's takes one at a time.
-inline double exponential(double t) {
-  constexpr double kRound = 0x1.8p52;  // adding it leaves a whole number in the lowest bits
-  const double shifted = t * (1 / kLogOf2) + kRound, k = shifted - kRound;
-  const double f = (t - k * 0x1.62e42fefap-1) - k * 0x1.cf79abc9e3b3ap-40;
-  double sum = f * (1 / 39916800.0) + 1 / 3628800.0;
-  sum = ((sum * f + 1 / 362880.0) * f + 1 / 40320.0) * f + 1 / 5040.0;
-  sum = ((sum * f + 1 / 720.0) * f + 1 / 120.0) * f + 1 / 24.0;
-  sum = (((sum * f + 1 / 6.0) * f + 0.5) * f + 1) * f + 1;
-  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(sum) +
-                               (std::bit_cast<std::uint64_t>(shifted) << 52));
-}
-
 /// Numbers in a vector of the rank, in whole pairs.
 constexpr std::size_t padded(std::size_t rank) {
   return (rank + kPair - 1) / kPair * kPair;

@@ -25,11 +25,11 @@ struct EvaluatorOptions {
   /// algorithm, where the processor and the build have them); 0: none. They round several times as much as
   /// others, which changes values by far less than masks differ.
   std::size_t fast_bytes = std::size_t{1} << 28U;
-  /// objective() gives a mask up when it is worse than the best so far with at most this probability of
-  /// error (see there), in [0, 0.5); 0: every mask sees all samples.
+  /// objective() gives a mask up when it is worse than the best so far by a test at this level (see there),
+  /// in [0, 0.5); 0: every mask sees all samples.
   double race = 0.05;
   int at_once = 4;         ///< samples run together, at least 1; a race looks after every batch
-  std::uint64_t seed = 1;  ///< of the order in which the samples are run
+  std::uint64_t seed = 1;  ///< of the order in which the samples come, and so of which are run together
 };
 
 /// The true value of masks: the metric of the cut network on samples, lower is better (a metric of which more
@@ -53,10 +53,11 @@ class MaskEvaluator {
   /// each a mask is given up where it is worse than the best mask of earlier calls.
   ///
   /// The test, at a level (EvaluatorOptions::race) shared out over the looks, is Student's t
-  /// - until eight masks have seen all samples: of the differences' mean, the samples being in an order drawn
+  /// - at first: of the differences' mean, the samples being in an order drawn
   ///   once from the seed and so a draw without replacement from all (correction for their finite number;
   ///   variance the mean of the mask's own and that of the masks of the call before)
-  /// - then: of what the differences seen lead one to expect of the mean over all samples, by the second
+  /// - once some dozen masks have seen all samples: of what the differences seen lead one to expect of the
+  /// mean over all samples, by the second
   ///   moments of earlier masks' differences (src/prune/difference_model.h, ours), with deviations that are
   ///   made as large as the errors of such expectations were so far. Batches that tell most come first.
   ///

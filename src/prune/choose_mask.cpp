@@ -133,7 +133,7 @@ class Chooser {
     for (const auto& candidate : found) values.push_back(candidate.values);
     std::vector<std::size_t> equal(found.size());
     std::iota(equal.begin(), equal.end(), std::size_t{0});
-    const bool compared = found.size() > 1 && compare(found, values);
+    const bool compared = compare(found, values);
     equal = not_clearly_worse(values, equal);
     const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
@@ -145,17 +145,16 @@ class Chooser {
     });
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
-    choice.reason = fmt::format(
-        "{}{} measured {:.4f} on calibration {}", choice.objective,
-        choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
-        evaluator_.metric(mean(values[taken])),
-        compared && evaluator_.options().refit ? "scenes, each repaired on others as it would ship" : "data");
-    choice.reason += equal.size() > 1
-                         ? fmt::format(
+    choice.reason =
+        fmt::format("{}{} measured {:.4f} on calibration {}", choice.objective,
+                    choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
+                    evaluator_.metric(mean(values[taken])), compared ? "data, as it would ship" : "data");
+    choice.reason += trust.correlations.empty()
+                         ? fmt::format(", the best of {} objectives", found.size())
+                         : fmt::format(
                                "; of the {} objectives that this can't tell apart its energies follow the "
                                "true values best (rank correlation {:.2f})",
-                               equal.size(), correlation(taken))
-                         : fmt::format(", the best of {} objectives", found.size());
+                               equal.size(), correlation(taken));
     return choice;
   }
 
@@ -175,14 +174,16 @@ class Chooser {
       const Mask& mask = found[k].choice.mask;
       values[k] = lower_is_better(shipped[places.at(std::string(mask.begin(), mask.end()))],
                                   evaluator_.judge().metric);
-      tried_.emplace_back(found[k].choice.objective + ", as it would ship, on other scenes",
+      tried_.emplace_back(found[k].choice.objective + ", as it would ship",
                           evaluator_.metric(mean(values[k])));
     }
     return true;
   }
 
+  /// Empty where it was stopped: a few masks' ranks say nothing.
   Trust measure_trust(const std::vector<Candidate>& found) const {
     Trust trust;
+    if (control_.stopped()) return trust;
     std::vector<Mask> seeds;
     for (const auto& candidate : found) seeds.push_back(candidate.choice.mask);
     const auto masks =
@@ -194,6 +195,7 @@ class Chooser {
       control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
                       std::numeric_limits<double>::quiet_NaN());
     }
+    if (control_.stopped() || masks.empty()) return {};
     for (const auto& candidate : found) {
       auto& energies = trust.energies.emplace_back();
       for (std::size_t k = 0; k < trust.values.size(); ++k)

@@ -20,7 +20,7 @@ std::vector<std::size_t> parts_of(std::span<const Sample> samples) {
   for (const auto& s : samples) scenes.try_emplace(s.scene, scenes.size());
   std::vector<std::size_t> parts(samples.size());
   for (std::size_t k = 0; k < samples.size(); ++k)
-    parts[k] = (scenes.size() >= kParts ? scenes.at(samples[k].scene) : k) % kParts;
+    parts[k] = scenes.size() > 1 ? scenes.at(samples[k].scene) % std::min(kParts, scenes.size()) : k % kParts;
   return parts;
 }
 
@@ -46,13 +46,13 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
                                                 std::span<const Sample> samples, const Judge& judge,
                                                 const RefitOptions* refit, const Control& control) {
   std::vector<std::vector<double>> values(masks.size());
-  if (refit == nullptr) {
-    const MaskEvaluator all(groups, {samples.begin(), samples.end()}, judge, {}, control);
-    for (std::size_t m = 0; m < masks.size(); ++m) values[m] = all.score(slice(groups, masks[m])).samples;
-    return values;
-  }
   const auto parts = parts_of(samples);
   try {
+    if (refit == nullptr) {
+      const MaskEvaluator all(groups, {samples.begin(), samples.end()}, judge, {}, control);
+      for (std::size_t m = 0; m < masks.size(); ++m) values[m] = all.score(slice(groups, masks[m])).samples;
+      return values;
+    }
     for (std::size_t part = 0; part < kParts; ++part) {
       std::vector<Sample> fitted;
       std::vector<Sample> judged;

@@ -12,7 +12,8 @@ namespace quboprune {
 
 /// Each sample's metric under masks as they would ship, its network repaired on scenes that the sample isn't
 /// of (cross-fitting): every sample judges, and none what was fitted on it. The parts are whole scenes, which
-/// come in turn; samples where there are fewer scenes than parts.
+/// come in turn; samples where all are of one scene. (That is so of the repair; scores and settings may have
+/// come from all samples.)
 ///
 /// By mask, then by sample; part by part, so only one part's targets are in memory. Stopped work leaves out
 /// the parts that weren't done, for all masks alike. Throws InputError as Refitter does.

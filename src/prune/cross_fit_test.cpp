@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <utility>
 
 #include "core/index.h"
 #include "data/test_samples.h"
@@ -68,11 +69,22 @@ TEST_F(ShippedValues, DoNotDependOnTheOtherScenesOfTheirPart) {
   EXPECT_NE(after[4], before[4]) << "part 1 is fitted on what changed";
 }
 
+TEST_F(ShippedValues, KeepTwoScenesApart) {
+  for (std::size_t k = 0; k < samples.size(); ++k) samples[k].scene = k < 5 ? "a" : "b";
+  const auto before = of_first(samples);
+  samples[4].input = samples[4].input * 3;
+  const auto after = of_first(samples);
+  for (std::size_t k : {0, 1, 2, 3}) EXPECT_EQ(after[k], before[k]) << "fitted on scene b alone";
+  EXPECT_NE(after[5], before[5]);
+}
+
 TEST_F(ShippedValues, LeaveOutWhatWasntDone) {
   const std::atomic<bool> stop = true;
   const Control control{{}, &stop};
-  for (const auto& values : shipped_values(groups, masks, samples, judge, &refit, control))
-    EXPECT_TRUE(values.empty());
+  for (const RefitOptions* repair : {&std::as_const(refit), static_cast<const RefitOptions*>(nullptr)}) {
+    for (const auto& values : shipped_values(groups, masks, samples, judge, repair, control))
+      EXPECT_TRUE(values.empty());
+  }
 }
 
 }  // namespace

@@ -100,14 +100,15 @@ std::vector<std::size_t> DifferenceModel::order(std::span<const std::vector<std:
 }
 
 void DifferenceModel::compare(const ExpectedDifference& expected, double mean) {
-  if (!(expected.deviation > 0) || !std::isfinite(mean)) return;
+  if (!(expected.deviation > 0) || !std::isfinite(mean) || expected.degrees < kFewestDegrees) return;
   const double error = (mean - expected.mean) / expected.deviation;
+  const double degrees = expected.degrees;
   if (errors_.size() == kErrors) errors_.erase(errors_.begin());
-  errors_.push_back(error * error);
+  errors_.push_back(error * error * (degrees - 2) / degrees);
 }
 
 double DifferenceModel::doubt() const {
-  if (errors_.size() < kFewestErrors) return 1;
+  if (errors_.empty()) return 1;
   const double mean =
       std::accumulate(errors_.begin(), errors_.end(), 0.0) / static_cast<double>(errors_.size());
   return std::max(1.0, std::sqrt(mean));

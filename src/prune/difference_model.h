@@ -29,8 +29,10 @@ class DifferenceModel {
 
   /// Takes in a mask that saw all samples. Differences that aren't finite, or all zero, teach nothing.
   void learn(std::span<const double> differences);
-  /// Enough masks are known.
-  bool ready() const { return rows_.size() >= kFewest; }
+  /// Enough masks are known to expect something of others.
+  bool expects() const { return rows_.size() >= kFewest; }
+  /// Enough such expectations were compared with what came of them to go by them.
+  bool ready() const { return expects() && errors_.size() >= kFewestErrors; }
 
   /// What holds for every mask that has seen these samples (numbers without repetition).
   class Seen {
@@ -51,24 +53,25 @@ class DifferenceModel {
   /// An order of the batches (of sample numbers) in which the first ones tell most about the mean.
   std::vector<std::size_t> order(std::span<const std::vector<std::size_t>> batches) const;
 
-  /// Compares an expectation with what became of the mask. Masks that were given up aren't compared: of those
-  /// that look much worse, few are, so errors count by their root mean square, which a cut tail changes
-  /// little.
+  /// Compares an expectation with what became of the mask; those from too few samples aren't counted. Masks
+  /// that were given up can't be compared, so some must be let through.
   void compare(const ExpectedDifference& expected, double mean);
-  /// What deviations have to be multiplied by to be as large as errors were so far; at least 1.
+  /// What deviations have to be multiplied by to be as large as errors were lately (by their root mean
+  /// square, Student's own tails taken off); at least 1.
   double doubt() const;
 
  private:
   static constexpr double kOwn = 0.05;
   static constexpr std::size_t kFewest = 8, kMost = 40;  // masks
-  static constexpr std::size_t kErrors = 200, kFewestErrors = 10;
+  static constexpr std::size_t kErrors = 200, kFewestErrors = 20;
+  static constexpr int kFewestDegrees = 4;
 
   Eigen::MatrixXd rows_of(std::span<const std::size_t> samples) const;
   Eigen::MatrixXd prior() const;  // precision of a before any sample is seen
 
   std::size_t samples_;
   std::vector<std::vector<double>> rows_;  // Z, the latest last
-  std::vector<double> errors_;             // squared, in units of the deviation
+  std::vector<double> errors_;             // squared, 1 on average where expectations are right
 };
 
 }  // namespace quboprune

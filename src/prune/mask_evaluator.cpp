@@ -9,9 +9,11 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "core/shuffle.h"
 #include "coupling/analysis.h"
+#include "prune/candidates.h"
 #include "prune/folded_norms.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
@@ -26,6 +28,10 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 /// At most this part of shared_bytes goes into the weights of networks that wait for their turn.
 constexpr std::size_t kWeightsPart = 4;
+
+/// In every so manyth race the first mask that would be given up sees all samples after all, so that a model
+/// of differences that errs comes to know it.
+constexpr int kAudit = 3;
 
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   std::vector<std::size_t> order(count);
@@ -81,10 +87,9 @@ struct MaskEvaluator::Leader {
       for (std::size_t s = 0; s < runner.values.size(); ++s)
         differences.push_back(sign * (runner.values[s] - leader.samples[s]));
       model.learn(differences);
-      const double mean = std::accumulate(differences.begin(), differences.end(), 0.0) /
-                          static_cast<double>(differences.size());
-      for (const auto& expected : runner.contender.expected) model.compare(expected, mean);
+      for (const auto& expected : runner.contender.expected) model.compare(expected, mean(differences));
     }
+    ++races;
   }
   /// Mean of the last call's masks' variances; nothing to go by: 0.
   void learn_variance(const std::vector<Runner>& runners) {
@@ -104,6 +109,7 @@ struct MaskEvaluator::Leader {
   std::vector<double> samples{};
   double variance = 0;  ///< of the differences from the leader
   DifferenceModel model;
+  int races = 0;
 };
 
 struct MaskEvaluator::Work {
@@ -204,6 +210,8 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
   auto race = leader != nullptr ? std::optional<Race>({rule, leader->model}) : std::nullopt;
   const auto turns = order_of_batches(rule.range > 0 ? nullptr : leader);
   runs.take_turns(turns);
+  bool audits = leader != nullptr && leader->races % kAudit == 0;
+  const Runner* audited = nullptr;
   for (std::size_t b : turns) {
     if (running.empty()) break;
     run_batch(evaluator, b, running);
@@ -213,7 +221,9 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
     std::erase_if(running, [&](Runner* runner) {
       for (std::size_t s : samples)
         runner->contender.differences.push_back(evaluator.sign() * (runner->values[s] - leader->samples[s]));
-      runner->given_up = race->gives_up(runner->contender);
+      const bool gives_up = race->gives_up(runner->contender);
+      if (gives_up && std::exchange(audits, false)) audited = runner;
+      runner->given_up = gives_up && runner != audited;
       return runner->given_up;
     });
   }

@@ -44,7 +44,7 @@ double RaceRule::level(int look) const {
 
 bool RaceRule::hopeless(const ExpectedDifference& expected, double doubt, int look) const {
   const double deviation = doubt * expected.deviation;
-  return expected.mean > 0 && deviation > 0 &&
+  return expected.degrees >= least_samples && expected.mean > 0 && deviation > 0 &&
          upper_tail(expected.mean / deviation, expected.degrees) < level(look);
 }
 
@@ -77,14 +77,15 @@ void Race::see(std::span<const std::size_t> samples) {
   seen_.insert(seen_.end(), samples.begin(), samples.end());
   const bool all = static_cast<int>(seen_.size()) >= rule_.samples;
   told_.reset();
-  if (model_.ready() && !(rule_.range > 0) && !all) told_ = model_.seen(seen_);
+  if (model_.expects() && !(rule_.range > 0) && !all) told_ = model_.seen(seen_);
 }
 
 bool Race::gives_up(Contender& contender) const {
   const bool finite = std::ranges::all_of(contender.differences, [](double d) { return std::isfinite(d); });
   if (!told_ || !finite) return rule_.hopeless(contender.differences, look_);
   contender.expected.push_back(told_->expected(contender.differences));
-  return rule_.hopeless(contender.expected.back(), model_.doubt(), look_);
+  return model_.ready() ? rule_.hopeless(contender.expected.back(), model_.doubt(), look_)
+                        : rule_.hopeless(contender.differences, look_);
 }
 
 }  // namespace quboprune

@@ -56,7 +56,8 @@ struct Contender {
 };
 
 /// One call's race. Goes by the model of differences where it is ready and the rule knows no range, otherwise
-/// by the mean of what was seen as if samples came in random order.
+/// by the mean of what was seen as if samples came in random order. Expectations are formed for comparison
+/// before they decide anything.
 class Race {
  public:
   Race(const RaceRule& rule, const DifferenceModel& model) : rule_(rule), model_(model) {}

@@ -314,6 +314,38 @@ TEST(Race, NeverMakesALoserLookBetterThanTheLeader) {
   EXPECT_GT(estimated, 20);
 }
 
+/// Calls of masks near one another, so many that the race comes to go by earlier masks' differences.
+TEST(Race, GivesTrueValuesOrWorseThanTheLeadersAndTheSameAgain) {
+  Rng rng(3);
+  const ChannelGroups groups = analyse(random_network(rng));
+  auto samples = random_samples(24, rng);
+  for (auto& s : samples)
+    s.target = Executor(groups.analysis().graph)(s.input.unsqueeze(0))[0] + 0.1 * uniform({2, 8, 8}, rng);
+  const MaskEvaluator evaluator(groups, samples, Judge{}, {.shared_bytes = std::size_t{1} << 14U});
+  std::vector<std::vector<Mask>> calls;
+  for (int call = 0; call < 12; ++call) calls.push_back(random_masks(6, groups.size(), rng));
+  const auto race = [&] {
+    const MaskObjective objective = evaluator.objective();
+    std::vector<std::vector<double>> values;
+    for (const auto& masks : calls) values.push_back(objective(masks));
+    return values;
+  };
+  const auto raced = race();
+  EXPECT_EQ(raced, race());
+  double best = std::numeric_limits<double>::infinity();
+  int estimated = 0;
+  for (std::size_t call = 0; call < calls.size(); ++call) {
+    const auto exact = evaluator(calls[call]);
+    for (std::size_t m = 0; m < exact.size(); ++m) {
+      if (raced[call][m] == exact[m]) continue;
+      ++estimated;
+      EXPECT_GT(raced[call][m], best);
+    }
+    for (double value : raced[call]) best = std::min(best, value);
+  }
+  EXPECT_GT(estimated, 0);
+}
+
 TEST(Race, RefusesOptionsOutsideTheirRange) {
   Rng rng(1);
   const ChannelGroups groups = analyse(chain());

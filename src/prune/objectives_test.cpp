@@ -280,5 +280,30 @@ TEST(ChooseMask, AutoTakesWhatMeasuresBestAndReportsTrust) {
   EXPECT_LE(evaluator.value(choice.mask), 2 * best + 1e-9);
 }
 
+TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
+  const Fixture f(three_layers());
+  const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
+  ChooseOptions options;
+  options.target = {Cost::filters, 0.36};
+  options.objective = "auto";
+  options.solver.seconds = 0.04;
+  std::vector<Mask> asked;
+  options.compare = [&](std::span<const Mask> masks) {
+    asked.assign(masks.begin(), masks.end());
+    std::vector<std::vector<double>> values;  // the last is the best, beyond any doubt
+    for (std::size_t m = 0; m < masks.size(); ++m) values.emplace_back(4, 1.0 / static_cast<double>(m + 1));
+    return values;
+  };
+  const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+  ASSERT_GT(asked.size(), 1U);
+  EXPECT_EQ(choice.mask, asked.back());
+  EXPECT_NE(choice.reason.find("as it would ship"), std::string::npos);
+  options.compare = [](std::span<const Mask> masks) {
+    return std::vector<std::vector<double>>(masks.size());
+  };
+  const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
+  EXPECT_EQ(stopped.reason.find("as it would ship"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace quboprune

@@ -192,14 +192,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   checked.rounds.score = arguments_.score;
   // Repair makes up for more than better gradients gain, and rounds of it fit the calibration data.
   if (repaired) checked.rounds.tried = 1;
+  std::unique_ptr<MaskEvaluator> others;
   if (measures && !parts.check.empty()) {
     checked.compare = [&](std::span<const Mask> masks) {
       return shipped_values(groups_, masks, calibration_, judge_, repaired ? &arguments_.refit : nullptr,
                             context_.control);
     };
-  }
-  std::unique_ptr<MaskEvaluator> others;
-  if (measures && !parts.check.empty()) {
     others =
         std::make_unique<MaskEvaluator>(groups_, parts.check, judge_, EvaluatorOptions{}, context_.control);
     std::vector<Sample> seen = parts.search;

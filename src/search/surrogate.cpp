@@ -277,8 +277,10 @@ void Surrogate::start_over() {
     }
   const bool first = !started_;
   if (first) start_variances();
-  // Settled variances are left alone every second time.
-  settled_ = !settled_ && !improve_variances();
+  // Settled variances are left alone every second time, once there are as many points as there will be: short
+  // searches, whose objective is what costs, get all that the data say.
+  const bool rests = settled_ && points_.size() == static_cast<std::size_t>(capacity_);
+  settled_ = !rests && !improve_variances();
   for (int round = 1; first && round < 4; ++round) improve_variances();
   factorise();
 }

@@ -21,8 +21,8 @@ struct ExpectedDifference {
 ///
 /// d: differences by sample; Z [m, samples]: earlier masks', each divided by its root mean square; s: the
 /// mask's own size, estimated from what is seen. So d is thought to be Gaussian with the second moments of
-/// earlier masks, a little of them given to each sample alone. On a denoiser four directions hold 94 % of
-/// what masks' differences vary by, so that a few samples tell much about all. Ours.
+/// earlier masks, a little of them given to each sample alone. Masks of a search differ in few directions, so
+/// that a few samples tell much about all. Ours.
 class DifferenceModel {
  public:
   explicit DifferenceModel(std::size_t samples) : samples_(samples) {}

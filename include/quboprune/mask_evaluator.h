@@ -53,13 +53,13 @@ class MaskEvaluator {
   /// each a mask is given up where it is worse than the best mask of earlier calls.
   ///
   /// The test, at a level (EvaluatorOptions::race) shared out over the looks, is Student's t
-  /// - at first: of the differences' mean, the samples being in an order drawn
-  ///   once from the seed and so a draw without replacement from all (correction for their finite number;
-  ///   variance the mean of the mask's own and that of the masks of the call before)
+  /// - at first: of the differences' mean, the samples being in an order drawn once from the seed and so a
+  ///   draw without replacement from all (correction for their finite number; variance the mean of the mask's
+  ///   own and that of the masks of the call before)
   /// - once some dozen masks have seen all samples: of what the differences seen lead one to expect of the
-  /// mean over all samples, by the second
-  ///   moments of earlier masks' differences (src/prune/difference_model.h, ours), with deviations that are
-  ///   made as large as the errors of such expectations were so far. Batches that tell most come first.
+  ///   mean over all samples, by the second moments of earlier masks' differences
+  ///   (src/prune/difference_model.h, ours), with deviations that are made as large as the errors of such
+  ///   expectations were so far. Batches that tell most come first.
   ///
   /// For top1, whose differences aren't normal: Serfling's inequality (Annals of Statistics 2(1), 1974),
   /// which holds without assumptions, in the drawn order.

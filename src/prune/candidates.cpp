@@ -86,7 +86,7 @@ std::vector<double> lower_is_better(std::vector<double> samples, Metric metric) 
   return samples;
 }
 
-double mean(const std::vector<double>& values) {
+double mean(std::span<const double> values) {
   return values.empty()
              ? std::numeric_limits<double>::infinity()
              : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ std::vector<Setting> settings_for(const ChooseOptions& options);
 std::vector<double> lower_is_better(std::vector<double> samples, Metric metric);
 
 /// +infinity for none.
-double mean(const std::vector<double>& values);
+double mean(std::span<const double> values);
 
 /// Number of the setting to take of one objective's. By setting and sample, lower is better: `cut`, the
 /// values of the networks as cut, and `after`, those after the stage that follows (the same where none does).

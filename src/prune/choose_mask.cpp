@@ -28,6 +28,11 @@ bool is_linear(const Qubo& qubo) {
   return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
 }
 
+/// To look masks up by: GCC 12 warns of comparing vectors of bytes.
+std::string key(const Mask& mask) {
+  return {mask.begin(), mask.end()};
+}
+
 SolverResult given(const Formulation& f, const std::string& method) {
   SolverResult result;
   result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
@@ -99,7 +104,7 @@ class Chooser {
 
   /// A mask's values as cut and after the stage that follows; many settings come to the same mask.
   const Measured& measure(const Mask& mask) {
-    const auto [entry, is_new] = measured_.try_emplace(std::string(mask.begin(), mask.end()));
+    const auto [entry, is_new] = measured_.try_emplace(key(mask));
     if (is_new) {
       entry->second.cut = values_of(slice(groups_, mask));
       entry->second.after = evaluator_.options().refit ? values_of(evaluator_.cut(mask)) : entry->second.cut;
@@ -164,16 +169,13 @@ class Chooser {
     std::map<std::string, std::size_t> places;  // several objectives come to the same mask
     std::vector<Mask> masks;
     for (const auto& candidate : found) {
-      const Mask& mask = candidate.choice.mask;
-      if (places.try_emplace(std::string(mask.begin(), mask.end()), masks.size()).second)
-        masks.push_back(mask);
+      if (places.try_emplace(key(candidate.choice.mask), masks.size()).second)
+        masks.push_back(candidate.choice.mask);
     }
     const auto shipped = options_.compare(masks);
     if (shipped.front().empty()) return false;
     for (std::size_t k = 0; k < found.size(); ++k) {
-      const Mask& mask = found[k].choice.mask;
-      values[k] = lower_is_better(shipped[places.at(std::string(mask.begin(), mask.end()))],
-                                  evaluator_.judge().metric);
+      values[k] = lower_is_better(shipped[places.at(key(found[k].choice.mask))], evaluator_.judge().metric);
       tried_.emplace_back(found[k].choice.objective + ", as it would ship",
                           evaluator_.metric(mean(values[k])));
     }
@@ -268,7 +270,7 @@ class Chooser {
   const Formulator formulator_;
   std::optional<Rounder> rounder_;  // with --round-to
   std::vector<std::pair<std::string, double>> tried_;
-  std::map<std::string, Measured> measured_;  // by the bits of the mask
+  std::map<std::string, Measured> measured_;  // by key
 };
 
 }  // namespace

@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
+
+#include "prune/candidates.h"
 
 namespace quboprune {
-namespace {
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-}  // namespace
 
 double upper_tail(double t, int degrees) {
   const double angle = std::atan(t / std::sqrt(static_cast<double>(degrees)));
@@ -30,9 +24,9 @@ double upper_tail(double t, int degrees) {
 
 double variance_of(std::span<const double> differences) {
   const auto n = static_cast<double>(differences.size());
-  const double mean = mean_of(differences);
+  const double average = mean(differences);
   double square = 0;
-  for (double d : differences) square += (d - mean) * (d - mean);
+  for (double d : differences) square += (d - average) * (d - average);
   return square / (n - 1);
 }
 
@@ -52,11 +46,11 @@ bool RaceRule::hopeless(std::span<const double> differences, int look) const {
   const auto n = static_cast<double>(differences.size());
   const double all = samples;
   if (n < least_samples || n >= all) return false;
-  const double mean = mean_of(differences);
-  if (!(mean > 0) || std::isinf(mean)) return false;
+  const double average = mean(differences);
+  if (!(average > 0) || std::isinf(average)) return false;
   if (range > 0) {
     // Serfling 1974: P(mean - true mean >= e) <= exp(-2 n e² / ((1 - (n - 1)/N) range²)).
-    return std::exp(-2 * n * mean * mean / ((1 - (n - 1) / all) * range * range)) < level(look);
+    return std::exp(-2 * n * average * average / ((1 - (n - 1) / all) * range * range)) < level(look);
   }
   int degrees = static_cast<int>(n) - 1;
   double square = degrees * variance_of(differences);
@@ -65,11 +59,11 @@ bool RaceRule::hopeless(std::span<const double> differences, int look) const {
     degrees += kPriorDegrees;
   }
   const double deviation = std::sqrt(square / degrees / n * (1 - n / all));
-  return deviation > 0 && upper_tail(mean / deviation, degrees) < level(look);
+  return deviation > 0 && upper_tail(average / deviation, degrees) < level(look);
 }
 
 double Contender::mean() const {
-  return expected.empty() ? mean_of(differences) : expected.back().mean;
+  return expected.empty() ? quboprune::mean(differences) : expected.back().mean;
 }
 
 void Race::see(std::span<const std::size_t> samples) {

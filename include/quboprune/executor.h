@@ -25,13 +25,13 @@ struct ExecutorOptions {
   bool hold_constants = true;
 };
 
-class FastConvolutions;
+class BlockedKernels;
 
 struct RunOptions {
   bool training = false;  ///< batch norm with batch statistics, which updates the running ones
   /// Not nullptr: convolutions may be computed by a faster algorithm that rounds more, where there is one
-  /// (ours, src/ops/base/fast_convolution.h). Without gradients, and from one thread at a time.
-  FastConvolutions* fast = nullptr;
+  /// (ours, src/ops/base/blocked_kernels.h). Without gradients, and from one thread at a time.
+  BlockedKernels* fast = nullptr;
   InputHook on_input{};
   ValueHook on_value{};
 };

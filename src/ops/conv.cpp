@@ -5,24 +5,15 @@
 #include <ATen/TensorOperators.h>
 
 #include "ops/base/convolution.h"
-#include "ops/base/fast_convolution.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
 
-/// Kernels of 3x3 by steps of one, with the same padding on all sides.
-bool slides_3x3(const Padded& x) {
-  const std::vector<std::int64_t> ones = {1, 1};
-  const Window& w = x.window;
-  return w.kernel == std::vector<std::int64_t>{3, 3} && w.strides == ones && w.dilations == ones &&
-         w.begin[0] == w.begin[1] && w.begin[0] <= 1;
-}
-
 class Conv final : public Operator {
  public:
-  Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
+  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
     const auto& weight = in.at(1);
     if (weight.dim() != in[0].dim() || weight.dim() < 3) {
       throw InputError(node.title() + ": input with " + std::to_string(in[0].dim()) + " axes, weights with " +
@@ -37,9 +28,6 @@ class Conv final : public Operator {
     }
     const Padded x = w.symmetric() ? Padded{in[0], w} : with_pads(in[0], w, 0);
     const at::Tensor bias = in.size() > 2 ? in[2] : at::Tensor();
-    if (mode.fast != nullptr && groups == 1 && slides_3x3(x)) {
-      if (auto result = mode.fast->run(x.input, weight, bias, x.window.begin[0])) return {*result};
-    }
     return {at::convolution(x.input, weight, bias.defined() ? c10::optional<at::Tensor>(bias) : c10::nullopt,
                             w.strides, x.window.begin, w.dilations, false,
                             std::vector<std::int64_t>(w.kernel.size(), 0), groups)};

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ops/base/blocked_kernels.h"
 #include "ops/base/convolution.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
@@ -51,7 +52,7 @@ at::Tensor largest_at(const at::Tensor& x, const Window& w, bool columns_first) 
 
 class MaxPool final : public Operator {
  public:
-  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+  Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
     Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
     if (node.integer("ceil_mode", 0) != 0) {
       const auto extra = ceil_extra(w, in[0].sizes());
@@ -64,6 +65,9 @@ class MaxPool final : public Operator {
     }
     const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
                                                   [](auto p, auto k) { return 2 * p <= k; });
+    if (mode.fast != nullptr) {
+      if (auto result = mode.fast->max_pool(in[0], w)) return {*result};
+    }
     if (w.kernel.size() == 2 && half && at::isFloatingType(in[0].scalar_type()))
       return {at::max_pool2d(in[0], w.kernel, w.strides, w.begin, w.dilations, false)};
     const auto type = in[0].scalar_type();

@@ -13,6 +13,8 @@
 
 #include "core/shuffle.h"
 #include "coupling/analysis.h"
+#include "ops/base/blocked_kernels.h"
+#include "prune/blocked_chains.h"
 #include "prune/candidates.h"
 #include "prune/folded_norms.h"
 #include "prune/mask_evaluator_race.h"
@@ -151,7 +153,7 @@ std::vector<Runner> MaskEvaluator::Work::line_up(const MaskEvaluator& evaluator,
                                                  std::span<const std::size_t> places) const {
   std::vector<Runner> runners;
   for (std::size_t place : places) {
-    runners.push_back({place, keys.of(with_norms_folded(evaluator.cut(masks[place]))),
+    runners.push_back({place, keys.of(evaluator.fast_form(masks[place])),
                        std::vector<double>(evaluator.samples_.size(), 0)});
   }
   // Neighbours then share the most, and little has to be kept for those further on.
@@ -263,6 +265,16 @@ Graph MaskEvaluator::cut(const Mask& mask) const {
   Graph graph = slice(groups_, mask);
   if (options_.refit) options_.grams->refit(mask, graph, options_.ridge);
   return graph;
+}
+
+Graph MaskEvaluator::fast_form(const Mask& mask) const {
+  Graph graph = with_norms_folded(cut(mask));
+  if (options_.fast_bytes == 0 || !BlockedKernels::exist()) return graph;
+  const Coupling& coupling = *groups_.analysis().coupling;
+  const int values = static_cast<int>(groups_.analysis().graph.values.size());
+  return with_blocked_chains(std::move(graph), [&](int v) {
+    return v < values && coupling.seen(v) ? coupling.shape(v) : std::vector<std::int64_t>();
+  });
 }
 
 Score MaskEvaluator::score(const Graph& network) const {

@@ -11,7 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "ops/base/fast_convolution.h"
+#include "ops/base/blocked_kernels.h"
 #include "prune/mask_evaluator_keys.h"
 
 namespace quboprune {
@@ -25,7 +25,7 @@ class SharedRuns {
   /// limit: bytes of activations kept for others; fast_limit: of kernels for fast convolutions, 0: none of
   /// these.
   SharedRuns(std::size_t limit, std::size_t fast_limit)
-      : limit_(limit), fast_(fast_limit > 0 ? std::make_unique<FastConvolutions>(fast_limit) : nullptr) {}
+      : limit_(limit), fast_(fast_limit > 0 ? std::make_unique<BlockedKernels>(fast_limit) : nullptr) {}
 
   /// From now on values of this network that others may go on from are kept between batches' runs: the next
   /// masks to come resemble the best one.
@@ -60,7 +60,7 @@ class SharedRuns {
   std::size_t turn_of(int batch) const;
 
   std::size_t limit_, bytes_ = 0, peak_ = 0, nodes_run_ = 0;
-  std::unique_ptr<FastConvolutions> fast_;
+  std::unique_ptr<BlockedKernels> fast_;
   std::map<Place, Kept> kept_;
   std::unordered_map<std::string, int> uses_;  // still to come, of the batch that is run
   std::unordered_set<std::string> followed_;

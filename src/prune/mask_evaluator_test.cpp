@@ -135,7 +135,7 @@ TEST(FoldedNorms, LeaveTheOutputAsItWas) {
 }
 
 /// Wide enough for fast convolutions, where the processor and the build have them. Those round up to 50 times
-/// as much as one sum (fast_convolution_test.cpp): over two layers a relative 50·2·2^-24 of sums of absolute
+/// as much as one sum (blocked_test.cpp): over two layers a relative 50·2·2^-24 of sums of absolute
 /// products, which may be ten times their sum: 6e-5 of an output, twice that of a squared error, 5e-4 dB.
 TEST(WideNetwork, HasTheValueOfAPlainRunOfItsCut) {
   Rng rng(3);

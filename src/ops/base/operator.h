@@ -15,12 +15,12 @@ namespace quboprune {
 
 using Tensors = std::vector<at::Tensor>;
 
-class FastConvolutions;
+class BlockedKernels;
 
 /// How a graph is run.
 struct RunMode {
   bool training = false;             ///< batch norm uses and updates batch statistics, dropout drops
-  FastConvolutions* fast = nullptr;  ///< for convolutions that it has, where rounding may be rougher
+  BlockedKernels* fast = nullptr;  ///< for convolutions that it has, where rounding may be rougher
 };
 
 /// All that quboprune knows of an operator, in one place: how it runs, how it couples channels, how it is

@@ -21,9 +21,9 @@ struct EvaluatorOptions {
   std::size_t memory_limit = std::size_t{1} << 30U;  ///< bytes for the refit's Gram matrices
   /// Bytes for activations that masks share; 0: every mask runs on its own.
   std::size_t shared_bytes = std::size_t{1} << 30U;
-  /// Bytes for kernels of fast convolutions, besides memory for one input and one output (by Winograd's
-  /// algorithm, where the processor and the build have them); 0: none. They round several times as much as
-  /// others, which changes values by far less than masks differ.
+  /// Bytes for kernels of fast convolutions (by Winograd's algorithm, where the processor and the build have
+  /// them); 0: none. They round several times as much as others, which changes values by far less than masks
+  /// differ.
   std::size_t fast_bytes = std::size_t{1} << 28U;
   /// objective() gives a mask up when it is worse than the best so far by a test at this level (see there),
   /// in [0, 0.5); 0: every mask sees all samples.

@@ -9,22 +9,27 @@
 namespace quboprune {
 namespace {
 
-bool is_fast(const RunMode& mode, const at::Tensor& x) {
-  return mode.fast != nullptr && x.scalar_type() == at::kFloat;
+at::Tensor to_blocked(const at::Tensor& plain, const RunMode& mode) {
+  return mode.fast != nullptr && plain.scalar_type() == at::kFloat ? mode.fast->blocked(plain)
+                                                                   : blocked(plain);
+}
+
+at::Tensor to_plain(const at::Tensor& x, std::int64_t channels, const RunMode& mode) {
+  return mode.fast != nullptr && x.scalar_type() == at::kFloat ? mode.fast->unblocked(x, channels)
+                                                               : unblocked(x, channels);
 }
 
 class Block final : public Operator {
  public:
   Tensors run(const Node&, const Tensors& in, const RunMode& mode) const override {
-    return {is_fast(mode, in.at(0)) ? mode.fast->blocked(in[0]) : blocked(in[0])};
+    return {to_blocked(in.at(0), mode)};
   }
 };
 
 class Unblock final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
-    const auto channels = in.at(1).size(node.integer("axis", 0));
-    return {is_fast(mode, in[0]) ? mode.fast->unblocked(in[0], channels) : unblocked(in[0], channels)};
+    return {to_plain(in.at(0), in.at(1).size(node.integer("axis", 0)), mode)};
   }
 };
 
@@ -37,11 +42,9 @@ class BlockedConv final : public Operator {
     if (mode.fast != nullptr) {
       if (auto result = mode.fast->convolution(x, weight, bias, pad, relu)) return {*result};
     }
-    const bool fast = is_fast(mode, x);
-    const at::Tensor plain = fast ? mode.fast->unblocked(x, weight.size(1)) : unblocked(x, weight.size(1));
-    at::Tensor result = at::conv2d(plain, weight, bias, 1, pad);
+    at::Tensor result = at::conv2d(to_plain(x, weight.size(1), mode), weight, bias, 1, pad);
     if (relu) at::relu_(result);
-    return {fast ? mode.fast->blocked(result) : blocked(result)};
+    return {to_blocked(result, mode)};
   }
 };
 

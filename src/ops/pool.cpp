@@ -63,11 +63,11 @@ class MaxPool final : public Operator {
       return {over_windows(all.input, all.window, true),
               largest_at(in[0], w, node.integer("storage_order", 0) != 0)};
     }
-    const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
-                                                  [](auto p, auto k) { return 2 * p <= k; });
     if (mode.fast != nullptr) {
       if (auto result = mode.fast->max_pool(in[0], w)) return {*result};
     }
+    const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
+                                                  [](auto p, auto k) { return 2 * p <= k; });
     if (w.kernel.size() == 2 && half && at::isFloatingType(in[0].scalar_type()))
       return {at::max_pool2d(in[0], w.kernel, w.strides, w.begin, w.dilations, false)};
     const auto type = in[0].scalar_type();

@@ -1,6 +1,7 @@
 #include "prune/blocked_chains.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -23,7 +24,7 @@ class Rewriting {
       : graph_(std::move(graph)),
         shape_(shape),
         consumers_(graph_.consumers()),
-        convolves_(graph_.nodes.size(), 0),
+        pads_(graph_.nodes.size()),
         follows_(graph_.nodes.size(), 0),
         wanted_(graph_.values.size()),
         blocked_(graph_.values.size(), 0),
@@ -31,12 +32,13 @@ class Rewriting {
 
   Graph result() {
     plan();
-    if (std::ranges::count(convolves_, 1) == 0) return std::move(graph_);
+    if (std::ranges::none_of(pads_, [](const auto& pad) { return pad.has_value(); }))
+      return std::move(graph_);
     const std::vector<Node> nodes = std::exchange(graph_.nodes, {});
     for (std::size_t n = 0; n < nodes.size(); ++n) {
       if (fused_.contains(static_cast<int>(n))) continue;
-      if (convolves_[n] != 0)
-        add_convolution(nodes[n], nodes);
+      if (pads_[n])
+        add_convolution(nodes[n], *pads_[n], nodes);
       else if (follows_[n] != 0)
         add_follower(nodes[n]);
       else
@@ -59,20 +61,22 @@ class Rewriting {
     return shape.size() == 4 && shape[1] >= kChannelBlock;
   }
 
-  /// Of 3x3, by steps of one, the same padding on all sides, of a constant kernel, and wide enough to pay.
-  bool is_wide_3x3(const Node& node) const {
+  /// The padding on all sides of a convolution of 3x3, by steps of one, of a constant kernel, and wide enough
+  /// to pay; nothing for other nodes.
+  std::optional<std::int64_t> pad_of_wide_3x3(const Node& node) const {
     if (node.op != "Conv" || !node.domain.empty() || node.inputs.size() > 3 ||
         node.integer("group", 1) != 1 || !has_channels(node.input(0)) || !has_channels(node.output(0)))
-      return false;
+      return std::nullopt;
     for (std::size_t k = 1; k < node.inputs.size(); ++k) {
-      if (is_computed(node.inputs[k])) return false;
+      if (is_computed(node.inputs[k])) return std::nullopt;
     }
-    const at::Tensor weight = graph_.values[at_index(node.input(1))].constant;
+    const Constant& weight = graph_.values[at_index(node.input(1))].constant;
     const std::vector<std::int64_t> ones = {1, 1}, kernel = weight.sizes().slice(2).vec();
-    if (kernel != std::vector<std::int64_t>{3, 3}) return false;
+    if (kernel != std::vector<std::int64_t>{3, 3}) return std::nullopt;
     const Window w = window_of(node, shape_(node.input(0)), kernel);
-    return w.strides == ones && w.dilations == ones && w.symmetric() && w.begin[0] == w.begin[1] &&
-           w.begin[0] <= 1;
+    const bool plain = w.strides == ones && w.dilations == ones && w.symmetric() &&
+                       w.begin[0] == w.begin[1] && w.begin[0] <= 1;
+    return plain ? std::optional(w.begin[0]) : std::nullopt;
   }
 
   static bool is_resize(const Node& node) {
@@ -86,20 +90,20 @@ class Rewriting {
     if (!node.domain.empty() || !kinds.contains(node.op) || !has_channels(node.output(0)) ||
         node.output(1) >= 0 || !has_channels(node.input(0)))
       return false;
+    const auto in = shape_(node.input(0)), out = shape_(node.output(0));
+    if (in[0] != out[0] || in[1] != out[1]) return false;
     if (is_resize(node))  // by factors, which name no number of channels
       return node.input(3) < 0 && !node.has("axes") &&
              std::ranges::none_of(node.inputs.begin() + 1, node.inputs.end(),
                                   [&](int v) { return is_computed(v); });
-    return std::ranges::all_of(node.inputs, [&](int v) {
-      return has_channels(v) && (node.inputs.size() == 1 || shape_(v) == shape_(node.output(0)));
-    });
+    return std::ranges::all_of(
+        node.inputs, [&](int v) { return has_channels(v) && (node.inputs.size() == 1 || shape_(v) == out); });
   }
 
   void plan() {
     for (std::size_t n = graph_.nodes.size(); n-- > 0;) {
       const Node& node = graph_.nodes[n];
-      if (is_wide_3x3(node)) {
-        convolves_[n] = 1;
+      if (pads_[n] = pad_of_wide_3x3(node); pads_[n]) {
         wanted_[at_index(node.inputs[0])] = {node.inputs[1], 1};
         fuse(n);
       } else if (is_by_channel(node) && wanted_[at_index(node.outputs[0])].weight >= 0) {
@@ -121,13 +125,11 @@ class Rewriting {
     if (reader.op == "Relu" && reader.domain.empty()) fused_.insert(readers.front());
   }
 
-  void add_convolution(Node node, const std::vector<Node>& nodes) {
-    const Window w = window_of(node, shape_(node.input(0)), {3, 3});
+  void add_convolution(Node node, std::int64_t pad, const std::vector<Node>& nodes) {
     const auto& readers = consumers_[at_index(node.outputs[0])];
     const bool relu = !readers.empty() && fused_.contains(readers.front());
     node.domain = kBlockedDomain;
-    node.attributes = {{"pad", Attribute::of(w.begin[0])},
-                       {"relu", Attribute::of(std::int64_t{relu ? 1 : 0})}};
+    node.attributes = {{"pad", Attribute::of(pad)}, {"relu", Attribute::of(std::int64_t{relu ? 1 : 0})}};
     node.inputs[0] = blocked(node.inputs[0]);
     if (relu) node.outputs = nodes[at_index(readers.front())].outputs;
     wanted_[at_index(node.outputs[0])] = {node.inputs[1], 0};
@@ -182,12 +184,12 @@ class Rewriting {
   Graph graph_;
   const ShapeOf& shape_;
   std::vector<std::vector<int>> consumers_;
-  std::vector<char> convolves_,
-      follows_;                       // by node: rewritten as a convolution, run as it is on blocked tensors
-  std::set<int> fused_;               // ReLUs that are part of a convolution
-  std::vector<ChannelCount> wanted_;  // by value; a weight where some reader takes it blocked
-  std::vector<char> blocked_;         // by value: what is computed is
-  std::vector<int> other_;            // by value: the same in the other layout, once it is there
+  std::vector<std::optional<std::int64_t>> pads_;  // by node: of a convolution that is rewritten
+  std::vector<char> follows_;                      // by node: run as it is on blocked tensors
+  std::set<int> fused_;                            // ReLUs that are part of a convolution
+  std::vector<ChannelCount> wanted_;               // by value; a weight where some reader takes it blocked
+  std::vector<char> blocked_;                      // by value: what is computed is
+  std::vector<int> other_;                         // by value: the same in the other layout, once it is there
 };
 
 }  // namespace

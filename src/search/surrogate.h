@@ -98,8 +98,8 @@ class Surrogate {
   std::size_t first_points_ = 0;      ///< of the fit from scratch
   Matrix products_, block_products_;  ///< of those, lower half: d_s'd_t, and of their sums over blocks
   Variances variances_, first_variances_;
-  bool started_ = false,
-       settled_ = false;  ///< settled: the last fit from scratch looked, and changed no variance
+  bool started_ = false;
+  bool settled_ = false;  ///< the last fit from scratch looked, and changed no variance
   Matrix factor_;  ///< its upper left part: Cholesky, lower, of the kernel matrix; room for more points
   Vector dual_;    ///< K^-1 y
   std::vector<double> shift_;  ///< 2 Q (centre - origin): what the couplings add to the weights at the centre

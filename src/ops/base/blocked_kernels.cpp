@@ -103,6 +103,10 @@ ByChannel prepared_pool(const dnnl::engine& engine, const memory::desc& input, c
   return {dnnl::pooling_forward({wanted, engine}), input, output};
 }
 
+bool is_blocked(const at::Tensor& x) {
+  return x.dim() == 4 && x.size(1) == kChannelBlock && x.scalar_type() == at::kFloat && x.numel() > 0;
+}
+
 float* data(const at::Tensor& tensor) {
   return static_cast<float*>(tensor.data_ptr());
 }
@@ -134,7 +138,8 @@ class BlockedKernels::Engine {
     const at::Tensor x = plain.contiguous(at::MemoryFormat::ChannelsLast);
     const memory::dims sizes = x.sizes().vec();
     at::Tensor result = empty(sizes[0], sizes[1], sizes[2], sizes[3]);
-    reorder(x, layout(sizes, memory::format_tag::nhwc), result, layout(sizes, memory::format_tag::nChw16c));
+    reorder({layout(sizes, memory::format_tag::nhwc), engine_, data(x)},
+            {layout(sizes, memory::format_tag::nChw16c), engine_, data(result)});
     return result;
   }
 
@@ -142,7 +147,8 @@ class BlockedKernels::Engine {
     const at::Tensor x = blocked.contiguous(at::MemoryFormat::ChannelsLast);
     const memory::dims sizes = {x.size(0) / blocks_of(channels), channels, x.size(2), x.size(3)};
     at::Tensor result = at::empty(sizes, at::kFloat, at::MemoryFormat::ChannelsLast);
-    reorder(x, layout(sizes, memory::format_tag::nChw16c), result, layout(sizes, memory::format_tag::nhwc));
+    reorder({layout(sizes, memory::format_tag::nChw16c), engine_, data(x)},
+            {layout(sizes, memory::format_tag::nhwc), engine_, data(result)});
     return result;
   }
 
@@ -179,9 +185,8 @@ class BlockedKernels::Engine {
     return at::empty({n * blocks_of(c), kChannelBlock, h, w}, at::kFloat, at::MemoryFormat::ChannelsLast);
   }
 
-  void reorder(const at::Tensor& from, const memory::desc& has, at::Tensor& to, const memory::desc& wants) {
-    memory source(has, engine_, data(from)), result(wants, engine_, data(to));
-    dnnl::reorder(source, result).execute(stream_, source, result);
+  void reorder(memory from, memory to) {
+    dnnl::reorder(from, to).execute(stream_, from, to);
     stream_.wait();
   }
 
@@ -208,9 +213,8 @@ class BlockedKernels::Engine {
     }
     if (found != places_.end()) forget(found->second);
     const at::Tensor given = weight.contiguous();  // the only layout that it transforms
-    memory from(prepared.given_kernel, engine_, data(given)), to(prepared.own_kernel, engine_);
-    dnnl::reorder(from, to).execute(stream_, from, to);
-    stream_.wait();
+    const memory to(prepared.own_kernel, engine_);
+    reorder({prepared.given_kernel, engine_, data(given)}, to);
     kernels_.push_front({weight, to});
     places_[weight.unsafeGetTensorImpl()] = kernels_.begin();
     bytes_ += bytes_of(kernels_.front());
@@ -237,14 +241,6 @@ class BlockedKernels::Engine {
   std::unordered_map<const void*, Kernels::iterator> places_;
 };
 
-namespace {
-
-bool is_blocked(const at::Tensor& x) {
-  return x.dim() == 4 && x.size(1) == kChannelBlock && x.scalar_type() == at::kFloat && x.numel() > 0;
-}
-
-}  // namespace
-
 bool BlockedKernels::exist() {
   static const bool result = [] {
     try {
@@ -263,11 +259,11 @@ std::optional<at::Tensor> BlockedKernels::convolution(const at::Tensor& input, c
   const bool pays = weight.size(1) >= kFewestChannels && weight.size(0) >= kFewestChannels &&
                     input.size(0) / blocks * input.size(2) * input.size(3) >= kFewestPixels;
   // What doesn't fit is LibTorch's to complain of.
-  const bool fits = pad >= 0 && std::min(input.size(2), input.size(3)) + 2 * pad >= 3 &&
-                    input.size(0) % blocks == 0 && input.size(1) == kChannelBlock &&
+  const bool fits = is_blocked(input) && pad >= 0 && std::min(input.size(2), input.size(3)) + 2 * pad >= 3 &&
+                    input.size(0) % blocks == 0 &&
                     (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0)));
-  const bool floats = input.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-                      (!bias.defined() || bias.scalar_type() == at::kFloat);
+  const bool floats =
+      weight.scalar_type() == at::kFloat && (!bias.defined() || bias.scalar_type() == at::kFloat);
   if (!pays || !fits || !floats) return std::nullopt;
   return engine_->convolution(input, weight, bias, pad, relu);
 }
@@ -281,8 +277,11 @@ at::Tensor BlockedKernels::unblocked(const at::Tensor& blocked, std::int64_t cha
 }
 
 std::optional<at::Tensor> BlockedKernels::max_pool(const at::Tensor& x, const Window& w) {
-  const auto one = [](std::int64_t d) { return d == 1; };
-  if (!is_blocked(x) || w.kernel.size() != 2 || !std::ranges::all_of(w.dilations, one)) return std::nullopt;
+  if (!is_blocked(x) || w.kernel.size() != 2) return std::nullopt;
+  for (std::size_t a = 0; a < 2; ++a) {
+    const bool sees_pixels = w.begin[a] < w.kernel[a] && w.end[a] < w.kernel[a];  // wherever it lies
+    if (w.dilations[a] != 1 || !sees_pixels) return std::nullopt;
+  }
   return engine_->max_pool(x, w);
 }
 

@@ -19,7 +19,7 @@ class BlockedKernels;
 
 /// How a graph is run.
 struct RunMode {
-  bool training = false;             ///< batch norm uses and updates batch statistics, dropout drops
+  bool training = false;           ///< batch norm uses and updates batch statistics, dropout drops
   BlockedKernels* fast = nullptr;  ///< for convolutions that it has, where rounding may be rougher
 };
 

@@ -11,7 +11,7 @@ namespace quboprune {
 
 /// How a cut network is refitted and then trained by the original.
 struct DistilOptions {
-  RefitOptions refit{};
+  RefitOptions refit{};  ///< all_scenes is off whatever it says: the scenes kept back judge the training
   /// Of these distil() itself sets teacher, features and judge, and the loss where there are no targets.
   FinetuneOptions train{};
 };

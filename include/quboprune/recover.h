@@ -26,6 +26,9 @@ struct RefitOptions {
   /// Share of the calibration scenes that the fit doesn't see, on which ridge and harm are judged; in (0, 1).
   /// With one scene only, that share of its samples instead (RefitResult::notes then says so).
   double check_share = 0.3;
+  /// Once the scenes kept back have decided what is repaired, and with which ridges, that is fitted anew on
+  /// all scenes. Off where they must stay unseen for a judgement of what follows.
+  bool all_scenes = true;
   /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
   bool downstream = true;
   /// Weighs positions by how much the output depends on them: the squared derivative of the output, by one
@@ -46,7 +49,7 @@ struct RefitLayer {
   std::string name;         ///< the node's
   int node = -1;            ///< number in Graph::nodes, the same before and after the cut
   double error_before = 0;  ///< |dense output - output|² / |dense output|² about its mean, on checking scenes
-  double error_after = 0;  ///< the same with the weights that the result has
+  double error_after = 0;  ///< the same with the new weights, before they were fitted on these scenes too
   double ridge = 0;        ///< the one taken; 0 where the old weights were kept
   bool kept_old = false;
   std::string note;  ///< why the old weights were kept, or what else is worth knowing; usually empty
@@ -56,7 +59,8 @@ struct RefitResult {
   Graph graph;  ///< the cut network with its new weights, in the file's own types
   std::vector<RefitLayer> layers;
   double metric_before = 0;  ///< of the cut network, by the judge, mean over the checking samples
-  double metric_after = 0;   ///< of the result; never worse than metric_before
+  /// Of the repaired one, before it was fitted on these samples too; never worse than metric_before.
+  double metric_after = 0;
   double seconds = 0;
   std::string reason;              ///< why it ended: "done" or "stopped"
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
@@ -73,13 +77,18 @@ struct RefitResult {
 /// No harm: a share of the calibration *scenes* isn't fitted on. First all layers whose own error falls on
 /// those are repaired, and the judge's metric on those is asked once; unless that makes up for four fifths of
 /// the loss, a second walk asks it at every layer, which keeps its old weights where it gets worse. The
-/// better of both is returned, and never anything worse than the cut network. Without targets the metric is
+/// better of both is taken, and never anything worse than the cut network. Without targets the metric is
 /// the distance to the original's outputs.
+///
+/// All scenes: the layers that this repaired are then fitted with the same ridges on all scenes. What only
+/// the scenes kept back show (a colour, say) would else be left to chance. All figures are of the fit without
+/// them.
 ///
 /// Stopped work returns the layers done so far. Throws InputError if the mask would empty a layer, the
 /// calibration is empty or doesn't fit the network, or an option is out of range.
 /// Source: least-squares reconstruction after ThiNet (1707.06342), He et al. (1707.06168) and OSSCAR (ICML
-/// 2024); the pull towards old weights, the check on other scenes and the weighting are ours.
+/// 2024); the pull towards old weights, the check on other scenes, the fit on all of them after it and the
+/// weighting are ours.
 RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
                   const Judge& judge, const RefitOptions& options = {}, const Control& control = {});
 

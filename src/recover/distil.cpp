@@ -96,7 +96,9 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
                     std::span<const Sample> calibration, const Judge& judge, const DistilOptions& options,
                     const Control& control) {
   DistilResult result;
-  result.refit = refit(groups, mask, calibration, judge, options.refit, control);
+  RefitOptions unseen = options.refit;
+  unseen.all_scenes = false;  // the scenes kept back judge what training adds
+  result.refit = refit(groups, mask, calibration, judge, unseen, control);
   result.notes = result.refit.notes;
   // The same scenes as in the refit: what it was fitted on may be trained on too.
   const CheckSplit split = split_scenes(calibration, options.refit.check_share, options.refit.seed);

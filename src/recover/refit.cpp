@@ -76,17 +76,22 @@ struct Refitter::State {
 
 namespace {
 
+enum class Manner { trusting, guarded, settled };
+
 /// One walk through the layers.
 ///
 /// A trusting walk takes what lowers a layer's own error on the checking samples and leaves the metric to the
 /// end: layers repaired together can help where each alone does harm. A guarded one asks the metric at every
-/// layer, so that its result is never worse than the cut network.
+/// layer, so that its result is never worse than the cut network. A settled one takes over which layers an
+/// earlier walk repaired, with which ridges, and fits them on all samples.
 class Walk {
  public:
-  Walk(const Refitter::State& shared, const Mask& mask, const Control& control, bool guarded)
+  Walk(const Refitter::State& shared, const Mask& mask, const Control& control, Manner manner,
+       std::span<const RefitLayer> settled = {})
       : shared_(shared),
         options_(shared.options),
-        guarded_(guarded),
+        manner_(manner),
+        settled_(settled),
         control_(control),
         bench_(shared.groups, mask, shared.data, shared.trial, shared.options) {}
 
@@ -100,12 +105,16 @@ class Walk {
         result.reason = "stopped";
         break;
       }
-      result.layers.push_back(refit_node(nodes[k]));
+      if (manner_ != Manner::settled) {
+        result.layers.push_back(refit_node(nodes[k]));
+      } else if (!settled_[k].kept_old) {
+        refit_as(settled_[k]);
+      }
       control_.report("refit", static_cast<double>(k + 1), static_cast<double>(nodes.size()),
-                      guarded_ ? bench_.metric() : std::numeric_limits<double>::quiet_NaN());
+                      guarded() ? bench_.metric() : std::numeric_limits<double>::quiet_NaN());
     }
     result.metric_after =
-        guarded_ ? bench_.metric() : bench_.score(static_cast<int>(bench_.graph().nodes.size()), {});
+        guarded() ? bench_.metric() : bench_.score(static_cast<int>(bench_.graph().nodes.size()), {});
     result.graph = bench_.graph();
     if (!shared_.data.split.note.empty()) result.notes.push_back(shared_.data.split.note);
     return result;
@@ -132,6 +141,8 @@ class Walk {
   }
 
  private:
+  bool guarded() const { return manner_ == Manner::guarded; }
+
   std::vector<int> wanted() const {
     std::vector<int> nodes;
     const auto& which = options_.downstream ? bench_.nodes().affected : bench_.nodes().read_cut;
@@ -165,6 +176,17 @@ class Walk {
     }
     choose(*layer, fit, check, result);
     return result;
+  }
+
+  /// As an earlier walk settled it, on all samples.
+  void refit_as(const RefitLayer& before) {
+    std::string note;
+    const auto layer = LinearLayer::of(bench_.graph(), shared_.groups.analysis().graph, before.node, note);
+    Moments all(layer->bias().value >= 0);
+    gather(*layer, shared_.pass.layers.at(before.node), all, all, note);
+    if (!note.empty()) return;
+    if (const auto change = all.solve(before.ridge))
+      bench_.accept(changes_of(*layer, *change), bench_.metric());
   }
 
   void gather(const LinearLayer& layer, const LayerTargets& targets, Moments& fit, Moments& check,
@@ -265,7 +287,7 @@ class Walk {
     }
     std::sort(candidates.begin(), candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.error < b.error; });
-    if (!guarded_) return accept(layer, candidates.front(), bench_.metric(), result);
+    if (!guarded()) return accept(layer, candidates.front(), bench_.metric(), result);
     double too_weak = 0;  // a pull that allowed a harmful change; weaker ones allow larger changes
     for (const auto& candidate : candidates) {
       if (candidate.ridge < too_weak) continue;
@@ -293,7 +315,8 @@ class Walk {
 
   const Refitter::State& shared_;
   const RefitOptions& options_;
-  bool guarded_;
+  Manner manner_;
+  std::span<const RefitLayer> settled_;  // by layer, in the walk's order
   const Control& control_;
   Bench bench_;
 };
@@ -312,13 +335,19 @@ Refitter::~Refitter() = default;
 RefitResult Refitter::operator()(const Mask& mask, const Control& control) const {
   const auto start = Clock::now();
   const at::NoGradGuard no_grad;
-  Walk trusting(*state_, mask, control, false);
+  Walk trusting(*state_, mask, control, Manner::trusting);
   RefitResult result = trusting.run();
   if (result.reason == "done" && !trusting.good_enough(result.metric_after)) {
-    RefitResult other = Walk(*state_, mask, control, true).run();
+    RefitResult other = Walk(*state_, mask, control, Manner::guarded).run();
     if (!trusting.not_worse(result.metric_after, other.metric_after)) result = std::move(other);
   }
-  if (!trusting.not_worse(result.metric_after, result.metric_before)) trusting.undo(result);
+  if (!trusting.not_worse(result.metric_after, result.metric_before)) {
+    trusting.undo(result);
+  } else if (result.reason == "done" && state_->options.all_scenes) {
+    RefitResult all = Walk(*state_, mask, control, Manner::settled, result.layers).run();
+    if (all.reason == "done" && trusting.not_worse(all.metric_after, result.metric_before))
+      result.graph = std::move(all.graph);
+  }
   if (state_->pass.thinned < 1)
     result.notes.push_back(
         fmt::format("memory had room for {:.0f} % of the positions that layers are fitted on",

@@ -116,7 +116,6 @@ class ModelProposer : public LocalProposer {
 
   std::vector<Mask> propose(int count, const Ledger& ledger) override {
     fit(ledger);
-    waiting_ = true;
     std::vector<double> boldness;
     for (int k = 0; k < count; ++k) boldness.push_back(boldness_ * rng_.uniform());
     std::vector<Mask> masks;
@@ -146,11 +145,11 @@ class ModelProposer : public LocalProposer {
     return chosen;
   }
 
-  void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
-    for (const Evaluated& item : batch) model_.add(item.mask, item.value, waiting_);
+  void learn(std::span<const Evaluated> batch, Origin origin, const Ledger& ledger) override {
+    const bool own = origin == Origin::own;
+    for (const Evaluated& item : batch) model_.add(item.mask, item.value, own);
     stale_ = true;
-    if (waiting_) adapt(ledger.elite().front().value < centre_.value);
-    waiting_ = false;
+    if (own) adapt(ledger.elite().front().value < centre_.value);
   }
 
  private:
@@ -202,8 +201,7 @@ class ModelProposer : public LocalProposer {
   Evaluated centre_;
   double radius_ = kRadius, boldness_ = kBoldness;
   int stuck_ = 0;
-  bool stale_ = true;     ///< there is more to learn from than the last fit knew
-  bool waiting_ = false;  ///< for the values of masks proposed here
+  bool stale_ = true;  ///< there is more to learn from than the last fit knew
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ class RandomProposer : public Proposer {
     }
     return masks;
   }
-  void learn(std::span<const Evaluated>, const Ledger&) override {}
+  void learn(std::span<const Evaluated>, Origin, const Ledger&) override {}
 
  private:
   const Feasible& feasible_;
@@ -77,19 +77,28 @@ class Turns {
       train_ = make_train_proposer(feasible, options, rng);
   }
   std::vector<Mask> propose(int count, const Ledger& ledger) {
-    trains_own_ = train_ && local_ && stuck_ >= kStuck && stuck_ % kModelAgain != 0;
-    if (trains_own_) return train_->propose(count, ledger);
-    if (train_ && !apart_ && failures_ >= kFailures) {
-      failures_ -= kAgain;
-      return local_->screen(train_->propose(count * kSamplesEach, ledger), count, ledger);
+    turn_ = next();
+    switch (turn_) {
+      case Turn::model:
+        return local_->propose(count, ledger);
+      case Turn::train:
+        return train_->propose(count, ledger);
+      case Turn::screened:
+        failures_ -= kAgain;
+        return local_->screen(train_->propose(count * kSamplesEach, ledger), count, ledger);
+      case Turn::random:
+        break;
     }
-    if (local_) return local_->propose(count, ledger);
-    return train_ ? train_->propose(count, ledger) : random_.propose(count, ledger);
+    return random(count, ledger);
   }
-  std::vector<Mask> random(int count, const Ledger& ledger) { return random_.propose(count, ledger); }
+  std::vector<Mask> random(int count, const Ledger& ledger) {
+    turn_ = Turn::random;
+    return random_.propose(count, ledger);
+  }
   void learn(std::span<const Evaluated> batch, const Ledger& ledger) {
-    if (local_) local_->learn(batch, ledger);
-    if (train_ && (trains_own_ || !apart_)) train_->learn(batch, ledger);
+    if (local_) local_->learn(batch, turn_ == Turn::model ? Origin::own : Origin::others, ledger);
+    if (train_ && (turn_ == Turn::train || !apart_))
+      train_->learn(batch, turn_ == Turn::train ? Origin::own : Origin::others, ledger);
     const double best = ledger.elite().front().value;
     const bool better = best < best_;
     failures_ = local_ && !better ? failures_ + 1 : 0;
@@ -102,12 +111,22 @@ class Turns {
   }
 
  private:
+  /// Whose masks are evaluated; screened: the train's, of which the model chooses.
+  enum class Turn { model, train, screened, random };
+
+  Turn next() const {
+    if (!local_) return train_ ? Turn::train : Turn::random;
+    if (train_ && stuck_ >= kStuck && stuck_ % kModelAgain != 0) return Turn::train;
+    return train_ && !apart_ && failures_ >= kFailures ? Turn::screened : Turn::model;
+  }
+
   RandomProposer random_;
   std::unique_ptr<LocalProposer> local_;
   std::unique_ptr<SampleProposer> train_;
-  int failures_ = 0;  ///< batches in a row that didn't improve the best, less those of the train
-  int stuck_ = 0;     ///< all of them
-  bool apart_ = false, trains_own_ = false;
+  int failures_ = 0;    ///< batches in a row that didn't improve the best, less those of the train
+  int stuck_ = 0;       ///< all of them
+  bool apart_ = false;  ///< the train is fitted to its own masks alone
+  Turn turn_ = Turn::random;
   double best_ = std::numeric_limits<double>::infinity();
 };
 

@@ -10,14 +10,18 @@
 
 namespace quboprune {
 
+/// Who chose masks: the proposer that is told of them, or another (the model's choice of the train's
+/// included).
+enum class Origin { own, others };
+
 /// A way to choose the masks that are evaluated next.
 class Proposer {
  public:
   virtual ~Proposer() = default;
   /// At most `count` masks that obey the constraint; some may have been seen.
   virtual std::vector<Mask> propose(int count, const Ledger& ledger) = 0;
-  /// Told of every evaluated batch, whoever proposed it.
-  virtual void learn(std::span<const Evaluated> batch, const Ledger& ledger) = 0;
+  /// Told of evaluated batches, those of others too.
+  virtual void learn(std::span<const Evaluated> batch, Origin origin, const Ledger& ledger) = 0;
 };
 
 /// A proposer with a model of the objective, which can judge the masks of others.

@@ -50,7 +50,7 @@ class TrainProposer : public SampleProposer {
     return masks;
   }
 
-  void learn(std::span<const Evaluated> batch, const Ledger& ledger) override {
+  void learn(std::span<const Evaluated> batch, Origin, const Ledger& ledger) override {
     if (!started_) return start(ledger.elite().front().mask);
     fresh_ += static_cast<int>(batch.size());
     if (!published_ && !apart_) return;

@@ -75,13 +75,14 @@ def effort(data, options):
 
 def run(name, network, data, target, method, seed, options):
     """Leaves the method's report among the results, unless it is there already or the run fails."""
-    live = ["--of-live"] if getattr(options, "of_live", False) else []
-    place = options.results / f"{name}-{target.replace('=', '')}{''.join(live)}-{method}-{options.recover}-{seed}.json"
+    more = ["--of-live"] if getattr(options, "of_live", False) else []
+    more += ["--round-to", str(options.round_to)] if getattr(options, "round_to", 1) > 1 else []
+    place = options.results / f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{options.recover}-{seed}.json"
     if place.exists():
         return
     part = pathlib.Path(f"{place}.part")
     work = options.results / "work" / f"{name}-{seed}"  # one scoring pass for all methods and targets
-    command = [options.binary, "compare", network, *data, *effort(data, options), "--target", target, *live,
+    command = [options.binary, "compare", network, *data, *effort(data, options), "--target", target, *more,
                "--methods", method, *(["--solver-time", "1"] if options.quick else []), "--recover", options.recover,
                "--threads", str(options.threads), "--seed", str(seed),
                "--evaluations", str(options.evaluations), "--work", str(work), "--networks", str(work / "networks"),
@@ -197,11 +198,12 @@ def table(methods, over="taylor"):
     reports = [report for runs in methods.values() for report in runs.values()]
     recover = any(judged(r) == "recovered" for r in reports)
     real = any(r.get("real") for r in reports)
+    timed = any(relative_time(r) for r in reports)
     repair = {"refit": "refit", "finetune": "refit and training", "bn": "batch norm"}.get(repair_of(reports[0]))
     lead = "over " + ("Taylor" if over == "taylor" else over)
     head = ["method", "seeds", "cut"] + ([f"after {repair}"] if recover else []) + [lead]
     head += ["real pairs", lead] if real else []
-    head += ["filters removed", "MACs removed", "taken"]
+    head += ["filters removed", "MACs removed"] + (["time"] if timed else []) + ["taken"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for name in sorted(methods, key=lambda n: METHODS.index(n) if n in METHODS else len(METHODS)):
         seeds = [seed for seed in methods[name] if seed in base] or list(methods[name])
@@ -221,9 +223,17 @@ def table(methods, over="taylor"):
         for key in ("filters", "macs"):
             removed = mean([1 - r["methods"][0]["result"][key] / r["model"][key] for r in ours])
             row.append(f"{100 * removed:.1f} %")
+        times = [t for t in map(relative_time, ours) if t]
+        row += [f"{mean(times):.2f}" if times else ""] if timed else []
         row.append(", ".join(dict.fromkeys(taken(r["methods"][0]) for r in ours)))
         lines.append("| " + " | ".join(row) + " |")
     return lines
+
+
+def relative_time(report):
+    """Of the smaller network in ONNX Runtime, the original's being 1; None where it wasn't measured."""
+    latency = report["methods"][0].get("latency")
+    return latency["pruned_ms"] / latency["dense_ms"] if latency else None
 
 
 def taken(entry):
@@ -241,7 +251,8 @@ def aim_of(report):
     given = report["arguments"]
     if "--target" not in given:  # a rival's plan
         return f"{report['target']['kind']}={report['target']['removed_fraction']:g}"
-    return given[given.index("--target") + 1] + (" of what is live" if "--of-live" in given else "")
+    return (given[given.index("--target") + 1] + (" of what is live" if "--of-live" in given else "") +
+            (f", multiples of {given[given.index('--round-to') + 1]}" if "--round-to" in given else ""))
 
 
 def sorted_runs(reports):

@@ -9,7 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "results"
 # What makes another run of it, besides the network, the target, the seed and the method.
-TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope")
+TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope", "--round-to")
 
 
 def checkout():
@@ -27,7 +27,8 @@ def essence(report):
                       **{cost: report["model"][cost] for cost in ("filters", "macs")}},
             "data": {"heldout": report["data"]["heldout"]},
             "methods": [{"name": method["name"], "reason": method.get("reason", "").split(" measured")[0],
-                         "result": {key: result[key] for key in ("filters", "macs", "metric")}}],
+                         "result": {key: result[key] for key in ("filters", "macs", "metric")},
+                         **{key: method[key] for key in ("latency",) if key in method}}],
             **{key: report[key] for key in ("real", "real_dense", "tool_of_the_rival") if report.get(key)},
             "seconds": report["seconds"], "arguments": report["arguments"]}
     return rounded(kept)

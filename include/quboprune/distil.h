@@ -11,7 +11,7 @@ namespace quboprune {
 
 /// How a cut network is refitted and then trained by the original.
 struct DistilOptions {
-  RefitOptions refit{};  ///< all_scenes is off whatever it says: the scenes kept back judge the training
+  RefitOptions refit{};
   /// Of these distil() itself sets teacher, features and judge, and the loss where there are no targets.
   FinetuneOptions train{};
 };
@@ -21,8 +21,8 @@ struct DistilResult {
   RefitResult refit;
   FinetuneResult training;
   bool trained = false;  ///< graph is the trained one
-  /// The judge's metric on the calibration scenes that neither step was fitted on, after the refit and after
-  /// training; as cut: refit.metric_before.
+  /// The judge's metric on the calibration scenes that training didn't see, after the refit (which saw them
+  /// unless refit.all_scenes is off) and after training; as cut: refit.metric_before.
   double metric_refitted = 0, metric_trained = 0;
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
 };
@@ -30,10 +30,9 @@ struct DistilResult {
 /// Cuts the network by the mask, refits it by least squares (refit()) and trains the result with the original
 /// as its teacher, on outputs and, where train.feature_weight is above 0, on cut_features(). Needs no labels.
 ///
-/// No harm: training draws from the calibration scenes that the refit was fitted on; those kept back
-/// (refit.check_share of the scenes) judge the refit and then the trained network. Where training made the
-/// metric worse on them, the refitted network is returned. With a single scene there is none to keep back
-/// from training, and the notes say so.
+/// No harm: training doesn't see refit.check_share of the calibration scenes; these judge the refitted
+/// network, as it would ship, and the trained one. Where training made the metric worse on them, the refitted
+/// network is returned. With a single scene there is none to keep back from training, and the notes say so.
 ///
 /// data: what `calibration` was taken from. Stopped work returns the better of what there is.
 /// Throws InputError as refit() and finetune() do.

@@ -27,7 +27,7 @@ struct RefitOptions {
   /// With one scene only, that share of its samples instead (RefitResult::notes then says so).
   double check_share = 0.3;
   /// Once the scenes kept back have decided what is repaired, and with which ridges, that is fitted anew on
-  /// all scenes. Off where they must stay unseen for a judgement of what follows.
+  /// all scenes. Without it RefitResult's figures are those of its graph.
   bool all_scenes = true;
   /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
   bool downstream = true;

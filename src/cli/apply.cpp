@@ -33,9 +33,10 @@ void run(Options& o, const Context& context) {
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   session.say_if_stopped();
+  session.save(o.output, outcome, plan.value("objective", ""));
+  if (json latency = session.latency(o.output); !latency.empty()) report["latency"] = std::move(latency);
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  session.save(o.output, outcome, plan.value("objective", ""));
   write_json(o.report, report);
   fmt::print("{}", terminal_report(report));
 }

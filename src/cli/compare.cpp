@@ -50,7 +50,7 @@ void print(const json& report, bool recovered) {
   const std::string metric = report["result"]["metric"]["name"];
   fmt::print("{:<24} {:>10} {:>10} {:>10}", "held-out " + metric, "dense", "cut",
              recovered ? "recovered" : "");
-  fmt::print(" {:>9} {:>9} {:>9}\n", "filters", "params", "MACs");
+  fmt::print(" {:>9} {:>9} {:>9} {:>9}\n", "filters", "params", "MACs", "time");
   const auto show = [](const json& v) {
     return v.is_number() ? fmt::format("{:.4f}", v.get<double>()) : std::string("-");
   };
@@ -62,7 +62,10 @@ void print(const json& report, bool recovered) {
     };
     fmt::print("{:<24} {:>10} {:>10} {:>10}", m["name"].get<std::string>(), show(held["dense"]),
                show(held["pruned"]), recovered ? show(held["recovered"]) : "");
-    fmt::print(" {:>9} {:>9} {:>9}\n", left("filters"), left("parameters"), left("macs"));
+    fmt::print(" {:>9} {:>9} {:>9} {:>9}\n", left("filters"), left("parameters"), left("macs"),
+               m.contains("latency") ? fmt::format("{:.1f} %", 100 * m["latency"]["pruned_ms"].get<double>() /
+                                                                   m["latency"]["dense_ms"].get<double>())
+                                     : "-");
   }
 }
 
@@ -89,6 +92,7 @@ void run(Options& o, const Context& context) {
     const auto outcome = session.cut(choice.mask);
     json entry = {{"name", method.name},
                   {"rounds", choice.rounds},
+                  {"round_to", choice.round_to},
                   {"result", session.result(choice.mask, outcome)},
                   {"solver", solver_json(choice.solved)},
                   {"layers", session.layers(choice.mask)}};
@@ -100,10 +104,12 @@ void run(Options& o, const Context& context) {
       for (const auto& [text, value] : choice.tried)
         entry["tried"].push_back({{"setting", text}, {"calibration", value}});
     }
+    if (!o.networks.empty()) {
+      const auto place = (std::filesystem::path(o.networks) / (method.name + ".onnx")).string();
+      session.save(place, outcome, choice.objective);
+      if (json latency = session.latency(place); !latency.empty()) entry["latency"] = std::move(latency);
+    }
     report["methods"].push_back(std::move(entry));
-    if (!o.networks.empty())
-      session.save((std::filesystem::path(o.networks) / (method.name + ".onnx")).string(), outcome,
-                   choice.objective);
   }
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];

@@ -3,7 +3,6 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "cli/base/latency.h"
 #include "cli/base/mask_file.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
@@ -38,27 +37,17 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
 }
 
 /// Both networks in ONNX Runtime, where it is at hand.
-void add_latency(json& report, const Options& o, const PruneSession& session, const Context& context) {
-  const json measured =
-      onnx_runtime_latency({o.prune.model, o.output}, session.groups().analysed_size(), context.threads);
-  if (!measured.contains("milliseconds")) {
-    if (measured.contains("error"))
-      report["notes"].push_back("ONNX Runtime couldn't time both networks: " +
-                                measured["error"].get<std::string>());
-    return;
-  }
-  report["latency"] = {{"runtime", measured["runtime"]},
-                       {"threads", measured["threads"]},
-                       {"input", measured["input"]},
-                       {"dense_ms", measured["milliseconds"][0]},
-                       {"pruned_ms", measured["milliseconds"][1]}};
-  const double dense = measured["milliseconds"][0];
-  const double pruned = measured["milliseconds"][1];
+void add_latency(json& report, const Options& o, PruneSession& session, int round_to) {
+  const json latency = session.latency(o.output);
+  if (latency.empty()) return;
+  const double dense = latency["dense_ms"];
+  const double pruned = latency["pruned_ms"];
   if (pruned >= dense)
-    report["notes"].push_back(
+    session.notes().push_back(
         fmt::format("no faster in ONNX Runtime: {:.2f} ms where the original takes {:.2f}; {}", pruned, dense,
-                    o.prune.choose.round_to > 1 ? "remove more, or multiply-adds (macs=) instead of filters"
-                                                : "give --round-to 8 or 16, or remove more"));
+                    round_to > 4 ? "remove more, or multiply-adds (macs=) instead of filters"
+                                 : "give --round-to 8 or 16, or remove more"));
+  report["latency"] = latency;
 }
 
 /// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.
@@ -116,6 +105,7 @@ Choice given_choice(const Options& o, PruneSession& session) {
   const Target target =
       aimed ? o.prune.choose.target
             : Target{Cost::filters, 1 - static_cast<double>(kept_count(choice.mask)) / groups.size()};
+  choice.round_to = std::max(multiple, 1);
   if (multiple > 1) choice.mask = Rounder(groups, target, multiple).nearest(choice.mask, Qubo(groups.size()));
   if (!aimed) return choice;
   const double most = allowance(groups, target);
@@ -162,24 +152,24 @@ void run(Options& o, const Context& context) {
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it
-  advise_blocks(session, choice.mask, o.prune.choose.round_to);
-  if (!o.prune.target.empty())
-    say_slack(session, choice.mask, o.prune.choose.target, o.prune.choose.round_to);
+  advise_blocks(session, choice.mask, choice.round_to);
+  if (!o.prune.target.empty()) say_slack(session, choice.mask, o.prune.choose.target, choice.round_to);
   json report = session.header("prune");
   if (!o.prune.target.empty())
     report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
                         {"removed_fraction", o.prune.choose.target.removed}};
   report["objective"] = choice.objective;
   report["rounds"] = choice.rounds;
+  report["round_to"] = choice.round_to;
   report["result"] = session.result(choice.mask, outcome);
   report["layers"] = session.layers(choice.mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   if (o.mask.empty()) add_search(report, o, session, choice);
   session.say_if_stopped();
+  add_latency(report, o, session, choice.round_to);
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();
-  add_latency(report, o, session, context);
   write_json(o.plan, plan_of(session, choice, report, report.value("target", json())));
   write_json(o.report, report);
   if (!o.html.empty()) {
@@ -188,12 +178,6 @@ void run(Options& o, const Context& context) {
     write_file_atomically(o.html, html_report(page));
   }
   fmt::print("{}", terminal_report(report));
-  if (report.contains("latency")) {
-    const auto& l = report["latency"];
-    fmt::print("\n{} on {}, {} threads: {:.2f} ms -> {:.2f} ms\n", l["runtime"].get<std::string>(),
-               l["input"].get<std::string>(), l["threads"].get<int>(), l["dense_ms"].get<double>(),
-               l["pruned_ms"].get<double>());
-  }
 }
 
 }  // namespace

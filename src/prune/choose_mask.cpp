@@ -1,12 +1,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <numeric>
-#include <optional>
 
 #include "core/clock.h"
 #include "prune/calibration_parts.h"
@@ -22,6 +22,10 @@ namespace quboprune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Of so many channels auto tries multiples, the first that will do: what runtimes' kernels work in at once,
+/// and what makes half of that difference where layers are narrow (docs/experiments.md).
+constexpr std::array kEven{8, 4};
 
 /// A linear objective over a count needs no search.
 bool is_linear(const Qubo& qubo) {
@@ -51,7 +55,13 @@ class Chooser {
         options_(options),
         control_(control),
         formulator_(groups, scores, evaluator, options.target, options.formulator, control) {
-    if (options.round_to > 1) rounder_.emplace(groups, options.target, options.round_to);
+    if (options.round_to > 1)
+      rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
+    if (!may_round()) return;
+    for (const int multiple : kEven) {
+      Rounder rounder(groups, options.target, multiple, GivesWay::multiple);
+      if (rounder.attainable()) rounders_.emplace(multiple, std::move(rounder));
+    }
   }
 
   Choice run() {
@@ -73,7 +83,8 @@ class Chooser {
     best.solve_seconds = seconds_since(start);
     best.start = best.best = best.check_start = best.check_best = std::numeric_limits<double>::quiet_NaN();
     if (options_.refine != "none")
-      refine(best, groups_, evaluator_, rounder_ ? &*rounder_ : nullptr, options_, control_);
+      refine(best, groups_, evaluator_, best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_,
+             control_);
     return best;
   }
 
@@ -89,7 +100,7 @@ class Chooser {
   /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
   /// stays the one that was measured.
   void bound(Choice& choice) const {
-    if (options_.target.kind != Cost::filters || options_.round_to > 1 ||
+    if (options_.target.kind != Cost::filters || choice.round_to > 1 ||
         choice.formulation.solving != Solving::search || control_.stopped())
       return;
     const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
@@ -127,7 +138,41 @@ class Chooser {
       all.back().values = after.back();
       tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
-    return std::move(all[best_or_plainest(cut, after)]);
+    Candidate best = std::move(all[best_or_plainest(cut, after)]);
+    if (may_round()) even_out(best);
+    return best;
+  }
+
+  /// Nothing was asked for, and auto does as it thinks best.
+  bool may_round() const { return options_.round_to == 0 && options_.objective == "auto"; }
+
+  /// Multiples of channels instead, of the first of kEven that doesn't use up less of the target or is
+  /// clearly worse.
+  void even_out(Candidate& candidate) {
+    constexpr double kUnused = 1e-3;
+    const auto of = [&](const Mask& mask) { return groups_.cost().value(options_.target.kind, mask); };
+    const double unused = kUnused * of(Mask(candidate.choice.mask.size(), 1));
+    for (const int multiple : kEven) {
+      if (!rounders_.contains(multiple)) continue;
+      Choice even = candidate.choice;
+      round(even, multiple);
+      if (of(even.mask) < of(candidate.choice.mask) - unused) continue;
+      const Measured& measured = measure(even.mask);
+      if (not_clearly_worse({candidate.values, measured.after}, {0, 1}).back() != 1) continue;
+      candidate = {std::move(even), measured.after};
+      return;
+    }
+  }
+
+  /// The solver's masks in multiples.
+  void round(Choice& choice, int multiple) const {
+    const Rounder& rounder = rounders_.at(multiple);
+    for (auto& solution : choice.solved.pool) {
+      solution.x = rounder.rounded(solution.x, choice.formulation.qubo);
+      solution.energy = choice.formulation.qubo.energy(solution.x);
+    }
+    choice.mask = choice.solved.pool.front().x;
+    choice.round_to = multiple;
   }
 
   /// The best by the values of masks as they would ship, where they can be had. Between those that values
@@ -222,13 +267,8 @@ class Chooser {
     }
     choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
                                       : solved(choice.formulation, groups_, options_.target, solver);
-    if (rounder_) {
-      for (auto& solution : choice.solved.pool) {
-        solution.x = rounder_->rounded(solution.x, choice.formulation.qubo);
-        solution.energy = choice.formulation.qubo.energy(solution.x);
-      }
-    }
     choice.mask = choice.solved.pool.front().x;
+    if (options_.round_to > 1) round(choice, options_.round_to);
     return choice;
   }
 
@@ -268,7 +308,7 @@ class Chooser {
   const ChooseOptions& options_;
   const Control& control_;
   const Formulator formulator_;
-  std::optional<Rounder> rounder_;  // with --round-to
+  std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by key
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 #include "core/index.h"
 #include "prune/step_search.h"
@@ -55,8 +57,32 @@ std::vector<std::size_t> by_programming(const Choices& choices, int count, int a
 
 }  // namespace
 
-Rounder::Rounder(const ChannelGroups& groups, const Target& target, int multiple)
-    : groups_(groups), kind_(target.kind), allowed_(allowance(groups, target)), counts_(groups, multiple) {}
+Rounder::Rounder(const ChannelGroups& groups, const Target& target, int multiple, GivesWay gives_way)
+    : groups_(groups),
+      kind_(target.kind),
+      allowed_(allowance(groups, target)),
+      gives_way_(gives_way),
+      counts_(groups, multiple) {}
+
+bool Rounder::attainable() const {
+  std::vector<std::vector<double>> nothing;
+  for (const auto& bundle : counts_.bundles()) nothing.emplace_back(bundle.size() + 1, 0.0);
+  const Choices all = choices(nothing);
+  if (kind_ != Cost::filters) return StepSearch(groups_.cost(), kind_, counts_, all).lower_to(allowed_);
+  int least = 0;
+  for (const auto& part : all) least += part.front().total;
+  return least <= allowed_;
+}
+
+Choices Rounder::choices(const std::vector<std::vector<double>>& sums) const {
+  Choices result;
+  for (const auto& part : counts_.parts()) {
+    std::vector<std::vector<double>> own;
+    for (int b : part.bundles) own.push_back(sums[at_index(b)]);
+    result.push_back(part.counts.choices(own));
+  }
+  return result;
+}
 
 Mask Rounder::best(const std::vector<double>& worth) const {
   // Of each bundle those of most worth first; what keeping so many is worth.
@@ -68,31 +94,54 @@ Mask Rounder::best(const std::vector<double>& worth) const {
     auto& sum = sums.emplace_back(1, 0.0);
     for (int g : bundle) sum.push_back(sum.back() + worth[at_index(g)]);
   }
-  Choices choices;
-  for (const auto& part : counts_.parts()) {
-    std::vector<std::vector<double>> own;
-    for (int b : part.bundles) own.push_back(sums[at_index(b)]);
-    choices.push_back(part.counts.choices(own));
-  }
+  const Choices possible = choices(sums);
   std::vector<std::size_t> chosen;
   if (kind_ == Cost::filters) {
-    chosen = by_programming(choices, static_cast<int>(allowed_), groups_.size());
+    chosen = by_programming(possible, static_cast<int>(allowed_), groups_.size());
   } else {
-    StepSearch search(groups_.cost(), kind_, counts_, choices);
+    StepSearch search(groups_.cost(), kind_, counts_, possible);
     if (!search.lower_to(allowed_))
       refuse(search.cost(), groups_.cost().value(kind_, Mask(at_index(groups_.size()), 1)), allowed_);
     search.improve(allowed_);
     chosen = search.chosen();
   }
   Mask mask(at_index(groups_.size()), 0);
-  for (std::size_t p = 0; p < choices.size(); ++p) {
+  for (std::size_t p = 0; p < possible.size(); ++p) {
     const auto& part = counts_.parts()[p].bundles;
     for (std::size_t b = 0; b < part.size(); ++b) {
       const auto& bundle = order[at_index(part[b])];
-      for (int k = 0; k < choices[p][chosen[p]].kept[b]; ++k) mask[at_index(bundle[at_index(k)])] = 1;
+      for (int k = 0; k < possible[p][chosen[p]].kept[b]; ++k) mask[at_index(bundle[at_index(k)])] = 1;
     }
   }
+  if (kind_ == Cost::filters && gives_way_ == GivesWay::multiple) take_up(mask, worth);
   return mask;
+}
+
+void Rounder::take_up(Mask& mask, const std::vector<double>& worth) const {
+  while (true) {
+    const auto left = at_index(static_cast<int>(allowed_) - kept_count(mask));
+    if (left == 0) return;
+    // The bundle whose next groups are worth most, all of what is left from one if any has as many.
+    std::vector<int> most;
+    double gain = 0;
+    for (const auto& bundle : counts_.bundles()) {
+      std::vector<int> out;
+      for (int g : bundle)
+        if (mask[at_index(g)] == 0) out.push_back(g);
+      const std::size_t count = std::min(left, out.size());
+      std::partial_sort(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(count), out.end(),
+                        [&](int a, int b) { return worth[at_index(a)] > worth[at_index(b)]; });
+      out.resize(count);
+      const double sum = std::accumulate(out.begin(), out.end(), 0.0,
+                                         [&](double total, int g) { return total + worth[at_index(g)]; });
+      if (count > most.size() || (count == most.size() && count > 0 && sum > gain)) {
+        most = std::move(out);
+        gain = sum;
+      }
+    }
+    if (most.empty()) return;
+    for (int g : most) mask[at_index(g)] = 1;
+  }
 }
 
 Mask Rounder::rounded(const Mask& mask, const Qubo& qubo) const {

@@ -8,20 +8,28 @@
 
 namespace quboprune {
 
+/// What gives way where multiples can't make a count of filters: the target, of which some is left, or one
+/// bundle's multiple, which takes up what is left.
+enum class GivesWay { target, multiple };
+
 /// Masks whose layers keep multiples of `multiple` channels, or all (EvenCounts says which axes do), at a
 /// target. How many each keeps is chosen for the most worth in all; within a bundle those of most worth stay.
 /// Never empties a layer.
 ///
 /// Filters: exactly the target where multiples can make it, the largest count below it otherwise, by dynamic
-/// programming. Parameters and MACs: whole layers are lowered step by step, the least worth lost for what is
-/// saved first, until the cost fits; then steps up, and exchanges of a step down for one up, that gain and
-/// still fit. Nothing that would still fit is left out.
+/// programming; or exactly the target always (GivesWay). Parameters and MACs: whole layers are lowered step
+/// by step, the least worth lost for what is saved first, until the cost fits; then steps up, and exchanges
+/// of a step down for one up, that gain and still fit. Nothing that would still fit is left out.
 ///
 /// Holds references to the groups. Its functions throw InputError if even the smallest counts are above the
 /// target; they are safe from several threads.
 class Rounder {
  public:
-  Rounder(const ChannelGroups& groups, const Target& target, int multiple);
+  Rounder(const ChannelGroups& groups, const Target& target, int multiple,
+          GivesWay gives_way = GivesWay::target);
+
+  /// Whether the smallest counts are within the target; if not, what follows throws.
+  bool attainable() const;
 
   /// The mask of most worth; worth: by group, what keeping it gains.
   Mask best(const std::vector<double>& worth) const;
@@ -31,9 +39,15 @@ class Rounder {
   Mask nearest(const Mask& mask, const Qubo& qubo) const;
 
  private:
+  /// By part what it may keep; sums: by bundle, what keeping so many of it is worth.
+  std::vector<std::vector<CountChoice>> choices(const std::vector<std::vector<double>>& sums) const;
+  /// Adds groups until the count is the target's.
+  void take_up(Mask& mask, const std::vector<double>& worth) const;
+
   const ChannelGroups& groups_;
   Cost kind_;
   double allowed_;
+  GivesWay gives_way_;
   EvenCounts counts_;
 };
 

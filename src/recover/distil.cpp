@@ -96,11 +96,9 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
                     std::span<const Sample> calibration, const Judge& judge, const DistilOptions& options,
                     const Control& control) {
   DistilResult result;
-  RefitOptions unseen = options.refit;
-  unseen.all_scenes = false;  // the scenes kept back judge what training adds
-  result.refit = refit(groups, mask, calibration, judge, unseen, control);
+  result.refit = refit(groups, mask, calibration, judge, options.refit, control);
   result.notes = result.refit.notes;
-  // The same scenes as in the refit: what it was fitted on may be trained on too.
+  // The same scenes are kept back as in the refit, which saw them in its last walk alone.
   const CheckSplit split = split_scenes(calibration, options.refit.check_share, options.refit.seed);
   const FinetuneOptions train = training_of(options, groups, mask, judge);
   const std::set<std::string> judging = kept_back(split);

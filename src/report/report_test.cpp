@@ -198,6 +198,17 @@ TEST(HtmlReport, ShowsLatenciesTheCheckAndTheTrustMeter) {
   EXPECT_TRUE(holds(page, R"("points":[{"x":1,"y":1.0},{"x":2,"y":3.0}])"));
 }
 
+TEST(Reports, ShowWhatTimeAComparedNetworkTakes) {
+  json report = full_report();
+  report["methods"][0]["latency"] = {{"dense_ms", 8}, {"pruned_ms", 5}};
+  EXPECT_TRUE(holds(html_report(report), "62.5 %"));
+  EXPECT_TRUE(holds(terminal_report(report), "62.5 %"));
+  report = full_report();
+  report["latency"] = {
+      {"runtime", "A runtime\x1b"}, {"threads", 2}, {"input", "3x8"}, {"dense_ms", 8.25}, {"pruned_ms", 5.5}};
+  EXPECT_TRUE(holds(terminal_report(report), "A runtime? on 3x8, 2 threads: 8.25 ms -> 5.50 ms"));
+}
+
 TEST(HtmlReport, TakesNamesThatAreNotUtf8) {
   json report = full_report();
   report["layers"][0]["name"] = "caf\xe9";

@@ -106,6 +106,16 @@ std::string quality(const Json& report) {
   return table("Quality (" + show_name(plain(metric, 20)) + ")", head, rows);
 }
 
+/// Beside the original in ONNX Runtime.
+std::string latency(const Json& report) {
+  const auto dense = number(report, "/latency/dense_ms");
+  const auto pruned = number(report, "/latency/pruned_ms");
+  if (!dense || !pruned) return "";
+  return fmt::format("\n{} on {}, {} threads: {:.2f} ms -> {:.2f} ms\n",
+                     plain(text(report, "/latency/runtime"), 60), plain(text(report, "/latency/input"), 200),
+                     show_count(number(report, "/latency/threads")), *dense, *pruned);
+}
+
 /// What one compared method left: its size and its metric on held-out data.
 std::string methods(const Json& report) {
   std::vector<Row> rows;
@@ -115,10 +125,10 @@ std::string methods(const Json& report) {
     rows.push_back({plain(text(method, "/name"), 40), show_count(number(method, "/result/filters")),
                     show_count(number(method, "/result/macs")),
                     show_metric(metric, number(method, heldout + "/pruned")),
-                    show_metric(metric, number(method, heldout + "/recovered"))});
+                    show_metric(metric, number(method, heldout + "/recovered")), show_relative_time(method)});
   }
-  return table("Methods (quality on held-out data)", {"", "filters", "multiply-adds", "pruned", "recovered"},
-               rows);
+  return table("Methods (quality on held-out data; time beside the original's)",
+               {"", "filters", "multiply-adds", "pruned", "recovered", "time"}, rows);
 }
 
 std::string layers(const Json& report) {
@@ -180,7 +190,7 @@ std::string notes(const Json& report) {
 
 std::string terminal_report(const Json& report) {
   return heading(report) + sizes(report) + quality(report) + methods(report) + layers(report) +
-         search(report) + stages(report) + notes(report);
+         search(report) + stages(report) + notes(report) + latency(report);
 }
 
 }  // namespace quboprune

@@ -111,4 +111,9 @@ std::optional<double> removed_part(std::optional<double> before, std::optional<d
   return 1 - *after / *before;
 }
 
+std::string show_relative_time(const Json& entry) {
+  const auto saved = removed_part(number(entry, "/latency/dense_ms"), number(entry, "/latency/pruned_ms"));
+  return show_percent(saved ? std::optional(1 - *saved) : std::nullopt);
+}
+
 }  // namespace quboprune::report

@@ -33,4 +33,7 @@ std::string show_change(const std::string& metric, std::optional<double> value, 
 /// The part removed: 1 - after / before.
 std::optional<double> removed_part(std::optional<double> before, std::optional<double> after);
 
+/// "latency" of a report or of one of its methods as the part of the original's time: 0.65 as 65.0 %.
+std::string show_relative_time(const Json& entry);
+
 }  // namespace quboprune::report

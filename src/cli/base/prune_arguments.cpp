@@ -48,8 +48,11 @@ void PruneArguments::add_choice(CLI::App& command) {
                   "Calibration samples that refinement measures on; 0: all")
       ->check(not_negative())
       ->capture_default_str();
-  command.add_option("--round-to", choose.round_to, "Layers keep multiples of this many channels")
-      ->check(CLI::Range(1, 1024))
+  command
+      .add_option("--round-to", choose.round_to,
+                  "Layers keep multiples of this many channels; 0: of 8 or 4 where auto loses nothing by it, "
+                  "else any")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_flag_callback(
       "--no-tune", [this] { choose.tune = false; },

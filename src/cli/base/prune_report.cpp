@@ -8,6 +8,7 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "cli/base/latency.h"
 #include "cli/base/prune_session.h"
 #include "quboprune/error.h"
 
@@ -116,6 +117,19 @@ json PruneSession::images(const Outcome& outcome) const {
                       {"pruned", psnr(after, s.target, judge_.peak)}}}});
   }
   return list;
+}
+
+json PruneSession::latency(const std::string& written) {
+  const json measured =
+      onnx_runtime_latency({arguments_.model, written}, groups_.analysed_size(), context_.threads);
+  if (measured.contains("error"))
+    notes_.push_back("ONNX Runtime couldn't time both networks: " + measured["error"].get<std::string>());
+  if (!measured.contains("milliseconds")) return json::object();
+  return {{"runtime", measured["runtime"]},
+          {"threads", measured["threads"]},
+          {"input", measured["input"]},
+          {"dense_ms", measured["milliseconds"][0]},
+          {"pruned_ms", measured["milliseconds"][1]}};
 }
 
 }  // namespace quboprune

@@ -1,0 +1,115 @@
+#include "prune/rounding.h"
+
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "core/index.h"
+#include "data/test_samples.h"
+#include "model/test_net.h"
+#include "quboprune/error.h"
+#include "quboprune/prune.h"
+
+namespace quboprune {
+namespace {
+
+using testing::list;
+using testing::Net;
+using testing::numbers;
+using testing::twin_scenes;
+
+/// Convolutions 3 → first → second → 2 with Relu between; of the first two layers only `live` channels, the
+/// last ones, are read by what follows.
+Graph wide(int first, int second, int live) {
+  Net net;
+  const auto weights = [&](int outputs, int inputs, std::uint64_t seed) {
+    at::Tensor w = numbers({outputs, inputs, 1, 1}, seed, 0.5);
+    if (inputs > 3) w.slice(1, 0, inputs - live).zero_();
+    return net.constant(w);
+  };
+  int h = net.add("Relu", {net.add("Conv", {net.input({-1, 3, -1, -1}), weights(first, 3, 1)})});
+  h = net.add("Relu", {net.add("Conv", {h, weights(second, first, 2)})});
+  return net.finish(net.add("Conv", {h, weights(2, second, 3)}));
+}
+
+/// Channels that the first two layers keep; the first layer's groups come first.
+std::pair<int, int> counts(const Mask& mask, int first) {
+  const auto middle = mask.begin() + first;
+  return {static_cast<int>(std::count(mask.begin(), middle, 1)),
+          static_cast<int>(std::count(middle, mask.end(), 1))};
+}
+
+TEST(Rounder, HoldsAnyCountWhereOneLayerMayKeepAnotherNumber) {
+  const ChannelGroups groups = analyse(wide(12, 20, 6));
+  ASSERT_EQ(groups.size(), 32);
+  std::vector<double> worth;
+  for (int g = 0; g < groups.size(); ++g) worth.push_back(g % 7);
+  for (int kept = 8; kept < 32; ++kept) {
+    const Target target{Cost::filters, 1 - kept / 32.0};
+    const Mask exact = Rounder(groups, target, 4, GivesWay::multiple).best(worth);
+    EXPECT_EQ(kept_count(exact), kept);
+    const auto [first, second] = counts(exact, 12);
+    EXPECT_TRUE(first % 4 == 0 || second % 4 == 0) << first << " and " << second;
+    const Mask below = Rounder(groups, target, 4).best(worth);
+    EXPECT_EQ(kept_count(below), kept / 4 * 4);
+  }
+}
+
+TEST(Rounder, SaysWhetherATargetCanBeMet) {
+  const ChannelGroups groups = analyse(wide(12, 20, 6));
+  for (const Cost kind : {Cost::filters, Cost::params, Cost::macs}) {
+    EXPECT_TRUE(Rounder(groups, {kind, 0.5}, 4).attainable());
+    const Rounder too_much(groups, {kind, 0.97}, 4);  // 4 and 4 channels are the least
+    EXPECT_FALSE(too_much.attainable());
+    EXPECT_THROW(too_much.best(std::vector<double>(32, 1.0)), InputError);
+  }
+}
+
+Choice chosen(const Graph& graph, const Target& target, int round_to) {
+  Judge judge;
+  judge.metric = Metric::output;
+  judge.loss = Loss::output;
+  const ChannelGroups groups = analyse(graph);
+  const auto samples = twin_scenes(4, {3, 16, 16});
+  const Scores scores = score(groups, samples, judge, {.probes = 4});
+  ChooseOptions options;
+  options.target = target;
+  options.objective = "auto";
+  options.solver.seconds = 0.04;
+  options.round_to = round_to;
+  return choose_mask(groups, scores, MaskEvaluator(groups, samples, judge), options);
+}
+
+TEST(ChooseMask, AutoKeepsMultiplesWhereThatCostsNothing) {
+  const Graph graph = wide(16, 16, 3);  // 26 of 32 groups aren't read
+  const Target target{Cost::filters, 13.0 / 32};
+  const Choice even = chosen(graph, target, 0);
+  EXPECT_EQ(even.round_to, 8);
+  EXPECT_EQ(kept_count(even.mask), 19);
+  const auto [first, second] = counts(even.mask, 16);
+  EXPECT_TRUE(first % 8 == 0 || second % 8 == 0) << first << " and " << second;
+  EXPECT_EQ(chosen(graph, target, 1).round_to, 1);
+}
+
+TEST(ChooseMask, AutoKeepsOtherNumbersWhereMultiplesLoseSomething) {
+  const Graph graph = wide(12, 12, 6);
+  const Choice choice = chosen(graph, {Cost::filters, 0.5}, 0);  // just what is read: 6 and 6
+  EXPECT_EQ(choice.round_to, 1);
+  EXPECT_EQ(counts(choice.mask, 12), std::pair(6, 6));
+}
+
+TEST(ChooseMask, AutoKeepsOtherNumbersWhereMultiplesMissTheTarget) {
+  const Graph graph = wide(12, 12, 3);
+  const Target target{Cost::params, 0.45};
+  const Choice choice = chosen(graph, target, 0);
+  EXPECT_EQ(choice.round_to, 1);
+  const ChannelGroups groups = analyse(graph);
+  const Mask even = Rounder(groups, target, 4).nearest(choice.mask, Qubo(groups.size()));
+  EXPECT_LT(groups.cost().value(Cost::params, even) + 0.001 * groups.cost().value(Cost::params, Mask(24, 1)),
+            groups.cost().value(Cost::params, choice.mask));
+}
+
+}  // namespace
+}  // namespace quboprune

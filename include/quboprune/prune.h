@@ -55,10 +55,10 @@ struct ChooseOptions {
   std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
-  /// 0: any, but auto tries each objective's mask in multiples of 8 and of 4 too, which runtimes' fast
-  /// kernels want, and takes them unless they are clearly worse or miss the target: a count of filters is
-  /// held exactly, by one layer that keeps another number; of parameters or MACs at most 0.1 % may go beyond
-  /// it. (Ours.)
+  /// 0: any, but auto tries each objective's mask in multiples of 8, then of 4, which runtimes' fast kernels
+  /// want, and takes them where they are not clearly worse (by a standard error), or by at most 3 % of what
+  /// the cut costs, and hold the target: a count of filters exactly, by one layer that keeps another number;
+  /// of parameters or MACs at most 0.1 % may go beyond it. (Ours.)
   int round_to = 0;
 };
 

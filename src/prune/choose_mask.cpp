@@ -7,8 +7,10 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "core/clock.h"
+#include "coupling/analysis.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
@@ -146,8 +148,8 @@ class Chooser {
   /// Nothing was asked for, and auto does as it thinks best.
   bool may_round() const { return options_.round_to == 0 && options_.objective == "auto"; }
 
-  /// Multiples of channels instead, of the first of kEven that doesn't use up less of the target or is
-  /// clearly worse.
+  /// Multiples of channels instead, of the first of kEven that leaves no more of the target unused and costs
+  /// next to nothing.
   void even_out(Candidate& candidate) {
     constexpr double kUnused = 1e-3;
     const auto of = [&](const Mask& mask) { return groups_.cost().value(options_.target.kind, mask); };
@@ -158,10 +160,22 @@ class Chooser {
       round(even, multiple);
       if (of(even.mask) < of(candidate.choice.mask) - unused) continue;
       const Measured& measured = measure(even.mask);
-      if (not_clearly_worse({candidate.values, measured.after}, {0, 1}).back() != 1) continue;
+      tried_.emplace_back(fmt::format("{}, multiples of {}", even.objective, multiple),
+                          evaluator_.metric(mean(measured.after)));
+      if (!nearly_as_good(candidate, measured.after)) continue;
       candidate = {std::move(even), measured.after};
       return;
     }
+  }
+
+  /// Not clearly worse, or worse by next to nothing beside what the cut costs: paired differences of one
+  /// objective's masks are so small that a fiftieth of a decibel can be clear.
+  bool nearly_as_good(const Candidate& candidate, const std::vector<double>& others) {
+    constexpr double kNothing = 0.03;
+    if (not_clearly_worse({candidate.values, others}, {0, 1}).back() == 1) return true;
+    if (!dense_) dense_ = mean(values_of(groups_.analysis().graph));
+    const double cut = mean(measure(candidate.choice.mask).cut) - *dense_;
+    return mean(others) - mean(candidate.values) <= kNothing * cut;
   }
 
   /// The solver's masks in multiples.
@@ -196,8 +210,9 @@ class Chooser {
     Choice choice = std::move(found[taken].choice);
     choice.trust = trust;
     choice.reason =
-        fmt::format("{}{} measured {:.4f} on calibration {}", choice.objective,
+        fmt::format("{}{}{} measured {:.4f} on calibration {}", choice.objective,
                     choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
+                    choice.round_to > 1 ? fmt::format(" in multiples of {}", choice.round_to) : "",
                     evaluator_.metric(mean(values[taken])), compared ? "data, as it would ship" : "data");
     choice.reason += trust.correlations.empty()
                          ? fmt::format(", the best of {} objectives", found.size())
@@ -311,6 +326,7 @@ class Chooser {
   std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by key
+  std::optional<double> dense_;               // mean value of the original
 };
 
 }  // namespace

@@ -1,8 +1,6 @@
 """--round-to: coupled layers keep multiples, none is emptied, the target holds, on networks that couple in every
 way."""
 
-import sys
-
 import numpy as np
 import onnx
 import pytest
@@ -210,23 +208,3 @@ def test_refined_masks_are_multiples_and_differ(quboprune, tmp_path):
     assert r["refinement"]["evaluations"] > 10  # with a linear objective every proposal used to become one mask
     for before, after in axes_of_weights(path, tmp_path / "out.onnx"):
         assert after == before or after % 8 == 0
-
-
-def test_a_network_that_gets_no_faster_is_said_to_be_so(quboprune, denoiser, pairs, tmp_path, monkeypatch):
-    """By a stand-in for ONNX Runtime in which what was written takes longer than the original."""
-    (tmp_path / "onnxruntime.py").write_text("""
-import time, types
-__version__ = "0"
-SessionOptions = types.SimpleNamespace
-class InferenceSession:
-    def __init__(self, path, options, providers): self.seconds = 0.04 if "slow" in path else 0 if "quick" in path else 0.02
-    def get_inputs(self): return [types.SimpleNamespace(name="x", type="tensor(float)")]
-    def run(self, outputs, feed): time.sleep(self.seconds)
-""")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("QUBOPRUNE_PYTHON", sys.executable)
-    words = ["prune", denoiser, "--data", pairs, "--target", "filters=0.25", "--objective", "l1", "--refine", "none",
-             "--recover", "none"]
-    said = [[note for note in quboprune.report(*words, "-o", name)["notes"] if note.startswith("no faster in ONNX Runtime")]
-            for name in ("slow.onnx", "quick.onnx")]
-    assert len(said[0]) == 1 and "--round-to" in said[0][0] and not said[1]

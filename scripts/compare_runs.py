@@ -205,7 +205,11 @@ def table(methods, over="taylor"):
     head += ["real pairs", lead] if real else []
     head += ["filters removed", "MACs removed"] + (["time"] if timed else []) + ["taken"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name in sorted(methods, key=lambda n: METHODS.index(n) if n in METHODS else len(METHODS)):
+    def place(name):
+        first, _, multiple = name.partition(" in multiples of ")
+        return METHODS.index(first) if first in METHODS else len(METHODS), int(multiple or 1)
+
+    for name in sorted(methods, key=place):
         seeds = [seed for seed in methods[name] if seed in base] or list(methods[name])
         ours = [methods[name][seed] for seed in seeds]
         theirs = [base[seed] for seed in seeds if seed in base]
@@ -251,8 +255,14 @@ def aim_of(report):
     given = report["arguments"]
     if "--target" not in given:  # a rival's plan
         return f"{report['target']['kind']}={report['target']['removed_fraction']:g}"
-    return (given[given.index("--target") + 1] + (" of what is live" if "--of-live" in given else "") +
-            (f", multiples of {given[given.index('--round-to') + 1]}" if "--round-to" in given else ""))
+    return given[given.index("--target") + 1] + (" of what is live" if "--of-live" in given else "")
+
+
+def way_of(report):
+    """The method, with the multiples that its layers were asked to keep."""
+    given = report["arguments"]
+    multiples = f" in multiples of {given[given.index('--round-to') + 1]}" if "--round-to" in given else ""
+    return report["methods"][0]["name"] + multiples
 
 
 def sorted_runs(reports):
@@ -266,7 +276,7 @@ def sorted_runs(reports):
             target += ", calibrated on real pairs"
         network = pathlib.Path(report["model"]["path"]).stem
         methods = runs.setdefault((network, target), {})
-        method = report["methods"][0]["name"]
+        method = way_of(report)
         other = methods.setdefault(method, {}).setdefault((report["seed"], fold_of(report)), report)
         if other is not report:
             sys.exit(f"two runs of {method} on {network} at {target} with seed {report['seed']}, of other effort: "

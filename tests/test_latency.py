@@ -35,7 +35,7 @@ def test_a_network_that_gets_no_faster_is_said_to_be_so(quboprune, runtime):
     assert len(said[0]) == 1 and "--round-to" in said[0][0] and not said[1]
 
 
-def test_networks_of_plans_and_comparisons_are_timed_too(quboprune, runtime, tmp_path):
+def test_networks_of_plans_and_comparisons_are_timed_too(quboprune, runtime):
     prune(quboprune, "some.onnx")
     applied = quboprune.report("apply", "net.onnx", "--plan", "plan.json", "-o", "quick.onnx")["latency"]
     assert applied["pruned_ms"] < applied["dense_ms"]

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -53,14 +54,8 @@ void add_latency(json& report, const Options& o, PruneSession& session, int roun
 /// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.
 void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
   constexpr int kBlock = 8;
-  int cut = 0;
-  int odd = 0;
-  for (const auto& layer : session.layers(mask)) {
-    const auto kept = layer["kept"].get<int>();
-    if (kept == layer["channels"].get<int>()) continue;
-    ++cut;
-    if (kept % kBlock != 0) ++odd;
-  }
+  const int cut = uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());
+  const int odd = uneven_layers(session.groups(), mask, kBlock);
   if (round_to % kBlock != 0 && odd > 0)
     session.notes().push_back(
         fmt::format("{} of the {} layers that were cut keep a number of channels that isn't a multiple of "

@@ -125,4 +125,14 @@ std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>
   return result;
 }
 
+bool nearly_as_good(const std::vector<double>& other, const std::vector<double>& one, Metric metric) {
+  constexpr double kNothing = 1.02;
+  const auto error = [metric](const std::vector<double>& values) {
+    const double value = mean(values);
+    if (metric == Metric::psnr) return std::pow(10, value / 10);
+    return metric == Metric::ssim || metric == Metric::top1 ? 1 + value : value;
+  };
+  return !clearly_better(one, other) || error(other) <= kNothing * error(one);
+}
+
 }  // namespace quboprune

@@ -7,10 +7,8 @@
 #include <limits>
 #include <map>
 #include <numeric>
-#include <optional>
 
 #include "core/clock.h"
-#include "coupling/analysis.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
@@ -61,6 +59,7 @@ class Chooser {
       rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
     if (!may_round()) return;
     for (const int multiple : kEven) {
+      if (!EvenCounts::quick(groups, multiple)) continue;
       Rounder rounder(groups, options.target, multiple, GivesWay::multiple);
       if (rounder.attainable()) rounders_.emplace(multiple, std::move(rounder));
     }
@@ -102,7 +101,7 @@ class Chooser {
   /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
   /// stays the one that was measured.
   void bound(Choice& choice) const {
-    if (options_.target.kind != Cost::filters || choice.round_to > 1 ||
+    if (options_.target.kind != Cost::filters || options_.round_to > 1 ||
         choice.formulation.solving != Solving::search || control_.stopped())
       return;
     const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
@@ -148,34 +147,28 @@ class Chooser {
   /// Nothing was asked for, and auto does as it thinks best.
   bool may_round() const { return options_.round_to == 0 && options_.objective == "auto"; }
 
-  /// Multiples of channels instead, of the first of kEven that leaves no more of the target unused and costs
-  /// next to nothing.
+  /// Multiples of channels instead, of the first of kEven that at most half as many layers miss, that leaves
+  /// no more of the target unused and costs next to nothing.
   void even_out(Candidate& candidate) {
     constexpr double kUnused = 1e-3;
     const auto of = [&](const Mask& mask) { return groups_.cost().value(options_.target.kind, mask); };
     const double unused = kUnused * of(Mask(candidate.choice.mask.size(), 1));
     for (const int multiple : kEven) {
-      if (!rounders_.contains(multiple)) continue;
+      if (!rounders_.contains(multiple) || control_.stopped()) continue;
       Choice even = candidate.choice;
       round(even, multiple);
-      if (of(even.mask) < of(candidate.choice.mask) - unused) continue;
+      // The layer that gives way to a count, or what can't be rounded, may be all there is.
+      if (2 * uneven_layers(groups_, even.mask, multiple) >
+              uneven_layers(groups_, candidate.choice.mask, multiple) ||
+          even.mask == candidate.choice.mask || of(even.mask) < of(candidate.choice.mask) - unused)
+        continue;
       const Measured& measured = measure(even.mask);
       tried_.emplace_back(fmt::format("{}, multiples of {}", even.objective, multiple),
                           evaluator_.metric(mean(measured.after)));
-      if (!nearly_as_good(candidate, measured.after)) continue;
+      if (!nearly_as_good(measured.after, candidate.values, evaluator_.judge().metric)) continue;
       candidate = {std::move(even), measured.after};
       return;
     }
-  }
-
-  /// Not clearly worse, or worse by next to nothing beside what the cut costs: paired differences of one
-  /// objective's masks are so small that a fiftieth of a decibel can be clear.
-  bool nearly_as_good(const Candidate& candidate, const std::vector<double>& others) {
-    constexpr double kNothing = 0.03;
-    if (not_clearly_worse({candidate.values, others}, {0, 1}).back() == 1) return true;
-    if (!dense_) dense_ = mean(values_of(groups_.analysis().graph));
-    const double cut = mean(measure(candidate.choice.mask).cut) - *dense_;
-    return mean(others) - mean(candidate.values) <= kNothing * cut;
   }
 
   /// The solver's masks in multiples.
@@ -326,7 +319,6 @@ class Chooser {
   std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by key
-  std::optional<double> dense_;               // mean value of the original
 };
 
 }  // namespace

@@ -24,9 +24,19 @@ bool within(const CountDemand& demand, const std::vector<int>& part) {
 
 }  // namespace
 
-EvenCounts::EvenCounts(const ChannelGroups& groups, int multiple)
+EvenCounts::EvenCounts(const ChannelGroups& groups, int multiple, Unsolved)
     : multiple_(multiple), bundle_of_(at_index(groups.size()), -1) {
   find_bundles(groups);
+}
+
+bool EvenCounts::quick(const ChannelGroups& groups, int multiple) {
+  constexpr std::size_t kMostTied = 12;
+  const EvenCounts counts(groups, multiple, Unsolved{});
+  const auto parts = counts.tied(counts.without_implied(counts.demands_of(groups)));
+  return std::ranges::all_of(parts, [](const auto& part) { return part.size() <= kMostTied; });
+}
+
+EvenCounts::EvenCounts(const ChannelGroups& groups, int multiple) : EvenCounts(groups, multiple, Unsolved{}) {
   const auto demands = without_implied(demands_of(groups));
   for (const auto& wide : tied(demands)) {
     const auto kept = compatible(wide, demands);

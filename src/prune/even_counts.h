@@ -25,6 +25,9 @@ class EvenCounts {
   };
 
   EvenCounts(const ChannelGroups& groups, int multiple);
+  /// Are no more than a dozen bundles tied to each other? Then it takes a moment; many, as where layers read
+  /// Concats of others' odd numbers in all combinations, can take minutes.
+  static bool quick(const ChannelGroups& groups, int multiple);
 
   /// By bundle its groups, ascending.
   const std::vector<std::vector<int>>& bundles() const { return bundles_; }
@@ -35,6 +38,8 @@ class EvenCounts {
     CountDemand ask;
     bool required;  ///< even though a bundle then stays whole
   };
+  struct Unsolved {};  // bundles alone
+  EvenCounts(const ChannelGroups& groups, int multiple, Unsolved);
   void find_bundles(const ChannelGroups& groups);
   CountDemand over_bundles(const CostModel::Factor& axis) const;
   std::vector<Demand> demands_of(const ChannelGroups& groups) const;

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "core/index.h"
@@ -118,29 +118,33 @@ Mask Rounder::best(const std::vector<double>& worth) const {
 }
 
 void Rounder::take_up(Mask& mask, const std::vector<double>& worth) const {
-  while (true) {
-    const auto left = at_index(static_cast<int>(allowed_) - kept_count(mask));
-    if (left == 0) return;
-    // The bundle whose next groups are worth most, all of what is left from one if any has as many.
-    std::vector<int> most;
-    double gain = 0;
-    for (const auto& bundle : counts_.bundles()) {
-      std::vector<int> out;
-      for (int g : bundle)
-        if (mask[at_index(g)] == 0) out.push_back(g);
-      const std::size_t count = std::min(left, out.size());
-      std::partial_sort(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(count), out.end(),
-                        [&](int a, int b) { return worth[at_index(a)] > worth[at_index(b)]; });
-      out.resize(count);
-      const double sum = std::accumulate(out.begin(), out.end(), 0.0,
-                                         [&](double total, int g) { return total + worth[at_index(g)]; });
-      if (count > most.size() || (count == most.size() && count > 0 && sum > gain)) {
-        most = std::move(out);
-        gain = sum;
-      }
+  struct Place {
+    std::vector<int> groups;
+    int layers = 0;
+    double worth = 0;
+    /// All of what is left in one place, then as few uneven layers as can be, then the most worth.
+    bool operator<(const Place& other) const {
+      return std::tuple(groups.size(), -layers, worth) <
+             std::tuple(other.groups.size(), -other.layers, other.worth);
     }
-    if (most.empty()) return;
-    for (int g : most) mask[at_index(g)] = 1;
+  };
+  while (const auto left = at_index(static_cast<int>(allowed_) - kept_count(mask))) {
+    Place best;
+    for (const auto& bundle : counts_.bundles()) {
+      Place place;
+      for (int g : bundle)
+        if (mask[at_index(g)] == 0) place.groups.push_back(g);
+      std::stable_sort(place.groups.begin(), place.groups.end(),
+                       [&](int a, int b) { return worth[at_index(a)] > worth[at_index(b)]; });
+      place.groups.resize(std::min(left, place.groups.size()));
+      for (int g : place.groups) place.worth += worth[at_index(g)];
+      place.layers = static_cast<int>(std::ranges::count_if(groups_.layers(), [&](const Layer& layer) {
+        return std::ranges::find(layer.groups, bundle.front()) != layer.groups.end();
+      }));
+      if (best < place) best = std::move(place);
+    }
+    if (best.groups.empty()) return;
+    for (int g : best.groups) mask[at_index(g)] = 1;
   }
 }
 
@@ -171,6 +175,14 @@ Mask Rounder::nearest(const Mask& mask, const Qubo& qubo) const {
   for (std::size_t g = 0; g < worth.size(); ++g)
     worth[g] = (mask[g] != 0 ? 1 : -1) - (largest > 0 ? kTies * worth[g] / largest : 0);
   return best(worth);
+}
+
+int uneven_layers(const ChannelGroups& groups, const Mask& mask, int multiple) {
+  return static_cast<int>(std::ranges::count_if(groups.layers(), [&](const Layer& layer) {
+    const auto kept =
+        std::ranges::count_if(layer.groups, [&](int g) { return g < 0 || mask[at_index(g)] != 0; });
+    return kept != std::ssize(layer.groups) && kept % multiple != 0;
+  }));
 }
 
 }  // namespace quboprune

@@ -8,8 +8,8 @@
 
 namespace quboprune {
 
-/// What gives way where multiples can't make a count of filters: the target, of which some is left, or one
-/// bundle's multiple, which takes up what is left.
+/// What gives way where multiples can't make a count of filters: the target, of which some is left, or the
+/// multiple of a bundle that few layers hold, which takes up what is left.
 enum class GivesWay { target, multiple };
 
 /// Masks whose layers keep multiples of `multiple` channels, or all (EvenCounts says which axes do), at a
@@ -50,5 +50,8 @@ class Rounder {
   GivesWay gives_way_;
   EvenCounts counts_;
 };
+
+/// Layers that lose channels and keep another number than a multiple.
+int uneven_layers(const ChannelGroups& groups, const Mask& mask, int multiple);
 
 }  // namespace quboprune

@@ -83,14 +83,43 @@ Choice chosen(const Graph& graph, const Target& target, int round_to) {
 }
 
 TEST(ChooseMask, AutoKeepsMultiplesWhereThatCostsNothing) {
-  const Graph graph = wide(16, 16, 3);  // 26 of 32 groups aren't read
-  const Target target{Cost::filters, 13.0 / 32};
+  const Graph graph = wide(20, 20, 3);  // 34 of 40 groups aren't read
+  const Target target{Cost::filters, 24.0 / 40};
+  const ChannelGroups groups = analyse(graph);
+  ASSERT_GT(uneven_layers(groups, chosen(graph, target, 1).mask, 4), 0);
   const Choice even = chosen(graph, target, 0);
-  EXPECT_EQ(even.round_to, 8);
-  EXPECT_EQ(kept_count(even.mask), 19);
-  const auto [first, second] = counts(even.mask, 16);
-  EXPECT_TRUE(first % 8 == 0 || second % 8 == 0) << first << " and " << second;
-  EXPECT_EQ(chosen(graph, target, 1).round_to, 1);
+  ASSERT_GT(even.round_to, 1);
+  EXPECT_EQ(kept_count(even.mask), 16);
+  EXPECT_EQ(uneven_layers(groups, even.mask, even.round_to), 0);
+}
+
+/// The trunk's groups are worth most, and two layers hold them.
+TEST(Rounder, LetsTheBundleOfFewestLayersGiveWay) {
+  Net net;
+  const auto conv = [&](int x, int outputs, int inputs, std::uint64_t seed) {
+    return net.add("Conv", {x, net.constant(numbers({outputs, inputs, 1, 1}, seed))});
+  };
+  const int trunk = conv(net.input({-1, 3, -1, -1}), 8, 3, 1);
+  const int middle = net.add("Relu", {conv(trunk, 8, 8, 2)});
+  const ChannelGroups groups =
+      analyse(net.finish(conv(net.add("Add", {trunk, conv(middle, 8, 8, 3)}), 2, 8, 4)));
+  ASSERT_EQ(groups.size(), 16);
+  const auto& inner = groups.layers()[1].groups;
+  std::vector<double> worth(16, 10.0);
+  for (int g : inner) worth[at_index(g)] = 1;
+  const Mask mask = Rounder(groups, {Cost::filters, 7.0 / 16}, 4, GivesWay::multiple).best(worth);
+  EXPECT_EQ(kept_count(mask), 9);
+  EXPECT_EQ(std::ranges::count_if(inner, [&](int g) { return mask[at_index(g)] != 0; }), 5);
+  EXPECT_EQ(uneven_layers(groups, mask, 4), 1);
+}
+
+TEST(ChooseMask, AutoDoesNotSayMultiplesWhereTheOnlyLayerGivesWay) {
+  Net net;
+  const int h = net.add("Conv", {net.input({-1, 3, -1, -1}), net.constant(numbers({24, 3, 1, 1}, 1))});
+  const Graph graph = net.finish(net.add("Conv", {h, net.constant(numbers({2, 24, 1, 1}, 2))}));
+  const Choice choice = chosen(graph, {Cost::filters, 11.0 / 24}, 0);
+  EXPECT_EQ(kept_count(choice.mask), 13);
+  EXPECT_EQ(choice.round_to, 1);
 }
 
 TEST(ChooseMask, AutoKeepsOtherNumbersWhereMultiplesLoseSomething) {

@@ -120,6 +120,7 @@ json PruneSession::images(const Outcome& outcome) const {
 }
 
 json PruneSession::latency(const std::string& written) {
+  if (context_.control.stopped()) return json::object();
   const json measured =
       onnx_runtime_latency({arguments_.model, written}, groups_.analysed_size(), context_.threads);
   if (measured.contains("error"))

@@ -101,7 +101,7 @@ class PruneSession {
   nlohmann::json removed(const Choice& choice);
   nlohmann::json images(const Outcome& outcome) const;
   /// The "latency" part of a network that was written: beside the original, in ONNX Runtime. Empty where that
-  /// isn't at hand, or couldn't time both, which is noted.
+  /// isn't at hand, where work was stopped, or where it couldn't time both, which is noted.
   nlohmann::json latency(const std::string& written);
 
  private:

@@ -76,7 +76,7 @@ def effort(data, options):
 def run(name, network, data, target, method, seed, options):
     """Leaves the method's report among the results, unless it is there already or the run fails."""
     more = ["--of-live"] if getattr(options, "of_live", False) else []
-    more += ["--round-to", str(options.round_to)] if getattr(options, "round_to", 1) > 1 else []
+    more += ["--round-to", str(options.round_to)] if getattr(options, "round_to", 0) > 0 else []
     place = options.results / f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{options.recover}-{seed}.json"
     if place.exists():
         return
@@ -259,7 +259,7 @@ def aim_of(report):
 
 
 def way_of(report):
-    """The method, with the multiples that its layers were asked to keep."""
+    """The method, with the multiples that its layers were asked to keep (1: any number)."""
     given = report["arguments"]
     multiples = f" in multiples of {given[given.index('--round-to') + 1]}" if "--round-to" in given else ""
     return report["methods"][0]["name"] + multiples

@@ -127,10 +127,11 @@ std::string methods_section(const Json& report) {
     body +=
         html::chart("methods", 90 + 34 * static_cast<int>(rows.size()), "Held-out quality of each method");
   }
-  return html::section("Methods",
-                       "The same network, data and budget; quality on held-out data, time in ONNX Runtime "
-                       "beside the original's.",
-                       body);
+  return html::section(
+      "Methods",
+      "The same network, data and budget; quality on held-out data, time in ONNX Runtime beside "
+      "the original's where networks were written.",
+      body);
 }
 
 std::string layers_section(const Json& report) {

@@ -132,7 +132,7 @@ bool nearly_as_good(const std::vector<double>& other, const std::vector<double>&
     if (metric == Metric::psnr) return std::pow(10, value / 10);
     return metric == Metric::ssim || metric == Metric::top1 ? 1 + value : value;
   };
-  return !clearly_better(one, other) || error(other) <= kNothing * error(one);
+  return error(other) <= kNothing * error(one);
 }
 
 }  // namespace quboprune

@@ -139,9 +139,7 @@ class Chooser {
       all.back().values = after.back();
       tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
-    Candidate best = std::move(all[best_or_plainest(cut, after)]);
-    if (may_round()) even_out(best);
-    return best;
+    return std::move(all[best_or_plainest(cut, after)]);
   }
 
   /// Nothing was asked for, and auto does as it thinks best.
@@ -155,20 +153,28 @@ class Chooser {
     const double unused = kUnused * of(Mask(candidate.choice.mask.size(), 1));
     for (const int multiple : kEven) {
       if (!rounders_.contains(multiple) || control_.stopped()) continue;
-      Choice even = candidate.choice;
-      round(even, multiple);
+      Candidate even{candidate.choice, {}};
+      round(even.choice, multiple);
+      const Mask& mask = even.choice.mask;
       // The layer that gives way to a count, or what can't be rounded, may be all there is.
-      if (2 * uneven_layers(groups_, even.mask, multiple) >
+      if (2 * uneven_layers(groups_, mask, multiple) >
               uneven_layers(groups_, candidate.choice.mask, multiple) ||
-          even.mask == candidate.choice.mask || of(even.mask) < of(candidate.choice.mask) - unused)
+          mask == candidate.choice.mask || of(mask) < of(candidate.choice.mask) - unused)
         continue;
-      const Measured& measured = measure(even.mask);
-      tried_.emplace_back(fmt::format("{}, multiples of {}", even.objective, multiple),
-                          evaluator_.metric(mean(measured.after)));
-      if (!nearly_as_good(measured.after, candidate.values, evaluator_.judge().metric)) continue;
-      candidate = {std::move(even), measured.after};
+      even.values = as_it_ships(mask);
+      if (even.values.size() != candidate.values.size()) return;  // stopped
+      tried_.emplace_back(fmt::format("{}, multiples of {}", even.choice.objective, multiple),
+                          evaluator_.metric(mean(even.values)));
+      if (!nearly_as_good(even.values, candidate.values, evaluator_.judge().metric)) continue;
+      candidate = std::move(even);
       return;
     }
+  }
+
+  /// By what objectives were compared by.
+  std::vector<double> as_it_ships(const Mask& mask) {
+    return compared_ ? lower_is_better(options_.compare({&mask, 1}).front(), evaluator_.judge().metric)
+                     : measure(mask).after;
   }
 
   /// The solver's masks in multiples.
@@ -190,7 +196,7 @@ class Chooser {
     for (const auto& candidate : found) values.push_back(candidate.values);
     std::vector<std::size_t> equal(found.size());
     std::iota(equal.begin(), equal.end(), std::size_t{0});
-    const bool compared = compare(found, values);
+    compared_ = compare(found, values);
     equal = not_clearly_worse(values, equal);
     const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
@@ -200,13 +206,15 @@ class Chooser {
     const std::size_t taken = *std::min_element(equal.begin(), equal.end(), [&](auto a, auto b) {
       return std::pair(-correlation(a), mean(values[a])) < std::pair(-correlation(b), mean(values[b]));
     });
-    Choice choice = std::move(found[taken].choice);
+    Candidate best{std::move(found[taken].choice), std::move(values[taken])};
+    if (may_round()) even_out(best);
+    Choice choice = std::move(best.choice);
     choice.trust = trust;
     choice.reason =
         fmt::format("{}{}{} measured {:.4f} on calibration {}", choice.objective,
                     choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
                     choice.round_to > 1 ? fmt::format(" in multiples of {}", choice.round_to) : "",
-                    evaluator_.metric(mean(values[taken])), compared ? "data, as it would ship" : "data");
+                    evaluator_.metric(mean(best.values)), compared_ ? "data, as it would ship" : "data");
     choice.reason += trust.correlations.empty()
                          ? fmt::format(", the best of {} objectives", found.size())
                          : fmt::format(
@@ -319,6 +327,7 @@ class Chooser {
   std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
   std::map<std::string, Measured> measured_;  // by key
+  bool compared_ = false;                     // as they would ship, not by the evaluator
 };
 
 }  // namespace

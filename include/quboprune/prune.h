@@ -55,11 +55,11 @@ struct ChooseOptions {
   std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
-  /// 0: any, but auto tries each objective's mask in multiples of 8, then of 4, which runtimes' fast kernels
-  /// want, and takes them where their error on calibration data is at most 2 % larger, where half of the odd
-  /// layers become even at least, and where they hold the target: a count of filters exactly, by a layer that
-  /// keeps another number; of parameters or MACs at most 0.1 % more of the whole is removed than without
-  /// multiples. (Ours.)
+  /// 0: any, but auto tries the mask that it settled on in multiples of 8, then of 4, which runtimes' fast
+  /// kernels want, and takes them where their error (as by `compare`) is at most 2 % larger, where half of
+  /// the odd layers become even at least, and where they hold the target: a count of filters exactly, by a
+  /// layer that keeps another number; of parameters or MACs at most 0.1 % more of the whole is removed than
+  /// without multiples. (Ours.)
   int round_to = 0;
 };
 

@@ -47,18 +47,19 @@ std::vector<Method> methods_of(const std::string& text) {
   return result;
 }
 
-void print(const json& all, bool recovered) {
-  const std::string metric = all["result"]["metric"]["name"];
+void print(const json& report, bool recovered) {
+  const std::string metric = report["result"]["metric"]["name"];
   fmt::print("{:<24} {:>10} {:>10} {:>10}", "held-out " + metric, "dense", "cut",
              recovered ? "recovered" : "");
   fmt::print(" {:>9} {:>9} {:>9} {:>9}\n", "filters", "params", "MACs", "time");
   const auto show = [](const json& v) {
     return v.is_number() ? fmt::format("{:.4f}", v.get<double>()) : std::string("-");
   };
-  for (const auto& m : all["methods"]) {
+  for (const auto& m : report["methods"]) {
     const auto& held = m["result"]["metric"]["heldout"];
     const auto left = [&](const char* key) {
-      return fmt::format("{:.1f} %", 100 * m["result"][key].get<double>() / all["model"][key].get<double>());
+      return fmt::format("{:.1f} %",
+                         100 * m["result"][key].get<double>() / report["model"][key].get<double>());
     };
     fmt::print("{:<24} {:>10} {:>10} {:>10}", m["name"].get<std::string>(), show(held["dense"]),
                show(held["pruned"]), recovered ? show(held["recovered"]) : "");

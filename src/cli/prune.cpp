@@ -54,7 +54,8 @@ void add_latency(json& report, const Options& o, PruneSession& session, int roun
 /// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.
 void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
   constexpr int kBlock = 8;
-  const int cut = uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());
+  const int cut =
+      uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());  // all are uneven by that
   const int odd = uneven_layers(session.groups(), mask, kBlock);
   if (round_to % kBlock != 0 && odd > 0)
     session.notes().push_back(

@@ -345,13 +345,15 @@ RefitResult Refitter::operator()(const Mask& mask, const Control& control) const
     trusting.undo(result);
   } else if (result.reason == "done" && state_->options.all_scenes) {
     RefitResult all = Walk(*state_, mask, control, Manner::settled, result.layers).run();
-    const bool harmless = trusting.not_worse(all.metric_after, result.metric_before);
-    if (all.reason == "done" && harmless) result.graph = std::move(all.graph);
-    if (all.reason != "done" || !harmless)
+    if (all.reason != "done") {
+      result.notes.emplace_back("stopped before the repair was fitted on all calibration scenes");
+    } else if (!trusting.not_worse(all.metric_after, result.metric_before)) {
       result.notes.emplace_back(
-          harmless ? "stopped before the repair was fitted on all calibration scenes"
-                   : "the repair as fitted on all calibration scenes was worse than none: the one "
-                     "fitted on a part of them is kept");
+          "the repair as fitted on all calibration scenes was worse than none: the one fitted on a part of "
+          "them is kept");
+    } else {
+      result.graph = std::move(all.graph);
+    }
   }
   if (state_->pass.thinned < 1)
     result.notes.push_back(

@@ -112,8 +112,10 @@ std::optional<double> removed_part(std::optional<double> before, std::optional<d
 }
 
 std::string show_relative_time(const Json& entry) {
-  const auto saved = removed_part(number(entry, "/latency/dense_ms"), number(entry, "/latency/pruned_ms"));
-  return show_percent(saved ? std::optional(1 - *saved) : std::nullopt);
+  const auto dense = number(entry, "/latency/dense_ms");
+  const auto pruned = number(entry, "/latency/pruned_ms");
+  if (!dense || !pruned || *dense <= 0) return show_percent(std::nullopt);
+  return show_percent(*pruned / *dense);
 }
 
 }  // namespace quboprune::report

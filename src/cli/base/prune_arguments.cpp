@@ -49,9 +49,10 @@ void PruneArguments::add_choice(CLI::App& command) {
       ->check(not_negative())
       ->capture_default_str();
   command
-      .add_option("--round-to", choose.round_to,
-                  "Layers keep multiples of this many channels; 0: of 8 or 4 where auto loses nothing by it, "
-                  "else any")
+      .add_option(
+          "--round-to", choose.round_to,
+          "Layers keep multiples of this many channels; 0: of 8 or 4 where auto loses next to nothing "
+          "by it, else any")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_flag_callback(

@@ -28,8 +28,8 @@ struct CountRule {
 /// exponent, so no probability under- or overflows, however long the train.
 ///
 /// Preparing costs O(states · r²) for the reachable (position, count) pairs, K(n-K) of them for "exactly K",
-/// and so does a gradient; a sample costs O(n · r²). Memory: 16·r + 8 bytes a state, r rounded up to an
-/// even number.
+/// and so does a gradient; a sample costs O(n · r²). Memory: 16·r + 8 bytes a state, r rounded up to a
+/// multiple of 8.
 /// Source: the train and its use, PROTES (Batsheva et al., arXiv 2301.12162); the automaton is ours.
 class TensorTrain {
  public:

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "core/clones.h"
 #include "quboprune/error.h"
 #include "search/train_arithmetic.h"
 
@@ -60,24 +61,24 @@ TensorTrain::TensorTrain(CountRule rule, int rank)
   prepare();
 }
 
-bool TensorTrain::allowed(int i, int bit) const {
+QUBOPRUNE_INLINE bool TensorTrain::allowed(int i, int bit) const {
   if (rule_.fixed.empty()) return true;
   const auto value = rule_.fixed[static_cast<std::size_t>(i)];
   return value < 0 || value == bit;
 }
 
-bool TensorTrain::reachable(int i, int count) const {
+QUBOPRUNE_INLINE bool TensorTrain::reachable(int i, int count) const {
   const auto at = static_cast<std::size_t>(i);
   return count >= least_[at] && count <= most_[at];
 }
 
-std::size_t TensorTrain::state(int i, int count) const {
+QUBOPRUNE_INLINE std::size_t TensorTrain::state(int i, int count) const {
   const auto at = static_cast<std::size_t>(i);
   return first_[at] + static_cast<std::size_t>(count - least_[at]);
 }
 
 /// Where its rows begin.
-std::size_t TensorTrain::core(int i, int bit) const {
+QUBOPRUNE_INLINE std::size_t TensorTrain::core(int i, int bit) const {
   return static_cast<std::size_t>(i * 2 + bit) * rank_ * width_;
 }
 
@@ -86,7 +87,7 @@ TensorTrain::Interfaces TensorTrain::empty_interfaces() const {
 }
 
 /// Fills the interfaces `to`, before (i) or behind (i + 1) variable i, from those on its other side.
-void TensorTrain::carry(int i, int to, Interfaces& interfaces) const {
+QUBOPRUNE_CLONES void TensorTrain::carry(int i, int to, Interfaces& interfaces) const {
   const auto at = static_cast<std::size_t>(to);
   const bool leftwards = to == i;
   const int from = leftwards ? i + 1 : i;
@@ -106,11 +107,15 @@ void TensorTrain::carry(int i, int to, Interfaces& interfaces) const {
       const int largest = std::max(exponent[0], exponent[1]);
       const std::size_t here = state(to, count);
       double* vector = interfaces.vectors.data() + here * width_;
-      std::fill(vector, vector + padded(rank), 0.0);
-      for (int bit = 0; bit < 2; ++bit)
-        if (exponent[bit] > kNothing)
-          multiply(cores.data() + core(i, bit), interfaces.vectors.data() + source[bit] * width_,
-                   power_of_2(exponent[bit] - largest), rank, vector);
+      for (std::size_t w = 0; w < padded(rank); w += kPack) {
+        Pack sum{};
+        for (int bit = 0; bit < 2; ++bit)
+          if (exponent[bit] > kNothing)
+            sum += power_of_2(exponent[bit] - largest) *
+                   product(cores.data() + core(i, bit), interfaces.vectors.data() + source[bit] * width_,
+                           rank, w);
+        store(sum, vector + w);
+      }
       const int exponent_here = normalise(vector, rank);
       interfaces.exponents[here] = exponent_here > kNothing ? largest + exponent_here : kNothing;
     }
@@ -156,8 +161,7 @@ double TensorTrain::log_likelihood(const Mask& x) const {
   std::vector<double> left(width_, 1.0), next(width_);
   double exponent = 0;
   for (int i = 0; i < size(); ++i) {
-    std::fill(next.begin(), next.end(), 0.0);
-    multiply(rows_.data() + core(i, x[static_cast<std::size_t>(i)]), left.data(), 1, rank_, next.data());
+    multiply(rows_.data() + core(i, x[static_cast<std::size_t>(i)]), left.data(), rank_, next.data());
     exponent += normalise(next.data(), rank_);
     left.swap(next);
   }
@@ -196,7 +200,7 @@ void TensorTrain::look_ahead(int i, int bit, const int* counts, double* after, i
 
 /// Up to kLanes samples, each in a lane of its own: lanes do the same with the same cores, however their bits
 /// and counts differ.
-void TensorTrain::sample_together(std::span<Mask> masks, Rng& rng) const {
+QUBOPRUNE_CLONES void TensorTrain::sample_together(std::span<Mask> masks, Rng& rng) const {
   std::vector<double> left(rank_ * kLanes, 1.0), after(left), moved[2] = {left, left};
   int counts[kLanes] = {}, exponents[2][kLanes];
   for (int i = 0; i < size(); ++i) {
@@ -211,24 +215,23 @@ void TensorTrain::sample_together(std::span<Mask> masks, Rng& rng) const {
       const int largest = std::max(exponents[0][lane], exponents[1][lane]);
       for (int bit = 0; bit < 2; ++bit) share[bit][lane] *= power_of_2(exponents[bit][lane] - largest);
     }
-    for (std::size_t lane = 0; lane < kLanes; lane += kPair) {
-      const Pair one = load(share[1] + lane), both = load(share[0] + lane) + one;
-      const Pair uniform = {rng.uniform(), rng.uniform()};
-      // Strictly less: a bit of weight 0 is never taken, so the rule can't be left.
-      const auto kept = uniform * both < one;
-      for (std::size_t k = lane; k < left.size(); k += kLanes)
-        store(kept ? load(&moved[1][k]) : load(&moved[0][k]), &left[k]);
-      for (std::size_t k = 0; k < kPair; ++k) {
-        if (lane + k < masks.size()) masks[lane + k][at] = kept[k] != 0;
-        counts[lane + k] += kept[k] != 0 ? rule_.weights[at] : 0;
-      }
+    const Pack one = load(share[1]), both = load(share[0]) + one;
+    Pack uniform;
+    for (std::size_t lane = 0; lane < kLanes; ++lane) uniform[lane] = rng.uniform();
+    // Strictly less: a bit of weight 0 is never taken, so the rule can't be left.
+    const auto kept = uniform * both < one;
+    for (std::size_t k = 0; k < left.size(); k += kLanes)
+      store(kept ? load(&moved[1][k]) : load(&moved[0][k]), &left[k]);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      if (lane < masks.size()) masks[lane][at] = kept[lane] != 0;
+      counts[lane] += kept[lane] != 0 ? rule_.weights[at] : 0;
     }
     if (i % kUnscaled == 0) normalise_lanes(left);
   }
 }
 
 /// uses -= d log Z / d core: the model's own expected use of every core entry, but for the entry itself.
-void TensorTrain::take_partition_uses(std::span<double> uses) {
+QUBOPRUNE_CLONES void TensorTrain::take_partition_uses(std::span<double> uses) {
   left_.exponents[0] = 0;
   std::fill(left_.vectors.begin(), left_.vectors.begin() + static_cast<std::ptrdiff_t>(rank_), 1.0);
   for (int i = 0; i < size(); ++i) carry(i, i + 1, left_);
@@ -253,8 +256,8 @@ void TensorTrain::take_partition_uses(std::span<double> uses) {
 
 /// uses += weight · d log w(x) / d core, w the unnormalised product; returns log w(x). `room`: that of n + 2
 /// vectors.
-double TensorTrain::add_mask_uses(const Mask& x, double weight, std::span<double> uses,
-                                  std::span<double> room) const {
+QUBOPRUNE_CLONES double TensorTrain::add_mask_uses(const Mask& x, double weight, std::span<double> uses,
+                                                   std::span<double> room) const {
   double *left = room.data(), *right = left + width_;
   const auto behind = [&](int i) { return right + static_cast<std::size_t>(i) * width_; };
   std::fill(room.begin(), room.end(), 0.0);
@@ -263,15 +266,14 @@ double TensorTrain::add_mask_uses(const Mask& x, double weight, std::span<double
   return with_rank(rank_, [&](auto rank) {
     double exponent = 0;
     for (int i = size() - 1; i >= 0; --i) {
-      multiply(columns_.data() + core(i, x[static_cast<std::size_t>(i)]), behind(i + 1), 1, rank, behind(i));
+      multiply(columns_.data() + core(i, x[static_cast<std::size_t>(i)]), behind(i + 1), rank, behind(i));
       if (i % kUnscaled == 0) exponent += normalise(behind(i), rank);
     }
     const double sum = dot(left, right, rank);
     for (int i = 0; i < size(); ++i) {
       const std::size_t at = core(i, x[static_cast<std::size_t>(i)]);
       double* next = behind(i);  // of no more use from here on
-      std::fill(next, next + padded(rank), 0.0);
-      multiply(rows_.data() + at, left, 1, rank, next);
+      multiply(rows_.data() + at, left, rank, next);
       add_outer(left, behind(i + 1), weight / dot(next, behind(i + 1), rank), rank, uses.data() + at);
       if (i % kUnscaled == 0) normalise(next, rank);
       left = next;

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/clones.h"
 #include "quboprune/tensor_train.h"
 #include "search/proposer.h"
 
@@ -11,8 +12,20 @@ namespace {
 /// Automaton size for costs: rounding to 1/256 of the capacity leaves little for the repair to do.
 constexpr int kBins = 256;
 
-/// Evaluations between two fits: a fit costs some 15 ms at n = 512, a batch may be of a few masks only.
+/// Evaluations between two fits: a fit costs some 10 ms at n = 512, a batch may be of a few masks only.
 constexpr int kGeneration = 40;
+
+/// Adam's moves, in place of the gradient they follow. `scale`: what the second moment is to be multiplied
+/// by.
+QUBOPRUNE_CLONES void moves(std::vector<double>& gradient, double rate, double scale,
+                            std::vector<double>& first, std::vector<double>& second) {
+  for (std::size_t p = 0; p < gradient.size(); ++p) {
+    const double g = gradient[p];
+    first[p] = 0.9 * first[p] + 0.1 * g;
+    second[p] = 0.999 * second[p] + 0.001 * g * g;
+    gradient[p] = first[p] * rate / (std::sqrt(second[p] * scale) + 1e-8);
+  }
+}
 
 /// Samples of a tensor train that is fitted, by Adam on the log-likelihood, to the best masks.
 ///
@@ -122,17 +135,13 @@ class TrainProposer : public SampleProposer {
     if (published_)  // by the cores
       for (std::size_t p = 0; p < theta.size(); ++p) gradient_[p] /= std::exp(theta[p]);
     ++steps_;
-    const double scale1 = options_.learning_rate / (1 - std::pow(0.9, steps_));
-    const double scale2 = 1 / (1 - std::pow(0.999, steps_));
-    for (std::size_t p = 0; p < theta.size(); ++p) {
-      const double g = gradient_[p];
-      first_[p] = 0.9 * first_[p] + 0.1 * g;
-      second_[p] = 0.999 * second_[p] + 0.001 * g * g;
-      const double move = first_[p] * scale1 / (std::sqrt(second_[p] * scale2) + 1e-8);
-      // Bounded: no bit is ever ruled out for good.
-      theta[p] = published_ ? std::log(std::max(std::exp(theta[p]) + move, 1e-6))
-                            : std::clamp(theta[p] + move, -8.0, 8.0);
-    }
+    const double rate = options_.learning_rate / (1 - std::pow(0.9, steps_));
+    const double scale = 1 / (1 - std::pow(0.999, steps_));
+    moves(gradient_, rate, scale, first_, second_);
+    // Bounded: no bit is ever ruled out for good.
+    for (std::size_t p = 0; p < theta.size(); ++p)
+      theta[p] = published_ ? std::log(std::max(std::exp(theta[p]) + gradient_[p], 1e-6))
+                            : std::clamp(theta[p] + gradient_[p], -8.0, 8.0);
     train_.prepare();
   }
 

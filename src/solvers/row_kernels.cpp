@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "quboprune/error.h"
-#include "solvers/clones.h"
+#include "core/clones.h"
 
 // Measured on AVX-512 at n = 5000 with int8 rows: 0.4 us a row.
 namespace quboprune {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "quboprune/random.h"
-#include "solvers/clones.h"
+#include "core/clones.h"
 
 namespace quboprune {
 namespace {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/progress.h"
 #include "quboprune/random.h"
 
 namespace quboprune {
@@ -70,8 +71,9 @@ class Dataset {
   /// Images, calibration: `limit` crops, spread evenly over scenes, then images; within an image such
   /// that brightness and detail of all crops together vary as much as can be. Held-out: one piece of each
   /// image, its middle. all: the middle piece of each image. Labels and tensors: whole samples, evenly
-  /// spread over the classes. Throws InputError, naming the file, where one can't be read or doesn't fit.
-  virtual std::vector<Sample> samples(Part part) const = 0;
+  /// spread over the classes. Throws InputError, naming the file, where one can't be read or doesn't fit;
+  /// Stopped if it is stopped.
+  virtual std::vector<Sample> samples(Part part, const Control& control = {}) const = 0;
 
   /// A training sample from the calibration part: a random crop x crop piece of a random image, with
   /// `augment` in one of its eight flips and quarter turns (labels: mirrored or not), noise drawn anew.

@@ -75,6 +75,9 @@ struct Graph {
   std::vector<Value> values;
   std::vector<int> inputs;  ///< without those that initialisers give
   std::vector<int> outputs;
+  /// The outputs are inner values in place of some that can't be run here: the batch may lie on any of their
+  /// axes.
+  bool stand_ins = false;
 
   /// Adds a constant under a name that no value has yet, made from `name`.
   int add_constant(const std::string& name, Constant constant);

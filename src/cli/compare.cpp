@@ -89,12 +89,17 @@ void run(Options& o, const Context& context) {
     each.refine = method.refine;
     const Choice choice = session.choose(each);
     const auto outcome = session.cut(choice.mask);
+    // What was stopped halfway isn't that method's result; a first one is better than none, and said to be
+    // stopped.
+    const bool halfway = context.control.stopped();
+    if (halfway && !report["methods"].empty()) break;
     json entry = {{"name", method.name},
                   {"rounds", choice.rounds},
                   {"round_to", choice.round_to},
                   {"result", session.result(choice.mask, outcome)},
                   {"solver", solver_json(choice.solved)},
                   {"layers", session.layers(choice.mask)}};
+    if (halfway) entry["stopped"] = true;
     add_trust(entry, choice, session.on_calibration());
     if (choice.refined)
       entry["refinement"] = refinement_json(choice, method.refine, session.on_calibration());

@@ -105,7 +105,7 @@ void run(Options& o, const Context& context) {
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
   const Judge judge = o.data.judge(*data, model.graph());
-  const auto samples = data->samples(part_of(o));
+  const auto samples = data->samples(part_of(o), context.control);
   if (!o.samples.empty()) save_samples(o.samples, samples);
   const auto references = references_of(o, model, samples, judge, context.control);
   Measured measured{samples, judge, {}, {}};

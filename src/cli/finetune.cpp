@@ -176,7 +176,7 @@ void run(Options& o, const Context& context) {
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
   complete(o, *data, model.graph(), context.seed);
-  const auto heldout = data->samples(Part::heldout);
+  const auto heldout = data->samples(Part::heldout, context.control);
   const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph(), heldout);
   const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
   const auto score = [&](const Graph& graph) {

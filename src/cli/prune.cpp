@@ -193,12 +193,15 @@ void add_prune(CLI::App& app, Context& context) {
       "--mask", options->mask,
       "Keep what this solution keeps instead of searching: the report of quboprune solve on a "
       "problem of formulate, or a text of 0s and 1s");
+  std::vector<std::string> objectives = objective_names();
+  objectives.insert(objectives.begin(), "auto");
   command
       ->add_option(
           "--objective", options->prune.choose.objective,
           fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction as they would ship, "
                       "each calibration scene judged by a repair on others), or one of {}",
                       fmt::join(objective_names(), ", ")))
+      ->check(CLI::IsMember(objectives))
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

@@ -21,10 +21,6 @@ struct Analysis {
 /// Fills probe, input_shapes and other_input_shapes.
 void probe(Analysis& analysis, const std::vector<std::int64_t>& sample);
 
-/// By value: made of constants and sizes alone. Equal values in two runs wouldn't tell: a layer that is dead
-/// on both inputs gives equal zeros.
-std::vector<bool> free_of_data(const Graph& graph);
-
 /// Numbers for an input of this shape, by its declared type: uniform in [0, 1), or zeros for whole numbers
 /// and truth values, which may be indices.
 at::Tensor random_input(const Value& value, const std::vector<std::int64_t>& shape, Rng& rng);

@@ -9,6 +9,7 @@
 #include "core/index.h"
 #include "ops/base/layers.h"
 #include "ops/base/operator.h"
+#include "runtime/free_of_data.h"
 
 namespace quboprune {
 namespace {

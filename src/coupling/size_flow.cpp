@@ -13,6 +13,7 @@
 #include "ops/base/size_list.h"
 #include "ops/base/target_shape.h"
 #include "quboprune/error.h"
+#include "runtime/free_of_data.h"
 
 namespace quboprune {
 namespace {

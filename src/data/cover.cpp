@@ -21,8 +21,8 @@ Cover::Features Cover::features(const cv::Mat& image, const cv::Rect& region, co
   cv::Scalar deviation;
   cv::meanStdDev(grey, mean, deviation);
   // Detail is measured at half the size: noise in the finest scale isn't detail.
-  cv::Mat half;
-  cv::resize(grey, half, {}, 0.5, 0.5, cv::INTER_AREA);
+  cv::Mat half = grey;
+  if (grey.rows > 1 && grey.cols > 1) cv::resize(grey, half, {}, 0.5, 0.5, cv::INTER_AREA);
   cv::Mat edges;
   cv::Laplacian(half, edges, CV_32F);
   const double detail = cv::norm(edges, cv::NORM_L1) / static_cast<double>(edges.total());
@@ -50,16 +50,18 @@ float Cover::distance(const Features& candidate, std::size_t own) const {
 }
 
 std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, int crop, double max_downscale,
-                               std::size_t count, Rng& rng) {
+                               std::size_t count, Rng& rng, const std::function<void()>& next) {
   std::vector<Cut> candidates;
   std::vector<Features> described;
   for (std::size_t i = 0; i < 3 * count + 3; ++i) {
+    next();
     candidates.push_back(random_cut(region, crop, max_downscale, rng));
     described.push_back(features(image, region, candidates.back()));
   }
   const std::size_t own = chosen_.size();
   std::vector<Cut> result;
   while (result.size() < count) {
+    next();
     std::size_t best = 0;
     float farthest = -1;
     for (std::size_t i = 0; i < candidates.size(); ++i)

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <opencv2/core/mat.hpp>
 #include <vector>
 
@@ -17,9 +18,11 @@ namespace quboprune {
 /// everything chosen before, from all images.
 class Cover {
  public:
-  /// `count` crops of this image's region; see random_cut for crop and max_downscale.
+  /// `count` crops of this image's region; see random_cut for crop and max_downscale. `next` is called before
+  /// each is described or chosen, and may throw.
   std::vector<Cut> choose(const cv::Mat& image, const cv::Rect& region, int crop, double max_downscale,
-                          std::size_t count, Rng& rng);
+                          std::size_t count, Rng& rng, const std::function<void()>& next);
+  std::size_t size() const { return chosen_.size(); }  ///< crops chosen so far, of all images
 
  private:
   using Features = std::array<float, 6>;

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -24,6 +25,13 @@ std::vector<SplitItem> split_items(const ImageSource& images) {
   return result;
 }
 
+/// Throws Stopped if that was asked for.
+void report(const Control& control, std::size_t done, std::size_t total) {
+  if (control.stopped()) throw Stopped("stopped while reading the data: nothing was written");
+  control.report("data", static_cast<double>(done), static_cast<double>(total),
+                 std::numeric_limits<double>::quiet_NaN());
+}
+
 class ImageDataset : public Dataset {
  public:
   ImageDataset(std::unique_ptr<ImageSource> images, const std::string& source, const DataOptions& options)
@@ -40,7 +48,7 @@ class ImageDataset : public Dataset {
     if (!options.noise.empty()) noise_.emplace(options.noise);
   }
 
-  std::vector<Sample> samples(Part part) const override;
+  std::vector<Sample> samples(Part part, const Control& control) const override;
   Sample random_crop(Rng& rng, int crop, bool augment) const override;
   TargetKind target_kind() const override { return images_->target(); }
   Manifest manifest() const override;
@@ -49,8 +57,9 @@ class ImageDataset : public Dataset {
  private:
   bool labelled() const { return images_->target() == TargetKind::label; }
   double max_downscale() const { return noise_ ? options_.max_downscale : 1.0; }
-  std::vector<Sample> whole_images(const std::vector<Piece>& pieces, int largest, int limit) const;
-  std::vector<Sample> covering_crops() const;
+  std::vector<Sample> whole_images(const std::vector<Piece>& pieces, int largest, int limit,
+                                   const Control& control) const;
+  std::vector<Sample> covering_crops(const Control& control) const;
   /// Sample of what `cut` takes from the image, noise drawn by `rng`.
   Sample sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn, Rng& rng) const;
   void leave_out(std::size_t item) const;
@@ -94,12 +103,13 @@ void ImageDataset::refuse_sizes(int needed) const {
                    "x" + std::to_string(needed) + "; ask for smaller crops");
 }
 
-std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest,
-                                               int limit) const {
+std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest, int limit,
+                                               const Control& control) const {
   std::vector<Sample> result;
   cv::Size first;
   for (const Piece& piece : pieces) {
     if (limit > 0 && static_cast<int>(result.size()) >= limit) break;
+    report(control, result.size(), limit > 0 ? static_cast<std::size_t>(limit) : pieces.size());
     const auto pair = cache_.get(piece.item);
     // The name alone decides on scale and noise: held-out data must not move with the seed.
     Rng rng(stable_hash(items_[piece.item].name));
@@ -125,7 +135,7 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
   return result;
 }
 
-std::vector<Sample> ImageDataset::covering_crops() const {
+std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
   const std::vector<Piece>& pieces = split_.calibration;
   const std::size_t wanted = options_.limit > 0 ? static_cast<std::size_t>(options_.limit) : pieces.size();
   std::vector<std::vector<Sample>> of_piece(pieces.size());
@@ -146,8 +156,12 @@ std::vector<Sample> ImageDataset::covering_crops() const {
     const auto pair = cache_.get(piece.item);
     Rng rng(stable_hash(items_[piece.item].name) ^ options_.seed);
     const cv::Rect region = region_of(pair->any().size(), piece);
-    for (const Cut& cut : cover.choose(pair->any(), region, options_.crop, max_downscale(), count, rng))
+    const auto next = [&] { report(control, cover.size(), wanted); };
+    for (const Cut& cut :
+         cover.choose(pair->any(), region, options_.crop, max_downscale(), count, rng, next)) {
+      report(control, cover.size(), wanted);
       of_piece[usable[u]].push_back(sample(piece.item, *pair, cut, 0, rng));
+    }
   }
   std::vector<Sample> result;  // one of each image, then the second of each: any beginning is spread out too
   for (std::size_t round = 0; result.size() < wanted; ++round)
@@ -156,16 +170,16 @@ std::vector<Sample> ImageDataset::covering_crops() const {
   return result;
 }
 
-std::vector<Sample> ImageDataset::samples(Part part) const {
+std::vector<Sample> ImageDataset::samples(Part part, const Control& control) const {
   if (part == Part::heldout)
-    return whole_images(split_.heldout, options_.heldout_crop, options_.heldout_limit);
+    return whole_images(split_.heldout, options_.heldout_crop, options_.heldout_limit, control);
   if (part == Part::all) {
     std::vector<Piece> everything;
     for (std::size_t i = 0; i < items_.size(); ++i) everything.push_back({i});
-    return whole_images(spread_over_scenes(everything, items_), options_.heldout_crop, 0);
+    return whole_images(spread_over_scenes(everything, items_), options_.heldout_crop, 0, control);
   }
-  if (labelled() || options_.crop == 0) return whole_images(split_.calibration, 0, options_.limit);
-  return covering_crops();
+  if (labelled() || options_.crop == 0) return whole_images(split_.calibration, 0, options_.limit, control);
+  return covering_crops(control);
 }
 
 Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {

@@ -1,6 +1,7 @@
 // What holds for image data sets of any form: parts, crops, turns, seeds, threads, memory.
 #include <ATen/ATen.h>
 
+#include <atomic>
 #include <future>
 #include <set>
 
@@ -39,6 +40,25 @@ TEST_F(ImageDatasets, TwoPartsShareNoScene) {
   for (const std::string& scene : calibration) EXPECT_EQ(heldout.count(scene), 0U);
   Rng rng(1);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(calibration.count(data->random_crop(rng, 16, true).scene), 1U);
+}
+
+TEST_F(ImageDatasets, CropsOfOnePixelAreCrops) {
+  write_pairs(2, 40, 40);
+  const auto samples =
+      open_dataset(path(), {.crop = 1, .limit = 4, .size_multiple = 1})->samples(Part::calibration);
+  EXPECT_EQ(samples.size(), 4U);
+  EXPECT_EQ(samples.front().input.sizes(), at::IntArrayRef({3, 1, 1}));
+}
+
+/// A call for more crops than anyone has time for.
+TEST_F(ImageDatasets, ReadingIsReportedAndCanBeStopped) {
+  write_pairs(2, 40, 40);
+  const auto data = open_dataset(path(), {.crop = 8, .limit = 1'000'000'000});
+  std::atomic<bool> stop = false;
+  int reports = 0;
+  const Control control{[&](std::string_view, double, double, double) { stop = ++reports == 100; }, &stop};
+  EXPECT_THROW(data->samples(Part::calibration, control), Stopped);
+  EXPECT_EQ(reports, 100);
 }
 
 TEST_F(ImageDatasets, HalvesOfOneImageShareNoPixel) {

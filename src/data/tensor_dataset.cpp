@@ -34,7 +34,7 @@ class TensorDataset : public Dataset {
     split_.heldout = spread_over_scenes(split_.heldout, items_);
   }
 
-  std::vector<Sample> samples(Part part) const override {
+  std::vector<Sample> samples(Part part, const Control& /*control*/) const override {
     if (part == Part::calibration) return first(split_.calibration, options_.limit);
     if (part == Part::heldout) return first(split_.heldout, options_.heldout_limit);
     std::vector<Piece> everything;

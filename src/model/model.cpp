@@ -11,6 +11,7 @@
 #include "model/inline_functions.h"
 #include "model/read_graph.h"
 #include "model/serialise.h"
+#include "model/shared_fills.h"
 #include "model/stored_file.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -60,6 +61,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
     inline_functions(*proto);
     expand_sparse(*proto);
     model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
+    part_shared_fills(model.graph_);
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());
   }

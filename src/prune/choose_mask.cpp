@@ -102,7 +102,7 @@ class Chooser {
   /// stays the one that was measured.
   void bound(Choice& choice) const {
     if (options_.target.kind != Cost::filters || options_.round_to > 1 ||
-        choice.formulation.solving != Solving::search || control_.stopped())
+        choice.formulation.solving == Solving::given || control_.stopped())
       return;
     const Constraint exactly{Constraint::Kind::exactly, static_cast<double>(kept_count(choice.mask)), {}, {}};
     choice.solved.bound =

@@ -26,7 +26,9 @@ class WithoutScenes final : public Dataset {
     throw InputError(
         "no training crop can be drawn besides the scenes kept back for checking; give more data");
   }
-  std::vector<Sample> samples(Part part) const override { return data_.samples(part); }
+  std::vector<Sample> samples(Part part, const Control& control) const override {
+    return data_.samples(part, control);
+  }
   TargetKind target_kind() const override { return data_.target_kind(); }
   Manifest manifest() const override { return data_.manifest(); }
   std::vector<std::string> notes() const override { return data_.notes(); }

@@ -23,7 +23,7 @@ using testing::uniform;
 class Scenes : public Dataset {
  public:
   explicit Scenes(int scenes = 10) : scenes_(scenes) {}
-  std::vector<Sample> samples(Part) const override {
+  std::vector<Sample> samples(Part, const Control& = {}) const override {
     std::vector<Sample> result;
     for (int s = 0; s < 4 * scenes_; ++s) {
       const std::string scene = "scene " + std::to_string(s % scenes_);

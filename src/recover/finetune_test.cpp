@@ -45,7 +45,7 @@ class Lessons : public Dataset {
   explicit Lessons(const Graph* truth) {
     if (truth) truth_ = std::make_unique<Executor>(*truth);
   }
-  std::vector<Sample> samples(Part) const override { return {}; }
+  std::vector<Sample> samples(Part, const Control& = {}) const override { return {}; }
   Sample random_crop(Rng& rng, int crop, bool) const override {
     Sample sample;
     sample.input = uniform({3, crop, crop}, rng);

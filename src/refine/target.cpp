@@ -20,7 +20,8 @@ SolverResult as_result(const Qubo& qubo, Mask x, const std::string& method) {
   return result;
 }
 
-/// Removes in ascending importance until the cost fits: what greedy methods do.
+/// Removes in ascending importance until the cost fits, as greedy methods do; then what was removed last for
+/// more than was asked comes back, the most important first, as long as it fits.
 SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, const Target& target,
                           const std::vector<std::int8_t>& fixed) {
   const double allowed = allowance(groups, target);
@@ -33,7 +34,15 @@ SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, con
     if (groups.cost().value(target.kind, mask) <= allowed) break;
     if (fixed[at_index(g)] != 1) mask[at_index(g)] = 0;
   }
-  if (groups.cost().value(target.kind, mask) > allowed) throw unmet_target(groups, target, mask);
+  double now = groups.cost().value(target.kind, mask);
+  if (now > allowed) throw unmet_target(groups, target, mask);
+  std::vector<double> marginal = groups.cost().marginals(target.kind, mask);
+  for (auto g = order.rbegin(); g != order.rend(); ++g) {
+    if (mask[at_index(*g)] != 0 || now + marginal[at_index(*g)] > allowed) continue;
+    mask[at_index(*g)] = 1;
+    now = groups.cost().value(target.kind, mask);
+    marginal = groups.cost().marginals(target.kind, mask);
+  }
   return as_result(f.qubo, std::move(mask), "sort and cut");
 }
 

@@ -14,6 +14,7 @@
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
+#include "runtime/free_of_data.h"
 
 namespace quboprune {
 namespace {
@@ -103,12 +104,16 @@ std::vector<char> nodes_that_run(const Graph& graph) {
 Graph runnable(const Graph& graph) {
   const auto runs = nodes_that_run(graph);
   if (std::all_of(runs.begin(), runs.end(), [](char r) { return r != 0; })) return graph;
+  const auto free =
+      free_of_data(graph);  // as a recurrent layer's first state: it says nothing of the network
   auto outputs = nearest(graph, [&](int v) {
     const Value& value = graph.values[at_index(v)];
-    return value.producer >= 0 && runs[at_index(value.producer)] != 0;
+    return value.producer >= 0 && runs[at_index(value.producer)] != 0 && !free[at_index(v)];
   });
   if (outputs.empty()) return graph;
-  return with_outputs(graph, std::move(outputs));
+  Graph result = with_outputs(graph, std::move(outputs));
+  result.stand_ins = true;
+  return result;
 }
 
 Graph with_joined_outputs(const Graph& graph, const std::vector<at::Tensor>& inputs) {
@@ -140,6 +145,7 @@ Graph with_joined_outputs(const Graph& graph, const std::vector<at::Tensor>& inp
 
 Graph with_outputs_of(const Graph& file, Graph changed) {
   std::erase_if(changed.nodes, [](const Node& node) { return node.source < 0; });
+  changed.stand_ins = file.stand_ins;
   return with_outputs(changed, file.outputs);
 }
 

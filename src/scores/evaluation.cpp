@@ -42,7 +42,7 @@ bool one_at_a_time(const Graph& graph) {
   if (graph.outputs.empty()) return true;
   const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
   const bool other_axis = output.declared && (output.shape.empty() || output.shape[0] > 0);
-  return fixed || other_axis || graph.inputs.size() > 1;
+  return fixed || other_axis || graph.stand_ins || graph.inputs.size() > 1;
 }
 
 std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::int64_t elements) {

@@ -9,6 +9,7 @@
 #include "data/test_samples.h"
 #include "model/test_net.h"
 #include "quboprune/error.h"
+#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 namespace {
@@ -21,6 +22,24 @@ Judge by(Metric metric, double peak = 1) {
   judge.metric = metric;
   judge.peak = peak;
   return judge;
+}
+
+/// Behind the features a layer that can't be run here, as a recurrent one, which also reads a state of zeros
+/// whose second axis is the batch.
+TEST(StandIns, AreOfTheDataAndRunOneByOne) {
+  Net net;
+  const int x = net.input({-1, 3, 8, 8});
+  const int h = net.add("Conv", {x, net.constant(numbers({4, 3, 3, 3}, 1))});
+  const int batch = net.add("Gather", {net.add("Shape", {x}), net.constant(at::zeros({1}, at::kLong))});
+  const int shape =
+      net.add("Concat", {net.constant(at::ones({1}, at::kLong)), batch}, {{"axis", Attribute::of(0)}});
+  const int state = net.add("Expand", {net.constant(at::zeros({1})), shape});
+  const int steps = net.add("Transpose", {h}, {{"perm", testing::list({2, 0, 1, 3})}});
+  const Graph whole = net.finish(net.add("NoSuchOperator", {steps, state}));
+  const Graph graph = runnable(whole);
+  EXPECT_EQ(graph.outputs, (std::vector<int>{steps}));
+  EXPECT_FALSE(one_at_a_time(whole));
+  EXPECT_TRUE(one_at_a_time(graph));
 }
 
 /// Outputs that err by growing amounts, of samples with targets.

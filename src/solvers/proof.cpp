@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "solvers/branch_and_bound.h"
+#include "solvers/convex_bound.h"
 #include "solvers/persistency.h"
 #include "solvers/semidefinite_bound.h"
 
@@ -17,6 +18,9 @@ int bound_steps(std::size_t n) {
   if (n <= 100) return 400;
   return n <= 500 ? 200 : n <= 1500 ? 20 : 1;
 }
+
+/// Each costs a look at the low-rank factors; the gap falls with their number's inverse.
+constexpr int kConvexSteps = 2000;
 
 bool closes(const ReducedProblem& problem, double bound, double energy) {
   return bound >= energy - problem.resolution();
@@ -41,7 +45,9 @@ class Proof {
 
   void bound() {
     const double energy = result_.pool.front().energy;
-    raise_bound(relaxation_bound());
+    raise_bound(spin_bound(problem_));
+    if (!result_.optimal) raise_bound(convex_bound(qubo_, problem_, kConvexSteps, deadline_));
+    if (!result_.optimal) raise_bound(relaxation_bound());
     SplitBound split(problem_);
     if (!result_.optimal) raise_bound(split.improve(energy, bound_steps(problem_.size()), deadline_));
     shares_ = split.shares();

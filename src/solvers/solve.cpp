@@ -14,6 +14,7 @@
 #include "solvers/pool_neighbours.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
+#include "solvers/semidefinite_bound.h"
 #include "solvers/separable.h"
 
 namespace quboprune {
@@ -24,9 +25,10 @@ namespace {
 constexpr std::int64_t kMovesBeforeProof = 1'000'000;
 constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
-constexpr double kSearchShareWithBound = 0.92;
+constexpr double kSearchShareWithBound = 0.92, kLargestBoundShare = 0.25;
 constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
 constexpr int kMostThreads = 1024;
+constexpr int kLargestPool = 10'000;  ///< every find is compared with all of them
 constexpr std::int64_t kNodesUnderMoves = 20'000;
 constexpr std::int64_t kNodesUnderTime = std::int64_t{1} << 50;
 
@@ -47,6 +49,8 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
       options.pool_distance < 1 || options.max_moves < 0 || !(options.seconds >= 0))
     throw InputError(
         "threads must be 1 to 1024, pool size and distance at least 1, time and moves not negative");
+  if (options.pool_size > kLargestPool)
+    throw InputError(fmt::format("a pool of {} solutions: keep at most {}", options.pool_size, kLargestPool));
   for (const std::int8_t value : constraint.fixed)
     if (value < -1 || value > 1)
       throw InputError("a variable is fixed to " + std::to_string(value) + ": give -1 (free), 0 or 1");
@@ -145,6 +149,12 @@ int free_variables(const Qubo& qubo, const Constraint& constraint) {
   int fixed = 0;
   for (const std::int8_t f : constraint.fixed) fixed += f >= 0 ? 1 : 0;
   return qubo.size() - fixed;
+}
+
+/// Short runs leave the semidefinite bound its time too, as long as that is a small part.
+double search_share_with_bound(int variables, double seconds) {
+  const double wanted = 1.3 * semidefinite_seconds(static_cast<std::size_t>(variables)) / seconds;
+  return wanted <= kLargestBoundShare ? std::min(kSearchShareWithBound, 1 - wanted) : kSearchShareWithBound;
 }
 
 bool by_counts_alone(const Constraint& constraint) {
@@ -274,7 +284,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   if (exact || small)
     search_options.seconds *= kSearchShare;
   else if (options.bound)
-    search_options.seconds *= kSearchShareWithBound;
+    search_options.seconds *= search_share_with_bound(free_variables(qubo, constraint), options.seconds);
   SolverResult result = find(qubo, constraint, search_options, exact || small, control);
   // A target reached or a stop asked for ends all work; a count of moves must not depend on the clock.
   const bool on = result.reason != "target" && result.reason != "stopped";

@@ -31,6 +31,8 @@ struct Bar {
   std::mutex mutex;
   std::string stage;
   Clock::time_point began, drawn;
+  double done = 0;
+  bool repeats = false;  ///< it began again: how often it still will isn't known
   bool on_screen = false;
 };
 
@@ -46,7 +48,7 @@ std::string line(const Bar& b, double done, double total, double best, double se
     const auto filled = static_cast<std::size_t>(share * 24);
     text += fmt::format(" [{}{}] {:3.0f} %", std::string(filled, '#'), std::string(24 - filled, '.'),
                         100 * share);
-    if (share > 0.02) text += fmt::format(", {:.0f} s left", seconds * (1 - share) / share);
+    if (share > 0.02 && !b.repeats) text += fmt::format(", {:.0f} s left", seconds * (1 - share) / share);
   } else {
     text += fmt::format(" {:.0f}", done);
   }
@@ -65,9 +67,12 @@ ProgressCallback console_progress() {
       if (b.on_screen && terminal) fmt::print(stderr, "\n");
       b.stage = stage;
       b.began = b.drawn = Clock::now();
-      b.on_screen = false;
+      b.done = done;
+      b.repeats = b.on_screen = false;
       return;
     }
+    b.repeats = b.repeats || done < b.done;
+    b.done = done;
     if (seconds_since(b.began) < 2 || seconds_since(b.drawn) < (terminal ? 0.2 : 10)) return;
     b.drawn = Clock::now();
     b.on_screen = true;

@@ -21,7 +21,10 @@ void PruneArguments::add_choice(CLI::App& command) {
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
                    "calibration data, and so much more goes; which groups go is the objective's choice");
+  std::vector<std::string> solvers = solver_names();
+  solvers.insert(solvers.begin(), "auto");
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
+      ->check(CLI::IsMember(solvers))
       ->capture_default_str();
   command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
       ->check(positive())
@@ -66,6 +69,7 @@ void PruneArguments::add_choice(CLI::App& command) {
   command.add_flag("--centred", f.centred, "Pearson correlation instead of cosine similarity");
   command.add_flag("--per-layer", f.per_layer, "Normalise greedy importances by layer");
   command.add_option("--penalty", f.penalty, "l1-qubo: lambda in units of the mean norm")
+      ->check(positive())
       ->capture_default_str();
   command.add_option("--probes", score.probes, "Random output vectors a sample for gauss-newton")
       ->check(CLI::Range(0, 64))

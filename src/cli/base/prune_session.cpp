@@ -9,6 +9,7 @@
 
 #include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
+#include "core/index.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/cross_fit.h"
@@ -62,8 +63,8 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
 void PruneSession::load_data() {
   data_ = arguments_.data.open(model_.graph(), context_.seed);
   judge_ = arguments_.data.judge(*data_, model_.graph());
-  calibration_ = data_->samples(Part::calibration);
-  heldout_ = data_->samples(Part::heldout);
+  calibration_ = data_->samples(Part::calibration, context_.control);
+  heldout_ = data_->samples(Part::heldout, context_.control);
   notes_ = data_->notes();
   if (!calibration_.empty()) arguments_.layers.sample = calibration_.front().input.sizes().vec();
 }
@@ -88,9 +89,15 @@ void PruneSession::choose_outputs() {
     notes_.push_back(
         fmt::format("judged by {} values of the network together, each divided by its root mean square",
                     graph_.outputs.size() - 1));
-  } else if (graph_.outputs.front() != model_.graph().outputs.front()) {
-    const Executor needs_the_first_output(model_.graph());  // says which operator can't be run
+    return;
   }
+  if (graph_.outputs.front() != model_.graph().outputs.front())
+    const Executor needs_the_first_output(model_.graph());  // says which operator can't be run
+  if (const auto& outputs = model_.graph().outputs; !distance && outputs.size() > 1)
+    notes_.push_back(fmt::format(
+        "only the first of the network's {} outputs, '{}', is judged: the others may change as they like; "
+        "--metric output --loss output judges all by their distance to the original's",
+        outputs.size(), model_.graph().values[at_index(outputs.front())].name));
 }
 
 std::string PruneSession::fingerprint() const {

@@ -1,0 +1,49 @@
+#include "model/shared_fills.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "core/index.h"
+
+namespace quboprune {
+namespace {
+
+/// More than one number, along one axis, all the same; no longer than channels are many.
+bool is_fill(const Value& value) {
+  constexpr std::int64_t kLongest = 1 << 16;
+  if (!value.is_constant() || value.output || !at::isFloatingType(value.constant.scalar_type())) return false;
+  const at::Tensor& t = value.constant;
+  const auto sizes = t.sizes();
+  return t.numel() > 1 && t.numel() <= kLongest &&
+         std::find(sizes.begin(), sizes.end(), t.numel()) != sizes.end() &&
+         at::eq(t, t.reshape({-1})[0]).all().item<bool>();
+}
+
+}  // namespace
+
+void part_shared_fills(Graph& graph) {
+  const std::size_t count = graph.values.size();
+  std::vector<std::vector<std::size_t>> readers(count);
+  std::vector<bool> captured(count, false);
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (int v : graph.nodes[n].inputs) {
+      if (v < 0 || !graph.values[at_index(v)].is_constant()) continue;
+      auto& list = readers[at_index(v)];
+      if (list.empty() || list.back() != n) list.push_back(n);
+    }
+    for (int v : graph.nodes[n].captured) captured[at_index(v)] = true;
+  }
+  for (std::size_t v = 0; v < count; ++v) {
+    if (readers[v].size() < 2 || captured[v] || !is_fill(graph.values[v])) continue;
+    for (std::size_t k = 1; k < readers[v].size(); ++k) {
+      const int own = graph.add_constant(graph.values[v].name, graph.values[v].constant);
+      auto& inputs = graph.nodes[readers[v][k]].inputs;
+      std::replace(inputs.begin(), inputs.end(), static_cast<int>(v), own);
+    }
+  }
+}
+
+}  // namespace quboprune

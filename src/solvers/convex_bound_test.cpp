@@ -1,0 +1,78 @@
+#include "solvers/convex_bound.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "quboprune/random.h"
+#include "solvers/small_problems.h"
+
+namespace quboprune {
+namespace {
+
+/// |F (1 - x)|² / 2 and more: what removing the zeros of x costs, as pruning has it.
+Qubo convex_qubo(int n, int rank, std::uint64_t seed) {
+  Rng rng(seed);
+  Qubo::LowRank term{rank, 1.0, {}};
+  for (int k = 0; k < rank * n; ++k) term.factor.push_back(static_cast<float>(rng.uniform() - 0.4));
+  Qubo qubo(n);
+  for (int r = 0; r < rank; ++r) {
+    const float* row = term.factor.data() + static_cast<std::ptrdiff_t>(r) * n;
+    double all = 0;
+    for (int i = 0; i < n; ++i) all += static_cast<double>(row[i]);
+    qubo.add_offset(all * all / 2);
+    for (int i = 0; i < n; ++i) qubo.add_linear(i, -all * static_cast<double>(row[i]));
+  }
+  qubo.add_low_rank(std::move(term));
+  return qubo;
+}
+
+const Control kAlone;
+const Deadline kPatient{60, kAlone};
+
+TEST(ConvexBound, IsBelowEverySolutionAndNotBelowWhatASumOfSquaresIs) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    for (const int rank : {2, 15}) {
+      const Qubo qubo = convex_qubo(12, rank, seed);
+      for (const Constraint& constraint : constraints_for(12)) {
+        const double bound = convex_bound(qubo, ReducedProblem(qubo, constraint), 2000, kPatient);
+        EXPECT_LE(bound, brute_force(qubo, constraint));
+        EXPECT_GE(bound, -1e-2);  // the relaxation's minimum isn't below 0; the walk ends a little below it
+      }
+    }
+}
+
+TEST(ConvexBound, ClosesTheGapOfALargeProblem) {
+  const Qubo qubo = convex_qubo(200, 40, 1);
+  const SolverResult result = solve(qubo, {.kind = Constraint::Kind::exactly, .capacity = 130},
+                                    {.seconds = 60, .max_moves = 100'000, .bound = true});
+  ASSERT_GT(result.pool[0].energy, 0);
+  EXPECT_GT(result.bound, 0.5 * result.pool[0].energy);
+  EXPECT_LE(result.bound, result.pool[0].energy);
+}
+
+TEST(ConvexBound, IsNoneWhereTheEnergyIsNotConvex) {
+  Qubo qubo = convex_qubo(12, 3, 1);
+  qubo.add_pair(0, 1, -1);
+  EXPECT_EQ(convex_bound(qubo, ReducedProblem(qubo, {}), 10, kPatient), -INFINITY);
+  Qubo hollow = convex_qubo(12, 3, 1);
+  hollow.add_low_rank({1, -0.5, std::vector<float>(12, 1.0F)});
+  EXPECT_FALSE(is_convex(hollow));
+}
+
+TEST(SpinBound, IsBelowEverySolutionAndCountsTheEdgesOfACut) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    const Qubo qubo = random_qubo(12, seed, seed % 2 == 0);
+    for (const Constraint& constraint : constraints_for(12))
+      EXPECT_LE(spin_bound(ReducedProblem(qubo, constraint)), brute_force(qubo, constraint));
+  }
+  Qubo cut(4);  // minus the edges between x and the rest; of a ring all four can be
+  for (int i = 0; i < 4; ++i) {
+    cut.add_linear(i, -2);
+    cut.add_pair(i, (i + 1) % 4, 2);
+  }
+  EXPECT_DOUBLE_EQ(spin_bound(ReducedProblem(cut, {})), -4);
+}
+
+}  // namespace
+}  // namespace quboprune

@@ -14,7 +14,7 @@ using testing::index_of;
 using testing::Net;
 using testing::numbers;
 
-/// Three additions of `shared` to one value, and one of a scalar.
+/// Three nodes that read `shared`.
 Graph additions(const at::Tensor& shared) {
   Net net;
   const int x = net.input({-1, 4});

@@ -14,6 +14,9 @@ struct DistilOptions {
   RefitOptions refit{};
   /// Of these distil() itself sets teacher, features and judge, and the loss where there are no targets.
   FinetuneOptions train{};
+  /// Where training has proved itself on the scenes kept back, the refitted network is trained anew on all,
+  /// which takes as long again. Without it what only those scenes show is lost again (docs/recover.md).
+  bool all_scenes = true;
 };
 
 struct DistilResult {
@@ -33,6 +36,10 @@ struct DistilResult {
 /// No harm: training doesn't see refit.check_share of the calibration scenes; these judge the refitted
 /// network, as it would ship, and the trained one. Where training made the metric worse on them, the refitted
 /// network is returned. With a single scene there is none to keep back from training, and the notes say so.
+///
+/// All scenes: otherwise the refitted network is then trained anew on all, and that is returned, unless the
+/// scenes kept back, which it has now seen, find even that worse than the refitted network. All figures are
+/// of the training without them.
 ///
 /// data: what `calibration` was taken from. Stopped work returns the better of what there is.
 /// Throws InputError as refit() and finetune() do.

@@ -118,9 +118,26 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   result.trained = larger_is_better(judge.metric) ? result.metric_trained >= result.metric_refitted
                                                   : result.metric_trained <= result.metric_refitted;
   result.graph = result.trained ? result.training.graph : result.refit.graph;
-  if (!result.trained)
+  if (!result.trained) {
     result.notes.push_back(
         "training made the network worse on calibration scenes that it didn't see: the refitted one is kept");
+  } else if (options.all_scenes && !judging.empty() && result.training.reason == "steps") {
+    FinetuneOptions again = train;
+    if (!again.work.empty()) again.work /= "all";
+    FinetuneResult all = finetune(result.refit.graph, data, again, control);
+    const double metric = score(all.graph);
+    const bool holds =
+        larger_is_better(judge.metric) ? metric >= result.metric_refitted : metric <= result.metric_refitted;
+    if (all.reason != "steps")
+      result.notes.emplace_back("stopped before it was trained on all calibration scenes");
+    else if (!holds)
+      result.notes.emplace_back(
+          "trained on all calibration scenes the network was worse than the refitted one: the one trained on "
+          "a part "
+          "of them is kept");
+    else
+      result.graph = std::move(all.graph);
+  }
   return result;
 }
 

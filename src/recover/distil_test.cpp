@@ -120,11 +120,13 @@ TEST_F(Distil, KeepsTheRefittedNetworkWhereTrainingDoesHarm) {
   }
 }
 
-TEST_F(Distil, TrainsOnScenesThatDoNotJudge) {
+TEST_F(Distil, TrainsOnScenesThatDoNotJudgeAndThenOnAll) {
   options_.train.steps = 20;
   data_.poisoned = judging();
   ASSERT_EQ(data_.poisoned.size(), 3U);
-  EXPECT_NO_THROW(run());  // a NaN in training is an error
+  EXPECT_ANY_THROW(run());  // a NaN in training is an error
+  options_.all_scenes = false;
+  EXPECT_NO_THROW(run());
   data_.poisoned = {"scene 0", "scene 1", "scene 2", "scene 3"};
   EXPECT_ANY_THROW(run());
 }

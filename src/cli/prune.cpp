@@ -54,8 +54,8 @@ void add_latency(json& report, const Options& o, PruneSession& session, int roun
 /// Kernels work on blocks of channels: an odd count costs as much as the next block, or a slower kernel.
 void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
   constexpr int kBlock = 8;
-  const int cut =
-      uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());  // all are uneven by that
+  // By such a multiple all that were cut are uneven.
+  const int cut = uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());
   const int odd = uneven_layers(session.groups(), mask, kBlock);
   if (round_to % kBlock != 0 && odd > 0)
     session.notes().push_back(
@@ -193,15 +193,13 @@ void add_prune(CLI::App& app, Context& context) {
       "--mask", options->mask,
       "Keep what this solution keeps instead of searching: the report of quboprune solve on a "
       "problem of formulate, or a text of 0s and 1s");
-  std::vector<std::string> objectives = objective_names();
-  objectives.insert(objectives.begin(), "auto");
   command
       ->add_option(
           "--objective", options->prune.choose.objective,
           fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction as they would ship, "
                       "each calibration scene judged by a repair on others), or one of {}",
                       fmt::join(objective_names(), ", ")))
-      ->check(CLI::IsMember(objectives))
+      ->check(auto_or(objective_names()))
       ->capture_default_str();
   command
       ->add_option("--refine", options->prune.choose.refine,

@@ -115,8 +115,11 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   };
   result.metric_refitted = score(result.refit.graph);
   result.metric_trained = score(result.training.graph);
-  result.trained = larger_is_better(judge.metric) ? result.metric_trained >= result.metric_refitted
-                                                  : result.metric_trained <= result.metric_refitted;
+  const auto no_harm = [&](double metric) {
+    return larger_is_better(judge.metric) ? metric >= result.metric_refitted
+                                          : metric <= result.metric_refitted;
+  };
+  result.trained = no_harm(result.metric_trained);
   result.graph = result.trained ? result.training.graph : result.refit.graph;
   if (!result.trained) {
     result.notes.push_back(
@@ -125,18 +128,15 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
     FinetuneOptions again = train;
     if (!again.work.empty()) again.work /= "all";
     FinetuneResult all = finetune(result.refit.graph, data, again, control);
-    const double metric = score(all.graph);
-    const bool holds =
-        larger_is_better(judge.metric) ? metric >= result.metric_refitted : metric <= result.metric_refitted;
-    if (all.reason != "steps")
+    if (all.reason != "steps") {
       result.notes.emplace_back("stopped before it was trained on all calibration scenes");
-    else if (!holds)
+    } else if (!no_harm(score(all.graph))) {
       result.notes.emplace_back(
           "trained on all calibration scenes the network was worse than the refitted one: the one trained on "
-          "a part "
-          "of them is kept");
-    else
+          "a part of them is kept");
+    } else {
       result.graph = std::move(all.graph);
+    }
   }
   return result;
 }

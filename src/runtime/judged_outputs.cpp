@@ -104,8 +104,8 @@ std::vector<char> nodes_that_run(const Graph& graph) {
 Graph runnable(const Graph& graph) {
   const auto runs = nodes_that_run(graph);
   if (std::all_of(runs.begin(), runs.end(), [](char r) { return r != 0; })) return graph;
-  const auto free =
-      free_of_data(graph);  // as a recurrent layer's first state: it says nothing of the network
+  // What is free of data, as a recurrent layer's first state, says nothing of the network.
+  const auto free = free_of_data(graph);
   auto outputs = nearest(graph, [&](int v) {
     const Value& value = graph.values[at_index(v)];
     return value.producer >= 0 && runs[at_index(value.producer)] != 0 && !free[at_index(v)];

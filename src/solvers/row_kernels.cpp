@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "quboprune/error.h"
 #include "core/clones.h"
+#include "quboprune/error.h"
 
 // Measured on AVX-512 at n = 5000 with int8 rows: 0.4 us a row.
 namespace quboprune {

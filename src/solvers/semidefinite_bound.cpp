@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "quboprune/random.h"
 #include "core/clones.h"
+#include "quboprune/random.h"
 
 namespace quboprune {
 namespace {

@@ -3,6 +3,11 @@
 
 namespace quboprune {
 
+CLI::Validator auto_or(std::vector<std::string> names) {
+  names.insert(names.begin(), "auto");
+  return CLI::IsMember(std::move(names));
+}
+
 void PruneArguments::add_network_and_data(CLI::App& command, bool data_required) {
   command.add_option("model", model, "The ONNX file")->required();
   data.add_to(command, data_required);
@@ -21,10 +26,8 @@ void PruneArguments::add_choice(CLI::App& command) {
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
                    "calibration data, and so much more goes; which groups go is the objective's choice");
-  std::vector<std::string> solvers = solver_names();
-  solvers.insert(solvers.begin(), "auto");
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
-      ->check(CLI::IsMember(solvers))
+      ->check(auto_or(solver_names()))
       ->capture_default_str();
   command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
       ->check(positive())

@@ -15,6 +15,9 @@
 
 namespace quboprune {
 
+/// Takes "auto" and these names.
+CLI::Validator auto_or(std::vector<std::string> names);
+
 /// What prune, compare, apply and formulate share: which network, which data, which target, how.
 struct PruneArguments {
   std::string model, target, work, recover = "none";

@@ -208,6 +208,16 @@ def test_whole_numbers_that_are_none(quboprune, denoiser, pairs, option, value):
     expect_one_line(quboprune, prune_words() + [option, value], option, value)
 
 
+@pytest.mark.parametrize("option", ["--report", "--noise", "--scope"])
+def test_texts_that_are_none(quboprune, denoiser, pairs, option):
+    expect_one_line(quboprune, prune_words() + [option, ""], option, "nothing")
+
+
+@pytest.mark.parametrize("part", ["model", "data", "target", "out"])
+def test_words_that_are_none(quboprune, denoiser, pairs, part):
+    expect_one_line(quboprune, prune_words(**{part: ""}), "nothing")
+
+
 @pytest.mark.parametrize("words", [[], ["enlarge"], ["prune"], ["inspect"], ["prune", "net.onnx"]])
 def test_commands_that_are_not_whole(quboprune, denoiser, words):
     expect_one_line(quboprune, words)
@@ -217,6 +227,11 @@ def test_commands_that_are_not_whole(quboprune, denoiser, words):
 def test_problem_files(quboprune, text):
     (quboprune.folder / "problem").write_text(text, encoding="utf-8")
     expect_one_line(quboprune, ["solve", "problem", "--time", "1"], "problem")
+
+
+def test_problem_files_that_are_only_written(quboprune):
+    (quboprune.folder / "problem.lp").write_text("Minimize\n obj: x0\nEnd\n", encoding="utf-8")
+    expect_one_line(quboprune, ["solve", "problem.lp"], "problem.lp", "coo")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "{\"groups\": 7}", "{\"removed\": [3]}",

@@ -261,34 +261,6 @@ def test_without_a_reference_a_network_is_compared_with_itself(quboprune, denois
     assert "--reference" in quboprune.succeeds("eval", "net.onnx", "--data", "inputs.npz", "--metric", "output").stdout
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped"])
-def test_damaged_scores_in_the_work_folder_are_made_anew(quboprune, denoiser, pairs, damage):
-    words = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
-             "hybrid", "--work", "work", *QUICK]
-    quboprune.succeeds(*words)
-    first = (quboprune.folder / "out.onnx").read_bytes()
-    scores = quboprune.folder / "work" / "scores.cbor"
-    whole = scores.read_bytes()
-    middle = len(whole) // 2
-    scores.write_bytes(whole[:middle] if damage == "cut" else whole[:middle] + b"\xff" * 8 + whole[middle + 8:])
-    quboprune.succeeds(*words)
-    assert (quboprune.folder / "out.onnx").read_bytes() == first
-    assert scores.read_bytes() == whole
-
-
-def test_scores_of_other_images_of_the_same_names_are_made_anew(quboprune, denoiser, pairs):
-    words = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
-             "hybrid", "--work", "work", *QUICK]
-
-    def scored():
-        return any(stage["name"] == "score" for stage in quboprune.report(*words)["stages"])
-
-    assert (scored(), scored()) == (True, False)
-    clean, noisy = networks.smooth_images(12, 32)
-    np.savez(pairs, inputs=noisy[::-1], targets=clean[::-1])
-    assert (scored(), scored()) == (True, False)
-
-
 def test_memory_reported_is_the_programs_own(quboprune, denoiser, pairs):
     """Not that of the process that starts it, which holds a gigabyte."""
     held = np.ones(1 << 27)

@@ -1,4 +1,4 @@
-"""Trained networks of others, where they are at hand beside the repository (or in QUBOPRUNE_MODELS): they load,
+"""Trained networks of others, where they are at hand beside the repository (or in QUBOPRUNE_SHARED/models): they load,
 agree with ONNX Runtime as they are, and after random channels are cut at three fractions."""
 
 import os
@@ -12,7 +12,7 @@ from onnx import numpy_helper
 
 from conformance_tools import ROOT, run_tool, session, tool
 
-FOLDER = Path(os.environ.get("QUBOPRUNE_MODELS") or ROOT.parent / "shared" / "models")
+FOLDER = Path(os.environ.get("QUBOPRUNE_SHARED") or ROOT.parent / "shared") / "models"
 MODELS = sorted(FOLDER.glob("*.onnx"))
 QUANTISED = [m for m in MODELS if "int8" in m.stem]
 FLOAT = [m for m in MODELS if m not in QUANTISED]

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "quboprune/formulation.h"
+#include "quboprune/kept_values.h"
 #include "quboprune/mask_evaluator.h"
 #include "quboprune/reconstruction.h"
 #include "quboprune/target.h"
@@ -15,6 +16,7 @@ struct FormulatorOptions {
   int measure_samples = 8;        ///< of the evaluator's, for `measured`; 0: all
   std::vector<Sample> samples{};  ///< that reconstruction is fitted on; empty: the evaluator's
   ReconstructionOptions reconstruction{};
+  std::shared_ptr<KeptValues> kept{};  ///< what `measured` knows already, and adds to; nullptr: nothing
 };
 
 /// Makes every objective: those of formulate(), and the two that scores alone can't give, `measured` and

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
+#include "quboprune/kept_values.h"
 #include "quboprune/mask_evaluator.h"
 #include "quboprune/progress.h"
 
@@ -16,8 +17,8 @@ namespace quboprune {
 /// isn't free, and signed effects removed "harmful" groups before dead ones, which cost 1.7 dB in our pilot.
 /// `samples`: how many of the evaluator's are used, evenly spread; 0: all. A group that alone makes up an
 /// axis gets the largest effect. If stopped, groups not reached get the mean of the others. Cost: for each
-/// group, a run of the part of the network behind it over the samples. Source: ours.
-std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator,
-                                     int samples = 0, const Control& control = {});
+/// group that `kept` doesn't know, a run of the part of the network behind it over the samples. Source: ours.
+std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator, int samples,
+                                     KeptValues& kept, const Control& control = {});
 
 }  // namespace quboprune

@@ -35,7 +35,7 @@ struct ChooseOptions {
   /// within one standard error of the best.
   std::string objective = "hybrid";
   FormulationOptions formulation;
-  FormulatorOptions formulator;
+  FormulatorOptions formulator;  ///< its `kept` serves the choice too
   RoundsOptions rounds;
   int trust_masks = 50;   ///< masks that auto's trust meter measures; 0: none
   int trust_samples = 8;  ///< the evaluator's samples that it measures them on

@@ -98,7 +98,8 @@ void run(Options& o, const Context& context) {
                   {"round_to", choice.round_to},
                   {"result", session.result(choice.mask, outcome)},
                   {"solver", solver_json(choice.solved)},
-                  {"layers", session.layers(choice.mask)}};
+                  {"layers", session.layers(choice.mask)},
+                  {"equivalence", outcome.equivalence}};
     if (halfway) entry["stopped"] = true;
     add_trust(entry, choice, session.on_calibration());
     if (choice.refined)

@@ -129,22 +129,10 @@ void add_search(json& report, const Options& o, PruneSession& session, const Cho
   report["removed"] = session.removed(choice);
 }
 
-/// Where the masks that refinement measures are kept: a file for each question, so that another target or
-/// other data in the same folder neither take it up nor overwrite it.
-void keep_refinement(Options& o, const PruneSession& session) {
-  auto& search = o.prune.choose.search;
-  search.problem = fmt::format("{} {} {} {} {} {}", session.fingerprint(), o.prune.target, o.prune.of_live,
-                               o.prune.recover, o.prune.refit_aware, o.prune.refine_samples);
-  if (o.prune.work.empty()) return;
-  search.state = std::filesystem::path(o.prune.work) /
-                 ("refinement-" + sha256_of_bytes(search.problem).substr(0, 12) + ".json");
-}
-
 void run(Options& o, const Context& context) {
   prepare(o, context);
   PruneSession session(o.prune, context);
   if (!o.prune.target.empty()) o.prune.choose.target = session.whole_target(o.prune.choose.objective);
-  keep_refinement(o, session);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it

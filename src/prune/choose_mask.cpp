@@ -54,6 +54,7 @@ class Chooser {
         evaluator_(evaluator),
         options_(options),
         control_(control),
+        kept_(options.formulator.kept ? options.formulator.kept : std::make_shared<KeptValues>()),
         formulator_(groups, scores, evaluator, options.target, options.formulator, control) {
     if (options.round_to > 1)
       rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
@@ -95,7 +96,7 @@ class Chooser {
     std::vector<double> values;  ///< by sample, lower is better
   };
   struct Measured {
-    std::vector<double> cut, after;
+    std::vector<double> cut, after;  ///< by sample, lower is better
   };
 
   /// How far the QUBO's solution may be from its optimum: a proven bound, for counts of filters. The mask
@@ -109,19 +110,21 @@ class Chooser {
         lower_bound(choice.formulation.qubo, exactly, choice.mask, options_.solver, control_);
   }
 
-  /// Each sample's value of a network, lower is better.
-  std::vector<double> values_of(const Graph& network) const {
-    return lower_is_better(evaluator_.score(network).samples, evaluator_.judge().metric);
+  std::vector<double> kept_values(const std::string& question, const Mask& mask,
+                                  const std::function<Graph()>& network) const {
+    return kept_->get(question, mask, control_, [&] {
+      return lower_is_better(evaluator_.score(network()).samples, evaluator_.judge().metric);
+    });
   }
 
   /// A mask's values as cut and after the stage that follows; many settings come to the same mask.
-  const Measured& measure(const Mask& mask) {
-    const auto [entry, is_new] = measured_.try_emplace(key(mask));
-    if (is_new) {
-      entry->second.cut = values_of(slice(groups_, mask));
-      entry->second.after = evaluator_.options().refit ? values_of(evaluator_.cut(mask)) : entry->second.cut;
-    }
-    return entry->second;
+  Measured measure(const Mask& mask) const {
+    Measured m;
+    m.cut = kept_values("as cut", mask, [&] { return slice(groups_, mask); });
+    m.after = evaluator_.options().refit
+                  ? kept_values("after the quick repair", mask, [&] { return evaluator_.cut(mask); })
+                  : m.cut;
+    return m;
   }
 
   Candidate best_of(const std::vector<Setting>& settings, bool alone) {
@@ -133,7 +136,7 @@ class Chooser {
                       std::numeric_limits<double>::quiet_NaN());
       all.push_back({solve_one(setting, settings.size()), {}});
       if (alone) return std::move(all.front());
-      const Measured& measured = measure(all.back().choice.mask);
+      const Measured measured = measure(all.back().choice.mask);
       after.push_back(measured.after);
       cut.push_back(measured.cut);
       all.back().values = after.back();
@@ -254,7 +257,9 @@ class Chooser {
     const MaskEvaluator few(groups_, thinned(evaluator_.samples(), options_.trust_samples),
                             evaluator_.judge(), evaluator_.options(), control_);
     for (std::size_t k = 0; k < masks.size() && !control_.stopped(); ++k) {
-      trust.values.push_back(few.value(masks[k]));
+      trust.values.push_back(
+          kept_->get("on a few", masks[k], control_, [&] { return std::vector{few.value(masks[k])}; })
+              .front());
       control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
                       std::numeric_limits<double>::quiet_NaN());
     }
@@ -309,9 +314,11 @@ class Chooser {
     if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
     rounds.score.similarity = setting.objective == "hybrid";
     rounds.score.weight_gradients = setting.objective == "taylor-weight";
+    FormulatorOptions of_a_round = options_.formulator;
+    of_a_round.kept = nullptr;  // its groups are others
     const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
                             const Target& target) {
-      const Formulator formulator(groups, scores, evaluator, target, options_.formulator, control_);
+      const Formulator formulator(groups, scores, evaluator, target, of_a_round, control_);
       return solved(formulated(formulator, setting, target), groups, target, each).pool.front().x;
     };
     return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds,
@@ -323,11 +330,11 @@ class Chooser {
   const MaskEvaluator& evaluator_;
   const ChooseOptions& options_;
   const Control& control_;
+  const std::shared_ptr<KeptValues> kept_;
   const Formulator formulator_;
   std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
-  std::map<std::string, Measured> measured_;  // by key
-  bool compared_ = false;                     // as they would ship, not by the evaluator
+  bool compared_ = false;  // as they would ship, not by the evaluator
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "prune/cross_fit.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -24,33 +27,42 @@ std::vector<std::size_t> parts_of(std::span<const Sample> samples) {
   return parts;
 }
 
-/// Throws Stopped rather than return networks that were repaired in part.
-std::vector<std::vector<double>> values_of_part(const ChannelGroups& groups, std::span<const Mask> masks,
-                                                std::span<const Sample> fitted, std::vector<Sample> judged,
-                                                const Judge& judge, const RefitOptions& refit,
-                                                const Control& control) {
-  const MaskEvaluator evaluator(groups, std::move(judged), judge, {}, control);
-  const Refitter refitter(groups, fitted, judge, refit, control);
-  std::vector<std::vector<double>> values;
-  for (const Mask& mask : masks) {
-    const Graph repaired = refitter(mask, control).graph;
-    if (control.stopped()) throw Stopped("stopped while repairing");
-    values.push_back(evaluator.score(repaired).samples);
+/// What repairs on some samples and judges on others. Throws Stopped rather than judge a network that was
+/// repaired in part.
+class Fold {
+ public:
+  Fold(const ChannelGroups& groups, std::span<const Sample> fitted, std::vector<Sample> judged,
+       const Judge& judge, const RefitOptions& refit, const Control& control)
+      : evaluator_(groups, std::move(judged), judge, {}, control),
+        refitter_(groups, fitted, judge, refit, control),
+        control_(control) {}
+
+  std::vector<double> values(const Mask& mask) const {
+    const Graph repaired = refitter_(mask, control_).graph;
+    if (control_.stopped()) throw Stopped("stopped while repairing");
+    return evaluator_.score(repaired).samples;
   }
-  return values;
-}
+
+ private:
+  MaskEvaluator evaluator_;
+  Refitter refitter_;
+  const Control& control_;
+};
 
 }  // namespace
 
 std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std::span<const Mask> masks,
                                                 std::span<const Sample> samples, const Judge& judge,
-                                                const RefitOptions* refit, const Control& control) {
+                                                const RefitOptions* refit, KeptValues& kept,
+                                                const Control& control) {
   std::vector<std::vector<double>> values(masks.size());
   const auto parts = parts_of(samples);
   try {
     if (refit == nullptr) {
       const MaskEvaluator all(groups, {samples.begin(), samples.end()}, judge, {}, control);
-      for (std::size_t m = 0; m < masks.size(); ++m) values[m] = all.score(slice(groups, masks[m])).samples;
+      for (std::size_t m = 0; m < masks.size(); ++m)
+        values[m] = kept.get("all, as cut", masks[m], control,
+                             [&] { return all.score(slice(groups, masks[m])).samples; });
       return values;
     }
     for (std::size_t part = 0; part < kParts; ++part) {
@@ -59,7 +71,13 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
       for (std::size_t k = 0; k < samples.size(); ++k)
         (parts[k] == part ? judged : fitted).push_back(samples[k]);
       if (fitted.empty() || judged.empty()) continue;
-      const auto found = values_of_part(groups, masks, fitted, judged, judge, *refit, control);
+      std::optional<Fold> work;  // the original's pass, which only a new mask needs
+      std::vector<std::vector<double>> found;
+      for (const Mask& mask : masks)
+        found.push_back(kept.get(fmt::format("part {}, as it would ship", part), mask, control, [&] {
+          if (!work) work.emplace(groups, fitted, judged, judge, *refit, control);
+          return work->values(mask);
+        }));
       for (std::size_t m = 0; m < masks.size(); ++m)
         values[m].insert(values[m].end(), found[m].begin(), found[m].end());
     }

@@ -5,6 +5,7 @@
 
 #include "quboprune/channel_groups.h"
 #include "quboprune/evaluation.h"
+#include "quboprune/kept_values.h"
 #include "quboprune/progress.h"
 #include "quboprune/recover.h"
 
@@ -17,9 +18,11 @@ namespace quboprune {
 ///
 /// By mask, then by sample; part by part, so only one part's targets are in memory. Stopped work leaves out
 /// the parts that weren't done, for all masks alike. Throws InputError as Refitter does.
-/// `refit` nullptr: no repair follows, the masks are judged as cut.
+/// `refit` nullptr: no repair follows, the masks are judged as cut. `kept` is asked first, and takes in what
+/// is new, part by part.
 std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std::span<const Mask> masks,
                                                 std::span<const Sample> samples, const Judge& judge,
-                                                const RefitOptions* refit, const Control& control = {});
+                                                const RefitOptions* refit, KeptValues& kept,
+                                                const Control& control = {});
 
 }  // namespace quboprune

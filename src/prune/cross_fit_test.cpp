@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <limits>
 #include <utility>
 
 #include "core/index.h"
@@ -37,13 +38,18 @@ struct ShippedValues : ::testing::Test {
   ShippedValues() {
     for (std::size_t k = 0; k < samples.size(); ++k) samples[k].scene = std::to_string(k / 2);
   }
+  std::vector<std::vector<double>> shipped(const RefitOptions* repair) const {
+    KeptValues none;
+    return shipped_values(groups, masks, samples, judge, repair, none);
+  }
   std::vector<double> of_first(std::span<const Sample> some) const {
-    return shipped_values(groups, std::span(masks).first(1), some, judge, &refit).front();
+    KeptValues none;
+    return shipped_values(groups, std::span(masks).first(1), some, judge, &refit, none).front();
   }
 };
 
 TEST_F(ShippedValues, AreTheCutNetworksWhereNoRepairFollows) {
-  const auto values = shipped_values(groups, masks, samples, judge, nullptr);
+  const auto values = shipped(nullptr);
   const MaskEvaluator evaluator(groups, samples, judge);
   ASSERT_EQ(values.size(), 2U);
   for (std::size_t m = 0; m < masks.size(); ++m)
@@ -51,8 +57,8 @@ TEST_F(ShippedValues, AreTheCutNetworksWhereNoRepairFollows) {
 }
 
 TEST_F(ShippedValues, HaveEachSampleOnceAndRepairHelpsOnScenesNotFitted) {
-  const auto values = shipped_values(groups, masks, samples, judge, &refit);
-  const auto cut = shipped_values(groups, masks, samples, judge, nullptr);
+  const auto values = shipped(&refit);
+  const auto cut = shipped(nullptr);
   for (std::size_t m = 0; m < masks.size(); ++m) {
     EXPECT_EQ(values[m].size(), samples.size());
     EXPECT_LT(score_of(values[m]).mean, score_of(cut[m]).mean);
@@ -81,10 +87,36 @@ TEST_F(ShippedValues, KeepTwoScenesApart) {
 TEST_F(ShippedValues, LeaveOutWhatWasntDone) {
   const std::atomic<bool> stop = true;
   const Control control{{}, &stop};
+  KeptValues kept;
   for (const RefitOptions* repair : {&std::as_const(refit), static_cast<const RefitOptions*>(nullptr)}) {
-    for (const auto& values : shipped_values(groups, masks, samples, judge, repair, control))
+    for (const auto& values : shipped_values(groups, masks, samples, judge, repair, kept, control))
       EXPECT_TRUE(values.empty());
   }
+}
+
+TEST_F(ShippedValues, GoOnWhereAStoppedRunLeftOff) {
+  int walks = 0, last = std::numeric_limits<int>::max();
+  std::atomic<bool> stop = false;
+  const Control control{[&](std::string_view stage, double done, double total, double) {
+                          if (stage == "refit" && done == total) stop = ++walks >= last;
+                        },
+                        &stop};
+  const auto run = [&](KeptValues& kept) {
+    walks = 0;
+    stop = false;
+    return shipped_values(groups, masks, samples, judge, &refit, kept, control);
+  };
+  KeptValues none, kept;
+  const auto whole = run(none);
+  const int all = std::exchange(last, walks / 2);
+  const auto half = run(kept);
+  ASSERT_FALSE(half.front().empty());
+  ASSERT_LT(half.front().size(), samples.size());
+  last = all;
+  EXPECT_EQ(run(kept), whole);
+  EXPECT_LT(walks, all);
+  EXPECT_EQ(run(kept), whole);
+  EXPECT_EQ(walks, 0) << "nothing was left to do";
 }
 
 }  // namespace

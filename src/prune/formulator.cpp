@@ -11,13 +11,15 @@ Formulator::Formulator(const ChannelGroups& groups, const Scores& scores, const 
       evaluator_(evaluator),
       target_(target),
       options_(options),
-      control_(control) {}
+      control_(control) {
+  if (!options_.kept) options_.kept = std::make_shared<KeptValues>();
+}
 
 Formulation Formulator::operator()(const std::string& objective, const FormulationOptions& options) const {
   if (objective == "reconstruction") return reconstruction();
   if (objective == "measured") {
     if (effects_.empty())
-      effects_ = measured_effects(groups_, evaluator_, options_.measure_samples, control_);
+      effects_ = measured_effects(groups_, evaluator_, options_.measure_samples, *options_.kept, control_);
     return formulate_measured(effects_, scores_, options);
   }
   const Target as_filters{Cost::filters, target_.removed};

@@ -1,9 +1,12 @@
 #include "quboprune/measured.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <string>
 
 #include "core/index.h"
 #include "prune/calibration_parts.h"
@@ -33,24 +36,31 @@ void fill(std::vector<double>& effects, F&& stand_in) {
 }  // namespace
 
 std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator, int samples,
-                                     const Control& control) {
+                                     KeptValues& kept, const Control& control) {
   constexpr int kAtOnce = 32;  // masks: what they compute alike is computed once
   const int n = groups.size();
   const MaskEvaluator some(groups, thinned(evaluator.samples(), samples), evaluator.judge(),
                            evaluator.options(), control);
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-  std::vector<double> effects(at_index(n), unknown);
   const Mask all(at_index(n), 1);
+  const std::string question = fmt::format("each group's effect on {} samples", some.samples().size());
+  const KeptValues::Values* before = kept.find(question, all);
+  std::vector<double> effects = before ? *before : std::vector<double>(at_index(n), unknown);
   const std::vector<double> original = some.by_sample({&all, 1}).front();
   for (int first = 0; first < n && !control.stopped(); first += kAtOnce) {
     const int end = std::min(n, first + kAtOnce);
-    std::vector<Mask> masks(at_index(end - first), all);
-    for (int g = first; g < end; ++g) masks[at_index(g - first)][at_index(g)] = 0;
-    const auto metrics = some.by_sample(masks);
+    std::vector<int> asked;
     for (int g = first; g < end; ++g) {
-      const auto& own = metrics[at_index(g - first)];
-      if (!own.empty()) effects[at_index(g)] = mean_distance(own, original);
+      if (std::isnan(effects[at_index(g)])) asked.push_back(g);
     }
+    if (asked.empty()) continue;
+    std::vector<Mask> masks(asked.size(), all);
+    for (std::size_t k = 0; k < asked.size(); ++k) masks[k][at_index(asked[k])] = 0;
+    const auto metrics = some.by_sample(masks);
+    for (std::size_t k = 0; k < asked.size(); ++k) {
+      if (!metrics[k].empty()) effects[at_index(asked[k])] = mean_distance(metrics[k], original);
+    }
+    if (!control.stopped()) kept.keep(question, all, effects);
     control.report("measure groups", end, n, unknown);
   }
   fill(effects, [&](const std::vector<double>& known) {

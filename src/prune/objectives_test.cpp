@@ -173,12 +173,18 @@ TEST(Reconstruction, KeepsOneChannelOfEachLayerOrSaysSo) {
 TEST(MeasuredEffects, AreMeanMagnitudesOfSingleRemovals) {
   const Fixture f(three_layers());
   const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
-  const auto effects = measured_effects(f.groups, evaluator);
+  KeptValues kept;
+  const auto effects = measured_effects(f.groups, evaluator, 0, kept);
   ASSERT_EQ(effects.size(), at_index(f.groups.size()));
   for (int g = 0; g < f.groups.size(); ++g) {
     // The distance to the original's own outputs is 0 for the original: its values are the effects.
     EXPECT_NEAR(effects[at_index(g)], evaluator.value(f.without({g})), 1e-6 * effects[at_index(g)]);
   }
+  int reports = 0;
+  const Control control{
+      [&](std::string_view stage, double, double, double) { reports += stage == "measure groups" ? 1 : 0; }};
+  EXPECT_EQ(measured_effects(f.groups, evaluator, 0, kept, control), effects);
+  EXPECT_EQ(reports, 0) << "all were known";
 }
 
 TEST(MeasuredEffects, ADeadChannelHasNone) {
@@ -189,7 +195,8 @@ TEST(MeasuredEffects, ADeadChannelHasNone) {
     value.constant.tensor().select(0, 3).zero_();
   }
   const Fixture f(graph);
-  const auto effects = measured_effects(f.groups, MaskEvaluator(f.groups, f.samples, f.judge), 2);
+  KeptValues none;
+  const auto effects = measured_effects(f.groups, MaskEvaluator(f.groups, f.samples, f.judge), 2, none);
   EXPECT_EQ(effects[3], 0);
   EXPECT_EQ(std::count(effects.begin(), effects.end(), 0.0), 1);
 }

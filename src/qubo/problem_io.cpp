@@ -1,5 +1,6 @@
 #include "quboprune/problem_io.h"
 
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -82,6 +83,10 @@ Problem parse_problem(std::string_view text, const std::string& name, std::strin
 }
 
 Problem read_problem(const std::filesystem::path& path, std::string_view format) {
+  if (const auto ending = path.extension(); format.empty() && (ending == ".lp" || ending == ".mps"))
+    throw InputError(
+        fmt::format("{}: LP and MPS files are written for other solvers, not read: give one of {}",
+                    path.string(), fmt::join(problem_formats(), ", ")));
   return parse_problem(read_unpacked(path), path.string(), format);
 }
 

@@ -27,7 +27,7 @@ json full_report() {
   return json::parse(R"({
     "tool": {"name": "quboprune", "version": "0.1.0"}, "command": "quboprune prune net.onnx", "seed": 1,
     "model": {"path": "nets/net.onnx", "sha256": "ab12", "parameters": 414700, "macs": 2500000000, "filters": 512},
-    "target": {"kind": "filters", "removed_fraction": 0.36},
+    "target": {"kind": "filters", "removed_fraction": 0.36}, "objective": "hybrid", "round_to": 8,
     "result": {"parameters": 207350, "macs": 2000000000, "filters": 328, "removed_fraction_actual": 0.359,
                "groups_kept": 328, "groups_total": 512,
                "metric": {"name": "psnr",
@@ -56,8 +56,9 @@ bool holds(const std::string& text, const std::string& part) {
 
 TEST(TerminalReport, ShowsSizesAndQualityWithTheirData) {
   const std::string text = terminal_report(full_report());
-  for (const char* part : {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB", "held-out",
-                           "calibration", "Conv_0", "taylor", "30.75 dB", "1 min 15 s", "1.5 GB"}) {
+  for (const char* part :
+       {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB", "held-out", "calibration", "Conv_0",
+        "taylor", "30.75 dB", "1 min 15 s", "1.5 GB", "hybrid, channels in multiples of 8"}) {
     EXPECT_TRUE(holds(text, part)) << part << " is missing in\n" << text;
   }
 }

@@ -148,6 +148,11 @@ std::string layers(const Json& report) {
 
 std::string search(const Json& report) {
   std::string lines;
+  if (const std::string name = text(report, "/objective"); !name.empty()) {
+    const double multiple = number(report, "/round_to").value_or(1);
+    lines += fmt::format("  objective: {}{}\n", plain(name, 40),
+                         multiple > 1 ? fmt::format(", channels in multiples of {:.0f}", multiple) : "");
+  }
   if (const std::string name = text(report, "/solver/name"); !name.empty()) {
     lines += fmt::format("  solver {}: energy {}, bound {}, {}\n", plain(name, 40),
                          show_number(number(report, "/solver/energy")),

@@ -42,7 +42,7 @@ int run(int argc, char** argv) {
   Context context;
   context.control = {console_progress(), &stop_on_signals()};
   add_all_commands(app, context);
-  check_all_numbers(app);
+  check_all_values(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -38,6 +38,10 @@ std::string whole(std::string& text) {
          " (or is too large)";
 }
 
+std::string said(std::string& text) {
+  return text.empty() ? "is given nothing: name something, or leave the option out" : "";
+}
+
 }  // namespace
 
 CLI::Validator not_negative() {
@@ -50,13 +54,14 @@ CLI::Validator positive() {
           "POSITIVE"};
 }
 
-void check_all_numbers(CLI::App& app) {
+void check_all_values(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands({})) {
     for (CLI::Option* option : command->get_options()) {
       const std::string type = option->get_type_name();
       // As a transformation it comes in front of the option's own checks.
       if (type.starts_with("FLOAT")) option->transform(CLI::Validator(finite, ""));
       if (type.starts_with("INT")) option->transform(CLI::Validator(whole<std::int64_t>, ""));
+      if (type.starts_with("TEXT")) option->transform(CLI::Validator(said, ""));
       if (type.starts_with("UINT")) option->transform(CLI::Validator(whole<std::uint64_t>, ""));
     }
   }

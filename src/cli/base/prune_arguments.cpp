@@ -18,7 +18,9 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
       "--allow-empty", layers.allow_empty,
       "Residual branches may lose all their channels: what such a branch adds is then its bias, "
       "a constant, or nothing, and its nodes go. Otherwise every layer keeps a channel at least");
-  command.add_option("--work", work, "Folder to keep stage results in and to take them up from");
+  command.add_option(
+      "--work", work,
+      "Folder to keep in what was scored and measured, trained and refined, and to take it up from");
 }
 
 void PruneArguments::add_choice(CLI::App& command) {

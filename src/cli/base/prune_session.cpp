@@ -179,6 +179,33 @@ void PruneSession::say_if_stopped() {
     notes_.emplace_back("stopped before everything was done: this is the best so far");
 }
 
+std::filesystem::path PruneSession::kept_file(const std::string& name, const std::string& problem,
+                                              const std::string& ending) const {
+  if (arguments_.work.empty()) return {};
+  return std::filesystem::path(arguments_.work) /
+         (name + "-" + sha256_of_bytes(problem).substr(0, 12) + ending);
+}
+
+/// What a choice measures, for all targets alike.
+std::shared_ptr<KeptValues> PruneSession::kept_values(bool repaired_quickly) const {
+  if (arguments_.work.empty()) return std::make_shared<KeptValues>();
+  constexpr int kDefinition =
+      1;  // of the values: raised when they change, so that older ones aren't taken up
+  const std::string problem = fmt::format("{} {} {} {} {}", kDefinition, fingerprint(), repaired_quickly,
+                                          arguments_.refits(), arguments_.refine_samples);
+  return std::make_shared<KeptValues>(kept_file("values", problem, ".cbor"), problem);
+}
+
+/// What the refinement measures: by races, so another search's values would be others.
+void PruneSession::keep_refinement(ChooseOptions& options) const {
+  if (arguments_.work.empty()) return;
+  auto& search = options.search;
+  search.problem = fmt::format("{} {} {} {} {} {} {} {}", fingerprint(), arguments_.target,
+                               arguments_.of_live, arguments_.recover, arguments_.refit_aware,
+                               arguments_.refine_samples, options.objective, options.refine);
+  search.state = kept_file("refinement", search.problem, ".json");
+}
+
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   const bool measures =
@@ -192,6 +219,9 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   const MaskEvaluator evaluator(groups_, thinned(parts.search, arguments_.refine_samples), judge_, with,
                                 context_.control);
   ChooseOptions checked = options;
+  const auto kept = kept_values(with.refit);
+  checked.formulator.kept = kept;
+  keep_refinement(checked);
   checked.formulator.samples = calibration_;
   constexpr int kRoundSamples = 32;  // gradients near the network as it then is: more tell little
   checked.rounds.samples = thinned(calibration_, kRoundSamples);
@@ -203,18 +233,20 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   if (measures && !parts.check.empty()) {
     checked.compare = [&](std::span<const Mask> masks) {
       return shipped_values(groups_, masks, calibration_, judge_, repaired ? &arguments_.refit : nullptr,
-                            context_.control);
+                            *kept, context_.control);
     };
     others =
         std::make_unique<MaskEvaluator>(groups_, parts.check, judge_, EvaluatorOptions{}, context_.control);
     std::vector<Sample> seen = parts.search;
     if (with.refit) seen.insert(seen.end(), parts.fit.begin(), parts.fit.end());
-    checked.check = [this, &others, repaired, seen,
+    checked.check = [this, &others, repaired, seen, kept,
                      refitter = std::shared_ptr<Refitter>()](const Mask& mask) mutable {
-      if (!repaired) return others->score(slice(groups_, mask)).samples;
-      if (!refitter)
-        refitter = std::make_shared<Refitter>(groups_, seen, judge_, arguments_.refit, context_.control);
-      return others->score((*refitter)(mask, context_.control).graph).samples;
+      return kept->get("refined", mask, context_.control, [&] {
+        if (!repaired) return others->score(slice(groups_, mask)).samples;
+        if (!refitter)
+          refitter = std::make_shared<Refitter>(groups_, seen, judge_, arguments_.refit, context_.control);
+        return others->score((*refitter)(mask, context_.control).graph).samples;
+      });
     };
   }
   return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
@@ -231,8 +263,7 @@ Recovery PruneSession::recover(const Mask& mask) const {
                                   train.feature_weight, train.crop);
     for (const auto x : mask) key += x != 0 ? '1' : '0';
     repair.train.problem = sha256_of_bytes(key);
-    repair.train.work =
-        std::filesystem::path(arguments_.work) / ("finetune-" + repair.train.problem.substr(0, 12));
+    repair.train.work = kept_file("finetune", key, "");
   }
   return recovered(arguments_.recover, repair, context_.control);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -113,6 +114,12 @@ class PruneSession {
   void load_data();
   void make_evaluators();
   void choose_outputs();
+  /// A file or folder of --work for each question, so that others neither take it up nor overwrite it; empty
+  /// without --work.
+  std::filesystem::path kept_file(const std::string& name, const std::string& problem,
+                                  const std::string& ending) const;
+  std::shared_ptr<KeptValues> kept_values(bool repaired_quickly) const;
+  void keep_refinement(ChooseOptions& options) const;
   Recovery recover(const Mask& mask) const;
 
   PruneArguments& arguments_;

@@ -1,15 +1,10 @@
 #include "cli/base/score_store.h"
 
-#include <nlohmann/json.hpp>
-
-#include "quboprune/file.h"
+#include "core/stored_json.h"
 
 namespace quboprune {
 
 using nlohmann::json;
-
-/// Hexadecimal digits in front of the CBOR: its SHA-256, so that a damaged file is never taken up.
-constexpr std::size_t kDigest = 64;
 
 void to_json(json& j, const SimilarityBlock& b) {
   j = {{"groups", b.groups}, {"cosine", b.cosine}, {"pearson", b.pearson}};
@@ -22,32 +17,25 @@ void from_json(const json& j, SimilarityBlock& b) {
 }
 
 void store_scores(const std::filesystem::path& path, const std::string& key, const Scores& s) {
-  const json j = {{"key", key},
-                  {"groups", s.groups},
-                  {"l1", s.l1},
-                  {"l2", s.l2},
-                  {"taylor", s.taylor},
-                  {"taylor_weight", s.taylor_weight},
-                  {"fisher", s.fisher},
-                  {"energy", s.energy},
-                  {"rows", s.rows},
-                  {"gradients", s.gradients},
-                  {"probe_rows", s.probe_rows},
-                  {"probes", s.probes},
-                  {"similarity", s.similarity},
-                  {"label_free", s.label_free}};
-  const auto cbor = json::to_cbor(j);
-  const std::string bytes(cbor.begin(), cbor.end());
-  write_file_atomically(path, sha256_of_bytes(bytes) + bytes);
+  store_json(path, key,
+             {{"groups", s.groups},
+              {"l1", s.l1},
+              {"l2", s.l2},
+              {"taylor", s.taylor},
+              {"taylor_weight", s.taylor_weight},
+              {"fisher", s.fisher},
+              {"energy", s.energy},
+              {"rows", s.rows},
+              {"gradients", s.gradients},
+              {"probe_rows", s.probe_rows},
+              {"probes", s.probes},
+              {"similarity", s.similarity},
+              {"label_free", s.label_free}});
 }
 
 std::optional<Scores> stored_scores(const std::filesystem::path& path, const std::string& key) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const std::string file = read_file(path);
-  if (file.size() < kDigest || sha256_of_bytes(file.substr(kDigest)) != file.substr(0, kDigest))
-    return std::nullopt;
-  const json j = json::from_cbor(file.substr(kDigest), true, /*allow_exceptions=*/false);
-  if (!j.is_object() || j.value("key", "") != key) return std::nullopt;
+  const json j = stored_json(path, key);
+  if (!j.is_object()) return std::nullopt;
   Scores s;
   j.at("groups").get_to(s.groups);
   j.at("l1").get_to(s.l1);

@@ -1,0 +1,38 @@
+#include "quboprune/kept_values.h"
+
+#include "core/stored_json.h"
+
+namespace quboprune {
+namespace {
+
+std::string text_of(const Mask& mask) {
+  std::string text;
+  for (const auto x : mask) text += x != 0 ? '1' : '0';
+  return text;
+}
+
+}  // namespace
+
+KeptValues::KeptValues(std::filesystem::path file, std::string problem)
+    : file_(std::move(file)), problem_(std::move(problem)) {
+  const nlohmann::json stored = stored_json(file_, problem_);
+  if (!stored.is_array()) return;
+  for (const auto& entry : stored)
+    known_[{entry.at("question"), entry.at("mask")}] = entry.at("values").get<Values>();
+}
+
+const KeptValues::Values* KeptValues::find(const std::string& question, const Mask& mask) const {
+  const auto found = known_.find({question, text_of(mask)});
+  return found == known_.end() ? nullptr : &found->second;
+}
+
+void KeptValues::keep(const std::string& question, const Mask& mask, Values values) {
+  known_[{question, text_of(mask)}] = std::move(values);
+  if (file_.empty()) return;
+  nlohmann::json all = nlohmann::json::array();
+  for (const auto& [asked, answer] : known_)
+    all.push_back({{"question", asked.first}, {"mask", asked.second}, {"values", answer}});
+  store_json(file_, problem_, std::move(all));
+}
+
+}  // namespace quboprune

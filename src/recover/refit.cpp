@@ -20,6 +20,7 @@
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
 #include "quboprune/recover.h"
+#include "recover/refit_algebra.h"
 #include "recover/refit_bench.h"
 #include "recover/refit_linear.h"
 #include "recover/refit_moments.h"
@@ -247,7 +248,7 @@ class Walk {
   /// Rows times the old weights: [groups, n, outputs].
   at::Tensor product_of(const LinearLayer& layer, const at::Tensor& rows) const {
     const at::Tensor& weight = bench_.graph().values[at_index(layer.weight_value())].constant;
-    return at::bmm(rows, layer.matrix(weight).to(rows.scalar_type()).transpose(1, 2));
+    return product_with_transposed(rows, layer.matrix(weight).to(rows.scalar_type()));
   }
 
   at::Tensor without_bias(const LinearLayer& layer, const at::Tensor& output,

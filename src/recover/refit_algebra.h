@@ -7,11 +7,14 @@
 namespace quboprune {
 
 // Dense algebra whose speed doesn't hang on the BLAS that LibTorch was built with: Debian's is the reference
-// one unless another is installed, and a refit then spent 85 % of its time in its sgemm.
+// one unless another is installed, and a refit then spent 85 % of its time in its sgemm. Products in float32
+// are oneDNN's own where we are built with it (by which OpenBLAS, too, is beaten on processors that it
+// doesn't know), otherwise 1x1 convolutions, which are oneDNN's in every LibTorch.
 
-/// aᵀ b for each group: float32 [g, n, p] and [g, n, q] give [g, p, q]. Runs as a 1x1 convolution, which is
-/// oneDNN's in every LibTorch.
+/// aᵀ b for each group: float32 [g, n, p] and [g, n, q] give [g, p, q].
 at::Tensor transposed_product(const at::Tensor& a, const at::Tensor& b);
+/// a bᵀ for each group: float32 [g, n, c] and [g, o, c] give [g, n, o].
+at::Tensor product_with_transposed(const at::Tensor& a, const at::Tensor& b);
 
 /// xᵀ·(w x) over the middle axis for x [groups, n, columns] and wx, its rows times weights: symmetric, of
 /// which about half is multiplied.

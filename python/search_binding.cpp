@@ -61,7 +61,7 @@ void bind_search(py::module_& module) {
       .def_property_readonly("x", [](const SearchResult& result) { return array_of(result.best); })
       .def_readonly("value", &SearchResult::value)
       .def_readonly("evaluations", &SearchResult::evaluations)
-      .def_readonly("distinct", &SearchResult::distinct)
+      .def_readonly("computed", &SearchResult::computed)
       .def_readonly("seconds", &SearchResult::seconds)
       .def_readonly("seconds_outside_objective", &SearchResult::seconds_outside_objective)
       .def_readonly("reason", &SearchResult::reason)

@@ -64,6 +64,15 @@ def chain(channels=10):
     return b.model(["batch", 3, "height", "width"], b.conv(h, "y", channels, 3), ["batch", 3, "height", "width"])
 
 
+def deep(layers=12, channels=4):
+    """Convolutions in a row, conv0, conv1, ..."""
+    b = Builder(3)
+    h = "x"
+    for k in range(layers):
+        h = b.node("Relu", [b.conv(h, f"conv{k}", channels if k else 3, channels)], f"relu{k}")
+    return b.model(["batch", 3, "height", "width"], b.conv(h, "y", channels, 3), ["batch", 3, "height", "width"])
+
+
 def classifier(channels=8, classes=4):
     """conv, relu, depthwise conv, pool, flatten, fully connected; fixed 16x16 images."""
     b = Builder(3)

@@ -88,3 +88,13 @@ def test_the_time_limit_ends_it(wide):
     assert 0 < refinement["evaluations"] < ENDLESS
     assert 1 <= refinement["seconds"] <= seconds
     assert refinement["best"] >= refinement["start"]
+
+
+def test_a_late_layer_alone_is_refined(quboprune, pairs):
+    """Its number among the layers is larger than that of its channels."""
+    networks.save(networks.deep(), quboprune.folder / "net.onnx")
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.5",
+                              "--scope", "conv11", "--objective", "l1", "--recover", "none", "--refine", "tt+local",
+                              "--evaluations", "3")
+    assert report["result"]["groups_total"] == 4
+    assert report["refinement"]["evaluations"] == 3  # one channel of the four is held

@@ -6,6 +6,9 @@ import shutil
 import subprocess
 
 import pytest
+from onnx import TensorProto, helper
+
+import networks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -41,3 +44,13 @@ def test_page_needs_nothing_else(quboprune, denoiser, pairs, tmp_path):
                        "--refine", "none", "--html", "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert not re.search(r'<(?:link|iframe)\b|(?:src|href)="(?!data:)|@import|url\(', page.split("<script>")[0])
+
+
+def test_page_of_a_network_judged_by_all_its_outputs(quboprune, pairs, tmp_path):
+    """Its outputs side by side are no picture."""
+    model = networks.denoiser()
+    model.graph.output.append(helper.make_tensor_value_info("middle", TensorProto.FLOAT, None))
+    networks.save(model, tmp_path / "net.onnx")
+    quboprune.succeeds("prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25",
+                       "--refine", "none", "--metric", "output", "--loss", "output", "--html", "report.html")
+    assert "data:image/png" not in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ namespace quboprune {
 /// How a cut network is refitted and then trained by the original.
 struct DistilOptions {
   RefitOptions refit{};
-  /// Of these distil() itself sets teacher, features and judge, and the loss where there are no targets.
+  /// Of these distil() itself sets teacher, features and judge, and the loss by the judge's.
   FinetuneOptions train{};
   /// Where training has proved itself on the scenes kept back, the refitted network is trained anew on all,
   /// which takes as long again. Without it what only those scenes show is lost again (docs/recover.md).

@@ -23,8 +23,10 @@ class KeptValues {
 
   /// nullptr: not known.
   const Values* find(const std::string& question, const Mask& mask) const;
-  /// Takes the answer in, and writes the file. Throws InputError where that can't be done.
+  /// Takes the answer in, and writes the file; unsaved() says why that couldn't be done the last time, else
+  /// it is empty.
   void keep(const std::string& question, const Mask& mask, Values values);
+  const std::string& unsaved() const { return unsaved_; }
 
   /// The known answer, or what `measure` gives, which is kept unless it was stopped on the way.
   template <class F>
@@ -37,7 +39,7 @@ class KeptValues {
 
  private:
   std::filesystem::path file_;
-  std::string problem_;
+  std::string problem_, unsaved_;
   std::map<std::pair<std::string, std::string>, Values> known_;  // by question and the mask's 0s and 1s
 };
 

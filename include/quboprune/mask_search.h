@@ -57,8 +57,8 @@ struct SearchOptions {
   /// Empty, or n guesses of how much each variable wants to be kept (log-odds-like; only used after
   /// scaling to unit spread): a QUBO's fields, importances.
   std::vector<double> prior{};
-  /// Empty, or a label >= 0 for each variable: those of one block (a layer) are expected to share an offset
-  /// that `prior` doesn't know.
+  /// Empty, or a label in 0..n-1 for each variable: those of one block (a layer) are expected to share an
+  /// offset that `prior` doesn't know.
   std::vector<int> blocks{};
   /// JSON file with all evaluated masks and their values, replaced in one step between batches (so often
   /// that it takes about 5 % of the time) and at the end. Where it is there already, values found in it are
@@ -81,11 +81,12 @@ struct SearchResult {
   Mask best;
   double value = std::numeric_limits<double>::infinity();
   std::int64_t evaluations = 0;  ///< values used, those from the state file included
-  std::int64_t distinct = 0;     ///< of them, computed in this call
+  std::int64_t computed = 0;     ///< of them, in this call
   double seconds = 0;
   double seconds_outside_objective = 0;  ///< the search's own time
   std::vector<HistoryPoint> history;     ///< each improvement
   std::string reason;                    ///< "evaluations", "time limit", "stopped" or "nothing new to try"
+  std::string unsaved;                   ///< why the state file couldn't be written; usually empty
 };
 
 /// Minimises `objective` over masks of `n` variables. The seeds come first, those that break the constraint

@@ -27,7 +27,7 @@ class Model {
 
   const Graph& graph() const { return graph_; }
   const std::filesystem::path& path() const { return path_; }
-  std::string sha256() const;  ///< of the file
+  const std::string& sha256() const { return sha256_; }  ///< of the file as it was loaded
 
   /// The model with the changes that `changed` has against graph(): other constants, attributes, inputs,
   /// nodes left out, constants added, sizes declared. `metadata` is added to the file's own.
@@ -44,6 +44,7 @@ class Model {
   std::shared_ptr<const File> file_;
   Graph graph_;
   std::filesystem::path path_;
+  std::string sha256_;
 };
 
 }  // namespace quboprune

@@ -77,7 +77,7 @@ struct Choice {
   double best = kNone;   ///< and of the refined one
   SearchResult search;
   double check_start = kNone, check_best = kNone;  ///< by ChooseOptions::check; NaN without one
-  bool seed_kept = false;  ///< the refined mask was worse there: the solver's was taken
+  bool seed_kept = false;  ///< the refined mask was no better, here or there: the solver's was taken
   bool refined = false;
   double solve_seconds = 0;
   Trust trust;         ///< of auto; otherwise empty

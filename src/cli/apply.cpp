@@ -22,10 +22,10 @@ struct Options {
 void run(Options& o, const Context& context) {
   check_outputs({o.output, o.report}, {o.prune.model, o.prune.data.source, o.plan});
   const json plan = read_plan(o.plan);
-  o.prune.refit.seed = context.seed;
   PruneSession session(o.prune, context);
   const Mask mask = mask_of(plan, o.plan, session.groups());
   const auto outcome = session.cut(mask);
+  session.save(o.output, outcome, plan.value("objective", ""));  // before what may fail of judging it
   json report = session.header("apply");
   if (plan.contains("target") && !plan["target"].is_null()) report["target"] = plan["target"];
   report["result"] = session.result(mask, outcome);
@@ -33,7 +33,6 @@ void run(Options& o, const Context& context) {
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   session.say_if_stopped();
-  session.save(o.output, outcome, plan.value("objective", ""));
   if (json latency = session.latency(o.output); !latency.empty()) report["latency"] = std::move(latency);
   report["notes"] = session.notes();
   report["stages"] = session.stages().json();

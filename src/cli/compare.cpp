@@ -68,15 +68,35 @@ void print(const json& report, bool recovered) {
   }
 }
 
+/// One method's choice, network and figures; `stopped` where it was stopped on the way.
+json measured(const Method& method, const Options& o, PruneSession& session) {
+  ChooseOptions choose = o.prune.choose;
+  choose.objective = method.objective;
+  choose.refine = method.refine;
+  const Choice choice = session.choose(choose);
+  const auto outcome = session.cut(choice.mask);
+  const bool halfway = session.stopped();
+  json entry = {{"name", method.name},
+                {"rounds", choice.rounds},
+                {"round_to", choice.round_to},
+                {"result", session.result(choice.mask, outcome)},
+                {"layers", session.layers(choice.mask)},
+                {"equivalence", outcome.equivalence}};
+  if (halfway) entry["stopped"] = true;
+  add_choice(entry, choice, method.refine, session.on_calibration());
+  if (o.networks.empty()) return entry;
+  const auto place = (std::filesystem::path(o.networks) / (method.name + ".onnx")).string();
+  session.save(place, outcome, choice.objective);
+  if (json latency = session.latency(place); !latency.empty()) entry["latency"] = std::move(latency);
+  return entry;
+}
+
 void run(Options& o, const Context& context) {
   check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source});
   const auto methods = methods_of(o.methods);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
   auto& choose = o.prune.choose;
   target_from_text(o.prune.target);  // before any work
-  choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
-  choose.solver.threads = thread_count(context.threads);
-  choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
   PruneSession session(o.prune, context);
   choose.target = session.whole_target(methods.front().objective);
   json report = session.header("compare");
@@ -84,37 +104,15 @@ void run(Options& o, const Context& context) {
   report["methods"] = json::array();
   for (const auto& method : methods) {
     if (context.control.stopped()) break;
-    ChooseOptions each = choose;
-    each.objective = method.objective;
-    each.refine = method.refine;
-    const Choice choice = session.choose(each);
-    const auto outcome = session.cut(choice.mask);
-    // What was stopped halfway isn't that method's result; a first one is better than none, and said to be
-    // stopped.
-    const bool halfway = context.control.stopped();
-    if (halfway && !report["methods"].empty()) break;
-    json entry = {{"name", method.name},
-                  {"rounds", choice.rounds},
-                  {"round_to", choice.round_to},
-                  {"result", session.result(choice.mask, outcome)},
-                  {"solver", solver_json(choice.solved)},
-                  {"layers", session.layers(choice.mask)},
-                  {"equivalence", outcome.equivalence}};
-    if (halfway) entry["stopped"] = true;
-    add_trust(entry, choice, session.on_calibration());
-    if (choice.refined)
-      entry["refinement"] = refinement_json(choice, method.refine, session.on_calibration());
-    if (!choice.tried.empty()) {
-      entry["tried"] = json::array();
-      for (const auto& [text, value] : choice.tried)
-        entry["tried"].push_back({{"setting", text}, {"calibration", value}});
+    try {
+      json entry = measured(method, o, session);
+      // What was stopped halfway isn't that method's result; a first one is better than none, and said to be
+      // stopped.
+      if (entry.contains("stopped") && !report["methods"].empty()) break;
+      report["methods"].push_back(std::move(entry));
+    } catch (const Stopped&) {
+      break;
     }
-    if (!o.networks.empty()) {
-      const auto place = (std::filesystem::path(o.networks) / (method.name + ".onnx")).string();
-      session.save(place, outcome, choice.objective);
-      if (json latency = session.latency(place); !latency.empty()) entry["latency"] = std::move(latency);
-    }
-    report["methods"].push_back(std::move(entry));
   }
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];

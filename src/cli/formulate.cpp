@@ -59,7 +59,6 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   say_ignored(command);
   PruneSession session(o.prune, context);
   if (!o.prune.target.empty()) target = session.whole_target(o.prune.choose.objective);
-  o.prune.choose.formulation.seed = context.seed;
   const int count = static_cast<int>(allowance(session.groups(), target));
   say_count(o, count, session.groups().size());
   const Formulator formulator(session.groups(), session.scores(o.prune.choose.objective),

@@ -78,15 +78,11 @@ void say_slack(PruneSession& session, const Mask& mask, const Target& target, in
                     100 * kept / all, name_of(target.kind), 100 * (kept + slack) / all, round_to));
 }
 
-void prepare(Options& o, const Context& context) {
+void prepare(Options& o) {
   check_outputs({o.output, o.report, o.html, o.plan}, {o.prune.model, o.prune.data.source, o.mask});
   if (o.prune.target.empty() && o.mask.empty())
     throw InputError("--target is required: say what to remove, such as filters=0.36 (or give --mask)");
-  auto& choose = o.prune.choose;
-  if (!o.prune.target.empty()) choose.target = target_from_text(o.prune.target);
-  choose.capacity = o.prune.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
-  choose.solver.threads = thread_count(context.threads);
-  choose.solver.seed = choose.search.seed = choose.formulation.seed = o.prune.refit.seed = context.seed;
+  if (!o.prune.target.empty()) o.prune.choose.target = target_from_text(o.prune.target);
 }
 
 /// The mask that --mask gives, with --round-to the nearest of multiples; it must meet the target where one is
@@ -117,20 +113,12 @@ Choice given_choice(const Options& o, PruneSession& session) {
 
 /// How the mask was found and what speaks for it.
 void add_search(json& report, const Options& o, PruneSession& session, const Choice& choice) {
-  report["solver"] = solver_json(choice.solved);
-  if (!choice.tried.empty()) {
-    report["tried"] = json::array();
-    for (const auto& [text, value] : choice.tried)
-      report["tried"].push_back({{"setting", text}, {"calibration", value}});
-  }
-  add_trust(report, choice, session.on_calibration());
-  if (choice.refined)
-    report["refinement"] = refinement_json(choice, o.prune.choose.refine, session.on_calibration());
+  add_choice(report, choice, o.prune.choose.refine, session.on_calibration());
   report["removed"] = session.removed(choice);
 }
 
 void run(Options& o, const Context& context) {
-  prepare(o, context);
+  prepare(o);
   PruneSession session(o.prune, context);
   if (!o.prune.target.empty()) o.prune.choose.target = session.whole_target(o.prune.choose.objective);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);

@@ -57,6 +57,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   }
   Model model;
   model.path_ = path;
+  if (std::filesystem::is_regular_file(path, error)) model.sha256_ = sha256_of_file(path);
   try {
     inline_functions(*proto);
     expand_sparse(*proto);
@@ -67,10 +68,6 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   }
   model.file_ = std::make_shared<const File>(File{proto});
   return model;
-}
-
-std::string Model::sha256() const {
-  return sha256_of_file(path_);
 }
 
 void Model::write(const Graph& changed, const std::map<std::string, std::string>& metadata,

@@ -68,6 +68,7 @@ bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) 
   const double gain = mean(b) - mean(a);
   const auto n = static_cast<double>(a.size());
   if (!(gain > 0)) return false;
+  if (std::isinf(gain)) return true;  // b broke on some sample
   if (a.size() != b.size() || a.size() < 2) return true;
   double squares = 0;
   for (std::size_t i = 0; i < a.size(); ++i) squares += (b[i] - a[i] - gain) * (b[i] - a[i] - gain);

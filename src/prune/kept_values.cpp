@@ -1,6 +1,7 @@
 #include "quboprune/kept_values.h"
 
 #include "core/stored_json.h"
+#include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
@@ -32,7 +33,12 @@ void KeptValues::keep(const std::string& question, const Mask& mask, Values valu
   nlohmann::json all = nlohmann::json::array();
   for (const auto& [asked, answer] : known_)
     all.push_back({{"question", asked.first}, {"mask", asked.second}, {"values", answer}});
-  store_json(file_, problem_, std::move(all));
+  try {
+    store_json(file_, problem_, std::move(all));
+    unsaved_.clear();
+  } catch (const InputError& error) {  // a disk that is full must not throw the choice away
+    unsaved_ = error.what();
+  }
 }
 
 }  // namespace quboprune

@@ -48,6 +48,13 @@ TEST_F(KeptInAFile, AnotherProblemOrADamagedFileIsNotTakenUp) {
   EXPECT_EQ(KeptValues(file, "problem").find("question", mask), nullptr);
 }
 
+TEST_F(KeptInAFile, WhatCannotBeWrittenIsSaidAndStillKnown) {
+  KeptValues kept(file.parent_path() / "no_such_folder" / "kept.cbor", "problem");
+  kept.keep("question", mask, {1});
+  EXPECT_FALSE(kept.unsaved().empty());
+  EXPECT_NE(kept.find("question", mask), nullptr);
+}
+
 TEST(KeptValues, MeasureOnceAndNotWhatWasStopped) {
   KeptValues kept;
   std::atomic<bool> stop = true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/index.h"
@@ -263,6 +264,14 @@ TEST(NotClearlyWorse, KeepsWhatTheBestDoesntBeatByMoreThanItsError) {
   const std::vector<double> lucky{-2, 2.5, 3.5, 4.5};  // the best, by 0.275 ± 0.875 over steady
   EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, {0, 1, 2}), (std::vector<std::size_t>{0, 1, 2}));
   EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, {0, 1}), (std::vector<std::size_t>{1}));
+}
+
+TEST(NotClearlyWorse, LeavesOutWhatBreaksOnASample) {
+  const std::vector<double> sound{1, 2, 3, 4};
+  const std::vector<double> broken{0, std::numeric_limits<double>::infinity(), 0, 0};
+  EXPECT_EQ(not_clearly_worse({broken, sound}, {0, 1}), (std::vector<std::size_t>{1}));
+  EXPECT_EQ(best_or_plainest({broken, sound}, {broken, sound}), 1U);
+  EXPECT_EQ(not_clearly_worse({broken, broken}, {0, 1}), (std::vector<std::size_t>{0, 1}));
 }
 
 TEST(Candidates, AreNearlyAsGoodWithinTwoPercentOfTheError) {

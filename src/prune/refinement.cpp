@@ -1,5 +1,6 @@
 #include "prune/refinement.h"
 
+#include <map>
 #include <memory>
 
 #include "prune/candidates.h"
@@ -41,6 +42,15 @@ std::vector<std::int8_t> held(const Choice& choice, const ChannelGroups& groups)
   return fixed;
 }
 
+/// Layers that hold groups, numbered as they come: fewer numbers than groups, as the search wants them.
+std::vector<int> layer_blocks(const ChannelGroups& groups) {
+  std::map<int, int> numbers;
+  std::vector<int> blocks;
+  for (int g = 0; g < groups.size(); ++g)
+    blocks.push_back(numbers.try_emplace(groups.layer_of(g), static_cast<int>(numbers.size())).first->second);
+  return blocks;
+}
+
 /// Both masks as they would ship, on samples that the search didn't see.
 void check(Choice& choice, const MaskEvaluator& evaluator, const ChooseOptions& options) {
   const auto seen = [&](const Mask& mask) {
@@ -61,8 +71,7 @@ void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& ev
   search.method = options.refine;
   search.fixed = held(choice, groups);
   search.prior = choice.formulation.importance;
-  search.blocks.clear();
-  for (int g = 0; g < groups.size(); ++g) search.blocks.push_back(groups.layer_of(g) + 1);
+  search.blocks = layer_blocks(groups);
   std::vector<Mask> seeds{choice.mask};
   for (const auto& solution : choice.solved.pool) {
     if (solution.x != choice.mask) seeds.push_back(solution.x);
@@ -70,10 +79,13 @@ void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& ev
   choice.search =
       search_masks(evaluator.objective(), groups.size(),
                    constraint(choice, groups, rounder, options.target, search.fixed), seeds, search, control);
-  choice.start = evaluator.metric(evaluator.value(choice.mask));
+  const double start = evaluator.value(choice.mask);
+  choice.start = evaluator.metric(start);
   choice.best = evaluator.metric(choice.search.value);
   choice.refined = true;
-  if (options.check && choice.search.best != choice.mask) check(choice, evaluator, options);
+  // The search's repair may have changed the seed itself, of which it then saw something else.
+  choice.seed_kept = !(choice.search.value < start);
+  if (options.check && !choice.seed_kept) check(choice, evaluator, options);
   if (choice.seed_kept)
     choice.best = choice.start;
   else

@@ -140,7 +140,8 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
     if (!options.work.empty() && elapsed() - saved > 60) keep_state();
   }
   next.wait();
-  if (!options.work.empty()) keep_state();
+  // Without a step there is nothing new, and these may be the weights of a repair that was stopped.
+  if (!options.work.empty() && step > before.step) keep_state();
   history.close(step);
   result.history = history.points();
   result.reason = control.stopped() ? "stopped" : step >= options.steps ? "steps" : "time limit";

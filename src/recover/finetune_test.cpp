@@ -161,6 +161,14 @@ TEST_F(Resumed, GoesOnBitForBit) {
   }
 }
 
+TEST_F(Resumed, KeepsNothingOfARunWithoutAStep) {
+  FinetuneOptions options = brief(3);
+  options.work = folder_;
+  const std::atomic<bool> stop = true;
+  EXPECT_EQ(finetune(start_, Lessons(&truth_), options, Control{{}, &stop}).steps, 0);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_)) << "its weights may be those of a repair that was stopped";
+}
+
 TEST_F(Resumed, RefusesStateThatIsDamagedOrAnothers) {
   FinetuneOptions options = brief(2);
   options.work = folder_;

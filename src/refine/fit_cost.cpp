@@ -186,6 +186,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
       Mask fitted = solution.x;
       if (fitter.fit(fitted)) found.push_back({fitted, f.qubo.energy(fitted)});
     }
+    if (found.size() == before) break;  // stopped before it had anything
     const double improved = std::min_element(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),
                                              [](const auto& a, const auto& b) { return a.energy < b.energy; })
                                 ->energy;

@@ -93,7 +93,7 @@ std::string removed_section(const Json& report) {
   return html::section("What was removed, and why", "Every coupled set of channels that is gone.", body);
 }
 
-/// What training added to the refit, by the metric on scenes that neither saw.
+/// What training added to the refit, by the metric on scenes that training didn't see.
 std::string training_text(const Json& report) {
   const auto refitted = number(report, "/recovery/checking/refitted");
   const auto trained = number(report, "/recovery/checking/trained");
@@ -101,7 +101,9 @@ std::string training_text(const Json& report) {
   const std::string metric = text(report, "/result/metric/name");
   const bool kept = at(report, "/recovery/training/kept") == Json(true);
   return fmt::format(
-      "<p>On calibration scenes that neither step saw: {} refitted, {} after {} steps of training, {}.</p>\n",
+      "<p>On calibration scenes that training didn't see (the refit's last walk did): {} refitted, {} after "
+      "{} "
+      "steps of training, {}.</p>\n",
       html::escape(show_metric(metric, refitted)), html::escape(show_metric(metric, trained)),
       show_count(number(report, "/recovery/steps")),
       kept ? "which is what was kept" : "so the refitted network was kept");

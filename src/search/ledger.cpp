@@ -44,7 +44,9 @@ std::string from_hex(const std::string& text, std::size_t size) {
 
 Ledger::Ledger(const MaskObjective& objective, int n, const SearchOptions& options, const Control& control)
     : objective_(objective), n_(n), options_(options), control_(control) {
-  if (!options_.state.empty()) load();
+  if (options_.state.empty()) return;
+  load();
+  check_writable(options_.state);
 }
 
 /// The mask's bits, eight to a byte.
@@ -100,7 +102,7 @@ void Ledger::compute(std::vector<Evaluated>& items) {
   check(values.size() == asked.size(), "mask search: the objective gave another number of values than masks");
   for (std::size_t i = 0; i < places.size(); ++i)
     items[places[i]].value = std::isnan(values[i]) ? std::numeric_limits<double>::infinity() : values[i];
-  result_.distinct += static_cast<std::int64_t>(asked.size());
+  result_.computed += static_cast<std::int64_t>(asked.size());
 }
 
 void Ledger::record(const Evaluated& item) {
@@ -139,9 +141,14 @@ void Ledger::save() {
   nlohmann::json masks = nlohmann::json::object();
   for (const auto& [bytes, value] : stored_) masks[to_hex(bytes)] = value;
   for (const auto& [bytes, value] : values_) masks[to_hex(bytes)] = value;  // infinity becomes null
-  write_file_atomically(
-      options_.state,
-      nlohmann::json{{"variables", n_}, {"problem", options_.problem}, {"masks", masks}}.dump());
+  try {
+    write_file_atomically(
+        options_.state,
+        nlohmann::json{{"variables", n_}, {"problem", options_.problem}, {"masks", masks}}.dump());
+    result_.unsaved.clear();
+  } catch (const InputError& error) {  // a disk that is full must not throw the search away
+    result_.unsaved = error.what();
+  }
   saved_ = Clock::now();
   save_seconds_ = seconds_since(before);
 }

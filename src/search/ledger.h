@@ -19,8 +19,8 @@ struct Evaluated {
 /// Keeps account of a search: each mask is evaluated once, within the limits, and saved.
 class Ledger {
  public:
-  /// Reads options.state where it is there; throws InputError if it can't be read or belongs to another
-  /// problem.
+  /// Reads options.state where it is there; throws InputError if it can't be read or written, or belongs to
+  /// another problem.
   Ledger(const MaskObjective& objective, int n, const SearchOptions& options, const Control& control);
 
   /// Whether a limit is reached; result().reason then says which.

@@ -92,7 +92,7 @@ TEST_P(EveryMethod, AsksOnlyForNewMasksThatObeyAndAccountsForAll) {
     SearchOptions options{.method = GetParam(), .evaluations = 230, .fixed = fixed};
     const SearchResult result = search_masks(objective.function(), n, constraint, {}, options);
     EXPECT_EQ(result.evaluations, 230);
-    EXPECT_EQ(result.distinct, 230);
+    EXPECT_EQ(result.computed, 230);
     EXPECT_EQ(objective.asked.size(), 230U);
     EXPECT_LE(objective.largest_batch, static_cast<std::size_t>(options.batch));
     std::set<std::string> distinct;
@@ -158,7 +158,7 @@ TEST_P(EveryMethod, TakesUpAStoppedSearchWhereItWas) {
   EXPECT_EQ(stopped.evaluations, 60);
   const SearchResult result = search_masks(second.function(), n, exactly(20), {}, options);
   EXPECT_EQ(result.evaluations, 180);
-  EXPECT_EQ(result.distinct, 120);
+  EXPECT_EQ(result.computed, 120);
   EXPECT_EQ(second.asked.size(), 120U);
   EXPECT_EQ(result.best, expected.best);
   EXPECT_EQ(result.value, expected.value);
@@ -342,6 +342,28 @@ TEST(MaskSearch, LeavesAStateThatItCannotRead) {
   EXPECT_TRUE(std::filesystem::is_symlink(state));
   EXPECT_TRUE(objective.asked.empty());
   std::filesystem::remove(state);
+}
+
+TEST(MaskSearch, RefusesAStateThatItCannotWriteBeforeItSearches) {
+  Objective objective(30);
+  const auto state = std::filesystem::path(testing::TempDir()) / "no_such_folder" / "state.json";
+  EXPECT_THROW(search_masks(objective.function(), 30, exactly(10), {}, {.evaluations = 20, .state = state}),
+               InputError);
+  EXPECT_TRUE(objective.asked.empty());
+}
+
+TEST(MaskSearch, GoesOnWhereItsStateCannotBeKept) {
+  const auto folder = std::filesystem::path(testing::TempDir()) / "state_that_goes";
+  std::filesystem::create_directories(folder);
+  Objective objective(30);
+  const auto losing = [&](std::span<const Mask> masks) {
+    std::filesystem::remove_all(folder);  // as a disk that fills up meanwhile
+    return objective.function()(masks);
+  };
+  const SearchResult result =
+      search_masks(losing, 30, exactly(10), {}, {.evaluations = 20, .state = folder / "state.json"});
+  EXPECT_EQ(result.evaluations, 20);
+  EXPECT_FALSE(result.unsaved.empty());
 }
 
 TEST(MaskSearch, WrongInputIsTheCallersFault) {

@@ -8,7 +8,7 @@
 namespace quboprune {
 
 /// Which variables of a DenseState are tabu, and until when: a ring of buckets by expiry, so that a move
-/// costs only the few that are released, and the list of held ones can be walked for aspiration.
+/// costs only the few that are released.
 class TabuList {
  public:
   TabuList(std::size_t variables, int longest_tenure)

@@ -6,8 +6,8 @@
 
 namespace quboprune {
 
-/// Milliseconds for one run of each ONNX file in ONNX Runtime: the median of interleaved runs on the same
-/// random input, on the threads given (0: all cores). Asks the Python that the environment variable
+/// Milliseconds for one run of each ONNX file in ONNX Runtime: the lower quartile of interleaved runs on the
+/// same random input, on the threads given (0: all cores). Asks the Python that the environment variable
 /// QUBOPRUNE_PYTHON names (python3 otherwise) for its onnxruntime; an empty object where that isn't there,
 /// and {"error"} where a file doesn't load.
 ///

@@ -93,7 +93,7 @@ json PruneSession::removed(const Choice& choice) {
 json PruneSession::images(const Outcome& outcome) const {
   json list = json::array();
   if (!data_ || data_->target_kind() != TargetKind::image) return list;
-  const Executor dense(model_.graph());
+  const Executor dense(graph_);
   const Executor small(outcome.recovered ? *outcome.recovered : outcome.cut);
   constexpr std::size_t kPictures = 3;
   constexpr std::int64_t kSize = 192;  // keeps the page at about a megabyte
@@ -105,6 +105,7 @@ json PruneSession::images(const Outcome& outcome) const {
     const std::vector<Sample> one{s};
     const at::Tensor before = outputs_of(dense, one, judge_).front();
     const at::Tensor after = outputs_of(small, one, judge_).front();
+    if (before.sizes() != s.target.sizes()) continue;  // all outputs side by side
     const auto cropped = [&](const at::Tensor& t) { return t.slice(1, 0, kSize).slice(2, 0, kSize); };
     list.push_back({{"name", s.name},
                     {"noisy", picture(cropped(s.input), judge_.peak)},

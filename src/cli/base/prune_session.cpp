@@ -1,6 +1,6 @@
 #include "cli/base/prune_session.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <chrono>
 #include <cmath>
@@ -10,6 +10,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
 #include "core/index.h"
+#include "core/threads.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/cross_fit.h"
@@ -41,6 +42,11 @@ void Stages::end() {
 
 PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
     : arguments_(arguments), context_(context) {
+  auto& choose = arguments.choose;
+  choose.capacity = arguments.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
+  choose.solver.threads = thread_count(context.threads);
+  choose.solver.seed = choose.search.seed = choose.formulation.seed = context.seed;
+  arguments.score.seed = arguments.refit.seed = context.seed;
   if (arguments.of_live && arguments.target.empty())
     throw InputError("--of-live says what --target is a part of: give --target too");
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
@@ -136,7 +142,6 @@ void PruneSession::find_scores(const std::string& objective) {
   const auto path = std::filesystem::path(arguments_.work) / "scores.cbor";
   if (!arguments_.work.empty()) scores_ = stored_scores(path, fingerprint());
   if (serves()) return;
-  arguments_.score.seed = context_.seed;
   arguments_.score.weight_gradients = weights;
   scores_ = stages_.run(
       "score", [&] { return score(groups_, calibration_, judge_, arguments_.score, context_.control); });
@@ -191,8 +196,9 @@ std::shared_ptr<KeptValues> PruneSession::kept_values(bool repaired_quickly) con
   if (arguments_.work.empty()) return std::make_shared<KeptValues>();
   constexpr int kDefinition =
       1;  // of the values: raised when they change, so that older ones aren't taken up
-  const std::string problem = fmt::format("{} {} {} {} {}", kDefinition, fingerprint(), repaired_quickly,
-                                          arguments_.refits(), arguments_.refine_samples);
+  const std::string problem =
+      fmt::format("{} {} {} {} {} {}", kDefinition, fingerprint(), repaired_quickly, arguments_.refits(),
+                  arguments_.refit_aware, arguments_.refine_samples);
   return std::make_shared<KeptValues>(kept_file("values", problem, ".cbor"), problem);
 }
 
@@ -206,6 +212,14 @@ void PruneSession::keep_refinement(ChooseOptions& options) const {
   search.state = kept_file("refinement", search.problem, ".json");
 }
 
+void PruneSession::say_left_out(const GramCache& grams) {
+  const auto& layers = grams.left_out();
+  if (layers.empty() || std::exchange(said_left_out_, true)) return;
+  notes_.push_back(fmt::format("{} {} too many inputs for the quick repair that masks are compared by: {}",
+                               layers.size(), layers.size() == 1 ? "layer has" : "layers have",
+                               fmt::join(layers, ", ")));
+}
+
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   const bool measures =
@@ -214,14 +228,17 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   const CalibrationParts parts = calibration_parts(calibration_, repaired && arguments_.refit_aware);
   EvaluatorOptions with;
   with.refit = measures && repaired && arguments_.refit_aware;
-  if (with.refit)
+  if (with.refit) {
     with.grams = std::make_shared<GramCache>(groups_, parts.fit, judge_, with.memory_limit, context_.control);
+    say_left_out(*with.grams);
+  }
   const MaskEvaluator evaluator(groups_, thinned(parts.search, arguments_.refine_samples), judge_, with,
                                 context_.control);
   ChooseOptions checked = options;
   const auto kept = kept_values(with.refit);
   checked.formulator.kept = kept;
-  keep_refinement(checked);
+  // Masks that are repaired by what a stopped pass gathered have other values.
+  if (!stopped()) keep_refinement(checked);
   checked.formulator.samples = calibration_;
   constexpr int kRoundSamples = 32;  // gradients near the network as it then is: more tell little
   checked.rounds.samples = thinned(calibration_, kRoundSamples);
@@ -249,7 +266,12 @@ Choice PruneSession::choose(const ChooseOptions& options) {
       });
     };
   }
-  return stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
+  Choice choice =
+      stages_.run("choose", [&] { return choose_mask(groups_, s, evaluator, checked, context_.control); });
+  for (const std::string& why : {kept->unsaved(), choice.search.unsaved}) {
+    if (!why.empty()) notes_.push_back("what was measured isn't kept for another run: " + why);
+  }
+  return choice;
 }
 
 Recovery PruneSession::recover(const Mask& mask) const {
@@ -378,6 +400,8 @@ json PruneSession::layers(const Mask& mask) const {
   return list;
 }
 
+namespace {
+
 json solver_json(const SolverResult& solved) {
   const double energy = solved.pool.front().energy;
   json j = {{"name", solved.method},     {"energy", number(energy)}, {"bound", number(solved.bound)},
@@ -387,6 +411,7 @@ json solver_json(const SolverResult& solved) {
   return j;
 }
 
+/// What auto found.
 void add_trust(json& report, const Choice& choice, const MaskEvaluator& evaluator) {
   if (!choice.reason.empty()) report["reason"] = choice.reason;
   if (choice.trust.correlations.empty()) return;
@@ -417,6 +442,18 @@ json refinement_json(const Choice& choice, const std::string& method, const Mask
     j["check"] = {
         {"start", choice.check_start}, {"best", choice.check_best}, {"seed_kept", choice.seed_kept}};
   return j;
+}
+
+}  // namespace
+
+void add_choice(json& report, const Choice& choice, const std::string& refine,
+                const MaskEvaluator& evaluator) {
+  report["solver"] = solver_json(choice.solved);
+  if (!choice.tried.empty()) report["tried"] = json::array();
+  for (const auto& [text, value] : choice.tried)
+    report["tried"].push_back({{"setting", text}, {"calibration", number(value)}});
+  add_trust(report, choice, evaluator);
+  if (choice.refined) report["refinement"] = refinement_json(choice, refine, evaluator);
 }
 
 }  // namespace quboprune

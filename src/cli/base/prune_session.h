@@ -81,7 +81,7 @@ class PruneSession {
   std::vector<std::string>& notes() { return notes_; }
   /// Notes it where Ctrl-C has ended something early.
   void say_if_stopped();
-  bool has_data() const { return data_ != nullptr; }
+  bool stopped() const { return context_.control.stopped(); }
 
   /// The target that --target names, as a part of the whole network also where --of-live asks for one of its
   /// live part.
@@ -120,13 +120,14 @@ class PruneSession {
                                   const std::string& ending) const;
   std::shared_ptr<KeptValues> kept_values(bool repaired_quickly) const;
   void keep_refinement(ChooseOptions& options) const;
+  void say_left_out(const GramCache& grams);
   Recovery recover(const Mask& mask) const;
 
   PruneArguments& arguments_;
   const Context& context_;
   Stages stages_;
   std::vector<std::string> notes_;
-  bool said_dead_groups_ = false;
+  bool said_dead_groups_ = false, said_left_out_ = false;
   mutable std::string calibration_digest_;  ///< made when it is first asked for: whole images take seconds
   Model model_;
   Graph graph_;  ///< the model's, with the outputs that it is judged by
@@ -139,10 +140,9 @@ class PruneSession {
   std::optional<double> dense_calibration_, dense_heldout_;  // the original's metric
 };
 
-nlohmann::json solver_json(const SolverResult& solved);
-/// Adds what --objective auto found to a report: "trust", "trust_points", "reason".
-void add_trust(nlohmann::json& report, const Choice& choice, const MaskEvaluator& evaluator);
-nlohmann::json refinement_json(const Choice& choice, const std::string& method,
-                               const MaskEvaluator& evaluator);
+/// Adds to a report how the mask was found and what speaks for it: "solver", "tried", "trust",
+/// "trust_points", "reason", "refinement" (by the method `refine`).
+void add_choice(nlohmann::json& report, const Choice& choice, const std::string& refine,
+                const MaskEvaluator& evaluator);
 
 }  // namespace quboprune

@@ -132,7 +132,9 @@ void Coupling::begin(int node) {
   node_ = node;
   // The walk goes through the nodes once; later visits (costs) ask without passing on.
   walking_ = node >= 0 && !ended_;
-  ended_ = ended_ || node < 0;
+  if (node < 0 && !std::exchange(ended_, true)) {
+    for (int label = 0; label < label_count(); ++label) find(label);  // from here on that only reads
+  }
   touched_.clear();
   shape_only_.clear();
 }

@@ -116,7 +116,10 @@ class Coupling {
  private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   int normal(int value, int axis) const;
-  void touch(int value, int axis) const { touched_.insert({value, axis}); }
+  /// Only while walking: afterwards a const reference is read by several threads.
+  void touch(int value, int axis) const {
+    if (walking_) touched_.insert({value, axis});
+  }
   void finish(const Node& node);
 
   const Graph& graph_;

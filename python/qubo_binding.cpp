@@ -39,16 +39,30 @@ Qubo from_matrix(const Array<double>& matrix) {
   const auto n = matrix.shape(0);
   Qubo qubo(static_cast<int>(n));
   const auto value = matrix.unchecked<2>();
+  const auto coupling = [&](py::ssize_t i, py::ssize_t j) { return value(i, j) + value(j, i); };
+  py::ssize_t coupled = 0;
+  for (py::ssize_t i = 0; i < n; ++i) {
+    qubo.add_linear(static_cast<int>(i), value(i, i));
+    for (py::ssize_t j = 0; j < i; ++j) coupled += coupling(i, j) != 0 ? 1 : 0;
+  }
+  // The searches for few couplings ask for pairs, and a pair takes the room of two entries of a block.
+  if (4 * coupled <= n * n / 2) {
+    for (py::ssize_t i = 0; i < n; ++i) {
+      for (py::ssize_t j = 0; j < i; ++j) {
+        if (coupling(i, j) != 0) qubo.add_pair(static_cast<int>(j), static_cast<int>(i), coupling(i, j));
+      }
+    }
+    return qubo;
+  }
   Qubo::DenseBlock block;
   block.values.assign(static_cast<std::size_t>(n * n), 0.0);
   for (py::ssize_t i = 0; i < n; ++i) {
     block.variables.push_back(static_cast<int>(i));
-    qubo.add_linear(static_cast<int>(i), value(i, i));
     for (py::ssize_t j = 0; j < n; ++j) {
-      if (i != j) block.values[static_cast<std::size_t>(i * n + j)] = value(i, j) + value(j, i);
+      if (i != j) block.values[static_cast<std::size_t>(i * n + j)] = coupling(i, j);
     }
   }
-  if (n > 1) qubo.add_dense_block(std::move(block));
+  qubo.add_dense_block(std::move(block));
   return qubo;
 }
 

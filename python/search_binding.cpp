@@ -99,7 +99,8 @@ void bind_search(py::module_& module) {
           })
       .def_property(
           "state", [](const SearchOptions& options) { return options.state.string(); },
-          [](SearchOptions& options, const std::string& path) { options.state = path; });
+          [](SearchOptions& options, const std::string& path) { options.state = path; })
+      .def_readwrite("problem", &SearchOptions::problem);
 
   module.def("search_masks", &search_with, py::arg("objective"), py::arg("n"), py::arg("kind"),
              py::arg("capacity"), py::arg("costs"), py::arg("seeds"), py::arg("options"),

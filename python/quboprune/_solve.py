@@ -11,7 +11,7 @@ def _constraint(count, capacity, costs):
     if count is not None:
         if costs is not None:
             raise _core.InputError("costs belong to capacity, not to count")
-        if isinstance(count, bool) or not float(count).is_integer():
+        if isinstance(count, bool) or not float(count).is_integer() or abs(count) >= 2**31:
             raise _core.InputError("count: expected a whole number")
         return "exactly", float(count), np.empty(0)
     if capacity is not None:
@@ -29,6 +29,13 @@ def _set(options, values):
     return options
 
 
+def _fixed(values):
+    fixed = np.empty(0, np.int8) if values is None else np.asarray(values)
+    if not np.isin(fixed, (-1, 0, 1)).all():
+        raise _core.InputError("fixed: give -1 (free), 0 or 1 for each variable")
+    return fixed
+
+
 def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
     """Minimises a Qubo, or x'Qx of a square matrix.
 
@@ -39,17 +46,14 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     options: method ("auto" or one of solver_names()), seconds (10), processor_time, max_moves, seed, threads, pool_size,
     pool_distance, target_energy, bound, start.
 
-    Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, seconds, moves, method, reason.
+    Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, persistent, seconds, moves, method, reason.
     Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
     """
     if not isinstance(qubo, _core.Qubo):
         qubo = _core.Qubo.from_matrix(qubo)
     kind, limit, cost_array = _constraint(count, capacity, costs)
-    fixed = np.empty(0, np.int8) if fixed is None else np.asarray(fixed)
-    if not np.isin(fixed, (-1, 0, 1)).all():
-        raise _core.InputError("fixed: give -1 (free), 0 or 1 for each variable")
     groups = [([int(i) for i in variables], int(least), int(most)) for variables, least, most in groups]
-    return _core.solve(qubo, kind, limit, cost_array, fixed, groups, _set(_core.SolverOptions(), options), progress)
+    return _core.solve(qubo, kind, limit, cost_array, _fixed(fixed), groups, _set(_core.SolverOptions(), options), progress)
 
 
 def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,
@@ -61,7 +65,8 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
     method: one of search_names(); "protes" also sets the rest to the published defaults.
 
     options: evaluations (1000), time_limit, seed, batch, top, rank, steps, learning_rate, start_weight,
-    fixed, prior, state.
+    fixed, prior; state: a JSON file with all masks and their values, from which a stopped search goes on, and
+    problem: a text that names what the objective is (a file that was kept under another one is refused).
 
     Returns a SearchResult: x (uint8 [n]), value, evaluations, history, seconds, reason.
     """
@@ -69,4 +74,6 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
     settings = _core.protes_options() if method == "protes" else _core.SearchOptions()
     if method is not None:
         options["method"] = method
+    if "fixed" in options:
+        options["fixed"] = _fixed(options["fixed"])
     return _core.search_masks(objective, n, kind, limit, cost_array, list(seeds), _set(settings, options), progress)

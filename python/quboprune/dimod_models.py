@@ -33,6 +33,8 @@ def from_cqm(cqm):
 
 def _row(label, comparison, place):
     lhs = comparison.lhs
+    if lhs.is_soft():
+        raise ValueError(f"the constraint {label!r} is soft: put its penalty into the objective")
     if lhs.num_interactions:
         raise ValueError(f"the constraint {label!r} is quadratic: only linear ones can be written")
     return {"label": label, "variables": [place[v] for v in lhs.variables],

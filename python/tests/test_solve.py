@@ -179,3 +179,36 @@ def test_constrained_models_go_to_dimod_and_back():
     cqm.add_constraint(a * b <= 0, label="squared")
     with pytest.raises(ValueError, match="squared"):
         from_cqm(cqm)
+    soft = dimod.ConstrainedQuadraticModel()
+    soft.set_objective(a + b)
+    soft.add_constraint(a + b <= 1, label="wish", weight=1)
+    with pytest.raises(ValueError, match="wish"):
+        from_cqm(soft)
+
+
+def test_a_sparse_matrix_is_solved_as_its_pairs_are():
+    matrix = np.diag(np.arange(-5.0, 5.0))
+    result = quboprune.solve(matrix, count=3)
+    assert result.optimal and result.method == "sorting"
+    matrix[2, 7] = -20
+    pairs = quboprune.Qubo(10)
+    pairs.add_linear(np.diag(matrix).copy())
+    pairs.add_pair(2, 7, -20)
+    assert quboprune.solve(matrix, count=3).energy == quboprune.solve(pairs, count=3).energy
+
+
+@pytest.mark.parametrize("options", [{"fixed": [0.9] * 6}, {"fixed": [3] * 6}, {"count": 2**31}])
+def test_a_search_takes_what_solve_takes(options):
+    with pytest.raises(ValueError):
+        quboprune.search_masks(lambda masks: masks.sum(1), 6, **{"count": 3, **options})
+
+
+def test_a_state_of_another_problem_is_refused(tmp_path):
+    def search(problem):
+        return quboprune.search_masks(lambda masks: masks.sum(1), 6, count=3, state=str(tmp_path / "state.json"),
+                                      problem=problem)
+
+    assert search("one").computed == 20
+    assert search("one").computed == 0
+    with pytest.raises(ValueError):
+        search("two")

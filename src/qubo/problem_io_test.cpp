@@ -274,5 +274,20 @@ TEST(ProblemIo, SurvivesDamage) {
   EXPECT_GT(refused, 1000);
 }
 
+TEST(ProblemIo, HeedsAVartypeHoweverItIsWritten) {
+  for (const char* line : {"# vartype=SPIN\n", "# vartype: SPIN\n", "#vartype = spin\n"}) {
+    const Problem problem = parse_problem(std::string(line) + "0 0 1\n0 1 1\n", "p");
+    EXPECT_EQ(problem.qubo.energy({0, 1}), -2) << line;
+  }
+  EXPECT_EQ(parse_problem("# vartype: BINARY\n0 0 1\n0 1 1\n", "p").qubo.energy({0, 1}), 0);
+  EXPECT_THROW(parse_problem("# vartype: DISCRETE\n0 0 1\n", "p"), InputError);
+  EXPECT_THROW(parse_problem("# constraint exactly 1\n# constraint at_most 2\n0 0 1\n", "p"), InputError);
+}
+
+TEST(ProblemIo, RefusesAPairThatIsListedTwice) {
+  EXPECT_THROW(parse_problem("2 3\n1 1 5\n1 2 3\n2 1 3\n", "p"), InputError);
+  EXPECT_THROW(parse_problem("3 2\n0 1 1\n1 0 7\n1 2 1\n", "p"), InputError);
+}
+
 }  // namespace
 }  // namespace quboprune

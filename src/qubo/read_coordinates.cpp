@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cctype>
+#include <string>
 
 #include "qubo/formats.h"
 
@@ -23,11 +25,29 @@ Constraint::Group read_group(Scanner& scanner) {
   return group;
 }
 
+/// dimod's `vartype=SPIN` or `vartype: BINARY`, anywhere in a comment; false where there is none.
+bool heed_vartype(Scanner& scanner, std::string_view line, Entries& entries) {
+  const std::size_t found = line.find("vartype");
+  if (found == std::string_view::npos) return false;
+  std::string_view rest = line.substr(found + std::string_view("vartype").size());
+  const auto skip_blanks = [&] { rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size())); };
+  skip_blanks();
+  if (rest.empty() || (rest.front() != '=' && rest.front() != ':')) return false;
+  rest.remove_prefix(1);
+  skip_blanks();
+  std::string kind(rest.substr(0, rest.find_first_of(" \t\r")));
+  std::ranges::transform(kind, kind.begin(), [](unsigned char c) { return std::toupper(c); });
+  if (kind != "SPIN" && kind != "BINARY")
+    scanner.fail("variables of the kind '" + kind + "': SPIN and BINARY ones can be read");
+  entries.spin = kind == "SPIN";
+  return true;
+}
+
 /// `# vartype=SPIN`, `# constraint exactly 12`, `# variables 20`, `# offset 1.5`; others mean nothing.
 void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
   const std::size_t begin = scanner.position();
   const std::string_view line = scanner.line();
-  if (line.find("vartype=SPIN") != std::string_view::npos) entries.spin = true;
+  if (heed_vartype(scanner, line, entries)) return;
   Scanner words(line.substr(1), "");
   const std::string_view key = words.word();
   if (key != "constraint" && key != "variables" && key != "offset" && key != "group") return;
@@ -44,6 +64,8 @@ void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
     const std::string_view kind = scanner.word();
     if (kind != "exactly" && kind != "at_most")
       scanner.fail("a constraint of an unknown kind: write `# constraint exactly K` or `at_most K`");
+    if (constraint.kind != Constraint::Kind::none)
+      scanner.fail("a second constraint: a file states one, and `# group` lines");
     constraint.kind = kind == "exactly" ? Constraint::Kind::exactly : Constraint::Kind::at_most;
     constraint.capacity = scanner.number("the capacity");
   }

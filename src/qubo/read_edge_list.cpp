@@ -68,6 +68,18 @@ void require_count(Scanner& scanner, const EdgeList& list) {
                                    ": the file may be cut short; correct it or its header");
 }
 
+/// Both triangles of a matrix, or a pair repeated: whether they add up is anyone's guess.
+void require_each_pair_once(Scanner& scanner, const EdgeList& list) {
+  std::vector<std::pair<int, int>> pairs;
+  pairs.reserve(list.entries.size());
+  for (const auto& [i, j, value] : list.entries) pairs.emplace_back(std::min(i, j), std::max(i, j));
+  std::ranges::sort(pairs);
+  const auto twice = std::ranges::adjacent_find(pairs);
+  if (twice != pairs.end())
+    scanner.fail(fmt::format("the pair {} {} is listed twice: list each once, one triangle of the matrix",
+                             twice->first, twice->second));
+}
+
 Problem as_bqp(const EdgeList& list) {
   Problem problem{Qubo(static_cast<int>(list.variables)), {}, "bqp", "bqp", true};
   problem.qubo.reserve_pairs(list.entries.size());
@@ -136,6 +148,7 @@ Problem read_edge_list(Scanner& scanner, std::string_view format) {
   const std::string family = family_of(list, format);
   if (list.weightless_at != std::string_view::npos && (list.weighted || family != "gset"))
     scanner.fail(list.weightless_at, "this entry has no value: add it; the file may be cut short");
+  if (family != "gset") require_each_pair_once(scanner, list);
   if (family == "mdplib") return as_diversity(scanner, list);
   require_count(scanner, list);
   return family == "bqp" ? as_bqp(list) : as_max_cut(list);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "solvers/feasible.h"
 #include "solvers/sparse_model.h"
 
 namespace quboprune {
@@ -95,6 +97,31 @@ Mask backward_greedy(const Qubo& qubo, const Constraint& constraint, const Deadl
   if (!descent.feasible()) return {};
   descent.swap_while_it_pays();
   return descent.x();
+}
+
+Mask greedy_within_budget(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline) {
+  const StructuredProblem problem(qubo);
+  StructuredModel model(problem);
+  double left = constraint.capacity + cost_tolerance(constraint);
+  const auto add = [&](std::size_t i) {
+    left -= constraint.costs[i];
+    model.flip(i);
+  };
+  for (std::size_t i = 0; i < constraint.fixed.size(); ++i)
+    if (constraint.fixed[i] == 1) add(i);
+  while (!deadline.expired()) {
+    std::size_t best = kNone;
+    double best_rate = 0;
+    for (std::size_t i = 0; i < model.size(); ++i) {
+      if (model.x()[i] != 0 || (!constraint.fixed.empty() && constraint.fixed[i] >= 0)) continue;
+      if (constraint.costs[i] > left || !(model.gain(i) < 0)) continue;
+      const double rate = model.gain(i) / std::max(constraint.costs[i], std::numeric_limits<double>::min());
+      if (rate < best_rate) best = i, best_rate = rate;
+    }
+    if (best == kNone) return model.x();
+    add(best);
+  }
+  return {};
 }
 
 Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline) {

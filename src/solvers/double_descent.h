@@ -16,7 +16,11 @@ bool has_real_numbers(const Qubo& qubo);
 /// out before the count is met.
 Mask backward_greedy(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline);
 
-/// The second half alone, from a feasible `x`.
+/// Forward greedy under a budget of costs, in double precision: from what is fixed, what lowers the energy
+/// most for what it costs is added while something that does so fits. Empty if time runs out before.
+Mask greedy_within_budget(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline);
+
+/// The second half of backward_greedy() alone, from a feasible `x`.
 Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline);
 
 }  // namespace quboprune

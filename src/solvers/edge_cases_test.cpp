@@ -111,12 +111,39 @@ TEST(IntegerCosts, WhatFitsExactlyFits) {
   EXPECT_EQ(costs.capacity, 6);
   const IntegerCosts rounded({Constraint::Kind::at_most, 2, {std::sqrt(2), 1, 1}, {}}, 3);
   EXPECT_EQ(rounded.unit, 0);
-  EXPECT_GE(static_cast<double>(rounded.costs[0]) / static_cast<double>(rounded.capacity), std::sqrt(2) / 2);
+  EXPECT_LE(static_cast<double>(rounded.costs[0]) / static_cast<double>(rounded.capacity), std::sqrt(2) / 2);
+}
+
+TEST(EdgeCases, WhatACountDecidesNeedsNoSearch) {
+  const Qubo qubo = random_qubo(200, 1, false);
+  for (const double count : {0.0, 200.0}) {
+    const SolverResult result = solve(qubo, {Constraint::Kind::exactly, count, {}, {}}, {.seconds = 60});
+    EXPECT_TRUE(result.optimal);
+    EXPECT_EQ(result.moves, 0);
+    EXPECT_EQ(kept_count(result.pool.front().x), count);
+    EXPECT_EQ(result.bound, result.pool.front().energy);
+  }
+}
+
+TEST(EdgeCases, ThePoolHoldsWhatNoOptimumHas) {
+  Qubo qubo(3);  // each variable is worth having whatever the others do
+  for (int i = 0; i < 3; ++i) qubo.add_linear(i, -(1 << i));
+  qubo.add_pair(0, 1, 0.5);
+  const SolverResult result = solve(qubo, {}, {.seconds = 1, .pool_size = 8});
+  EXPECT_TRUE(result.optimal);
+  ASSERT_EQ(result.pool.size(), 8U);
+  EXPECT_EQ(result.pool[0].energy, -6.5);
+  EXPECT_EQ(result.pool[1].energy, -6);
+  EXPECT_EQ(result.pool[7].energy, 0);
 }
 
 TEST(EdgeCases, NonsenseIsRefused) {
   const Qubo qubo = random_qubo(4, 1, true);
   EXPECT_THROW(solve(qubo, {Constraint::Kind::none, 0, {}, {2, 0, 0, 0}}, {}), InputError);
+  EXPECT_THROW(solve(qubo, {Constraint::Kind::at_most, -kInfinity, {}, {}}, {.seconds = 0.1}), InputError);
+  Qubo huge(4);
+  huge.add_low_rank({1, 1e250, std::vector<float>(4, 3e38F)});
+  EXPECT_THROW(solve(huge, {Constraint::Kind::exactly, 2, {}, {}}, {.seconds = 0.1}), InputError);
   EXPECT_THROW(solve(qubo, {}, {.pool_distance = 0}), InputError);
   EXPECT_THROW(solve(qubo, {}, {.threads = 100000}), InputError);
   EXPECT_THROW(solve(qubo, {}, {.max_moves = -1}), InputError);

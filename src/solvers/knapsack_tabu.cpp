@@ -66,12 +66,15 @@ IntegerCosts::IntegerCosts(const Constraint& constraint, std::size_t variables) 
     steps = kRoundedMean * static_cast<double>(variables) / total;
   else if (most > 0)
     steps = 0x1p30 / most;
-  const bool up = rounded && !exactly;
+  // A budget's costs are rounded down: what fills it to the brim must not be out of reach. take() looks at
+  // the true ones.
+  const bool down = rounded && !exactly;
   costs.resize(variables);
   double fixed = 0;
   for (std::size_t i = 0; i < variables; ++i) {
     const double scaled = given[i] * steps;
-    costs[i] = static_cast<std::int32_t>(std::min(up ? std::ceil(scaled) : std::round(scaled), 0x1p31 - 1));
+    costs[i] =
+        static_cast<std::int32_t>(std::min(down ? std::floor(scaled) : std::round(scaled), 0x1p31 - 1));
     if (constraint.fixed.empty() || constraint.fixed[i] != 1) continue;
     fixed += given[i];
     capacity += costs[i];
@@ -317,11 +320,29 @@ double KnapsackTabu::meet_rounded_total(Mask& x, const Deadline& deadline) {
   return static_cast<double>(state_.energy()) + change;
 }
 
-/// Takes the state up, or where costs are rounded a selection near it that meets the total.
+/// Takes out of x, where its true costs break the budget that the rounded ones keep, what that costs least;
+/// its energy, +infinity if no single one is enough.
+double KnapsackTabu::within_budget(Mask& x) const {
+  const auto energy = static_cast<double>(state_.energy());
+  double over = -constraint_.capacity - cost_tolerance(constraint_);
+  for (std::size_t i = 0; i < x.size(); ++i) over += x[i] != 0 ? constraint_.costs[i] : 0;
+  if (over <= 0) return energy;
+  std::size_t out = DenseState::kNone;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (x[i] == 0 || state_.is_fixed(i) || constraint_.costs[i] < over) continue;
+    if (out == DenseState::kNone || state_.gain(i) < state_.gain(out)) out = i;
+  }
+  if (out == DenseState::kNone) return std::numeric_limits<double>::infinity();
+  x[out] = 0;
+  return energy + static_cast<double>(state_.gain(out));
+}
+
+/// Takes the state up, or where costs are rounded a selection near it that meets the total or the budget.
 void KnapsackTabu::take(Found& found, const Deadline& deadline) {
   Mask x = state_.x();
-  const double whole =
-      rounds_total() ? meet_rounded_total(x, deadline) : static_cast<double>(state_.energy());
+  const double whole = rounds_total()   ? meet_rounded_total(x, deadline)
+                       : costs_.rounded ? within_budget(x)
+                                        : static_cast<double>(state_.energy());
   const double energy = energy_of(state_, whole);
   if (!(energy < found.energy)) return;
   found.energy = energy;
@@ -353,7 +374,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
       pending = false;
     };
     auto note = [&](std::int64_t now) {
-      if (task.keep > 1 && !rounded)
+      if (task.keep > 1 && !costs_.rounded)
         others.insert(state_.x(), energy_of(state_, static_cast<double>(state_.energy())));
       if (state_.energy() < lowest) {
         lowest = state_.energy();
@@ -381,7 +402,7 @@ Found KnapsackTabu::improve(const Task& task, const Deadline& deadline) {
       note(searched);
     }
     if (pending) take_pending();
-    if (rounded && !found.x.empty()) others.insert(found.x, found.energy);
+    if (costs_.rounded && !found.x.empty()) others.insert(found.x, found.energy);
     if (task.keep > 1) found.others.assign(others.members().begin(), others.members().end());
   }
   tabu_.clear(state_);

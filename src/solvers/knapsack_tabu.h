@@ -56,6 +56,7 @@ class KnapsackTabu : public Improver {
   bool rounds_total() const { return equality_ && costs_.rounded; }
   void take(Found& found, const Deadline& deadline);
   double meet_rounded_total(Mask& x, const Deadline& deadline);
+  double within_budget(Mask& x) const;
 
   const Constraint& constraint_;
   IntegerCosts costs_;

@@ -26,6 +26,7 @@ constexpr std::int64_t kMovesBeforeProof = 1'000'000;
 constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92, kLargestBoundShare = 0.25;
+constexpr double kFirstOfPoolShare = 0.7;
 constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
 constexpr int kMostThreads = 1024;
 constexpr int kLargestPool = 10'000;  ///< every find is compared with all of them
@@ -71,6 +72,11 @@ void check_magnitude(const Qubo& qubo, const Constraint& constraint) {
   for (const Qubo::Pair& pair : qubo.pairs()) sum += std::abs(pair.value);
   for (const Qubo::DenseBlock& block : qubo.dense_blocks())
     for (const double value : block.values) sum += std::abs(value);
+  for (const Qubo::LowRank& term : qubo.low_rank()) {
+    double size = 0;
+    for (const float value : term.factor) size += std::abs(static_cast<double>(value));
+    sum += std::abs(term.scale) * size * size;
+  }
   if (!(sum <= 1e100))
     throw InputError(
         "the problem's coefficients add up to more than 1e100: divide them all by a common factor");
@@ -97,12 +103,28 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
   const bool exact = constraint.kind == Constraint::Kind::exactly;
   const bool uncountable =
       constraint.costs.empty() && exact && constraint.capacity != std::floor(constraint.capacity);
-  if (std::isnan(constraint.capacity) || least > constraint.capacity + slack || uncountable ||
+  if (!(constraint.capacity > -1e300) || least > constraint.capacity + slack || uncountable ||
       (exact && most < constraint.capacity - slack))
     throw InputError(
         fmt::format("no selection meets the capacity {}: the variables that are not fixed leave {} to {}; "
                     "change the capacity or free fixed variables",
                     constraint.capacity, least, most));
+}
+
+/// Where the fixed variables leave a count none to choose, the others are fixed too.
+void fix_what_a_count_decides(Constraint& constraint, std::size_t n) {
+  std::size_t ones = 0, free = n;
+  for (const std::int8_t value : constraint.fixed) {
+    ones += value == 1 ? 1 : 0;
+    free -= value >= 0 ? 1 : 0;
+  }
+  const auto count = static_cast<std::size_t>(std::max(0.0, constraint.capacity));
+  const bool all = constraint.kind == Constraint::Kind::exactly && ones + free == count;
+  if (ones != count && !all) return;
+  constraint.fixed.resize(n, -1);
+  for (std::int8_t& value : constraint.fixed) {
+    if (value < 0) value = all ? 1 : 0;
+  }
 }
 
 /// The same constraint without numbers that mean nothing more: a count is whole and at most n, a capacity at
@@ -111,6 +133,7 @@ Constraint normalised(Constraint constraint, std::size_t n) {
   if (constraint.kind == Constraint::Kind::none) return constraint;
   if (constraint.costs.empty()) {
     constraint.capacity = std::floor(std::clamp(constraint.capacity, -1.0, static_cast<double>(n)) + 1e-9);
+    if (constraint.groups.empty()) fix_what_a_count_decides(constraint, n);
   } else if (constraint.kind == Constraint::Kind::at_most) {
     const double all = std::accumulate(constraint.costs.begin(), constraint.costs.end(), 0.0);
     constraint.capacity = std::min(constraint.capacity, all);
@@ -194,6 +217,11 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   const Deadline whole = deadline_for(options, control);
   const bool in_double = by_counts_alone(constraint) && has_real_numbers(qubo);
   Mask greedy;
+  if (constraint.kind == Constraint::Kind::at_most && !constraint.costs.empty() && options.start.empty()) {
+    greedy = greedy_within_budget(qubo, constraint, whole);
+    options.start = greedy;
+    options.seconds = std::max(0.0, options.seconds - whole.elapsed());
+  }
   if (in_double) {
     const double seconds = options.seconds;
     options.seconds = kGreedyShare * seconds;
@@ -209,17 +237,15 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   }
   Deadline deadline = deadline_for(options, control);
   Searched searched = search_without_fixed(qubo, constraint, options, deadline);
-  if (searched.evolution.best.empty())
+  auto& found = searched.evolution.best;
+  if (in_double && !found.empty()) found.push_back({descended(qubo, constraint, found.front().x, whole), 0});
+  if (!greedy.empty()) found.push_back({std::move(greedy), 0});
+  if (found.empty())
     throw InputError(fmt::format(
         "no selection {} {} could be found in the time given: change it or free fixed variables",
         constraint.kind == Constraint::Kind::exactly ? "of exactly" : "within", constraint.capacity));
   SolverResult result;
-  if (in_double) {
-    auto& found = searched.evolution.best;
-    found.push_back({descended(qubo, constraint, found.front().x, whole), 0});
-    if (!greedy.empty()) found.push_back({std::move(greedy), 0});
-  }
-  result.pool = checked_pool(qubo, constraint, searched.evolution.best, options);
+  result.pool = checked_pool(qubo, constraint, found, options);
   result.moves = searched.evolution.moves;
   result.method = std::move(searched.method);
   result.reason = std::move(searched.evolution.reason);
@@ -234,19 +260,37 @@ void trim(SolverResult& result, const SolverOptions& options) {
   result.pool.assign(pool.members().begin(), pool.members().end());
 }
 
+/// The fixed variables are all there are.
+SolverResult nothing_to_choose(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline) {
+  SolverResult result;
+  Mask x(constraint.fixed.size());
+  std::ranges::transform(constraint.fixed, x.begin(), [](std::int8_t value) { return value == 1 ? 1 : 0; });
+  result.pool.push_back({x, qubo.energy(x)});
+  result.bound = result.pool.front().energy;
+  result.persistent.assign(x.size(), -1);
+  result.optimal = true;
+  result.method = "none";
+  result.reason = "optimal";
+  result.seconds = deadline.elapsed();
+  return result;
+}
+
+/// Adds what a search that starts from the best finds: other members of the pool than the optimum.
+void add_others(const Qubo& qubo, const Constraint& constraint, SolverOptions options, bool proof_follows,
+                const Control& control, SolverResult& result) {
+  options.start = result.pool.front().x;
+  const SolverResult found = find(qubo, constraint, options, proof_follows, control);
+  result.pool.insert(result.pool.end(), found.pool.begin(), found.pool.end());
+  result.moves += found.moves;
+  trim(result, options);
+}
+
 /// The optimum needs no search, but other members of the pool do.
 SolverResult solve_sorted(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                           const Control& control) {
   const Deadline deadline = deadline_for(options, control);
   SolverResult result = solve_separable(qubo, constraint);
-  if (options.pool_size > 1) {
-    SolverOptions others = options;
-    others.start = result.pool.front().x;
-    SolverResult found = find(qubo, constraint, others, false, control);
-    result.pool.insert(result.pool.end(), found.pool.begin(), found.pool.end());
-    result.moves = found.moves;
-    trim(result, options);
-  }
+  if (options.pool_size > 1) add_others(qubo, constraint, options, false, control, result);
   result.seconds = deadline.elapsed();
   return result;
 }
@@ -271,7 +315,9 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   Constraint constraint = checked(qubo, given, options);
   const auto n = static_cast<std::size_t>(qubo.size());
   const Deadline deadline = deadline_for(options, control);
+  if (free_variables(qubo, constraint) == 0) return nothing_to_choose(qubo, constraint, deadline);
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
+  const Constraint undecided = constraint;
   const std::vector<std::int8_t> decided = dominated(qubo, constraint);
   for (std::size_t i = 0; i < n; ++i) {
     if (decided[i] < 0) continue;
@@ -285,7 +331,21 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
     search_options.seconds *= kSearchShare;
   else if (options.bound)
     search_options.seconds *= search_share_with_bound(free_variables(qubo, constraint), options.seconds);
-  SolverResult result = find(qubo, constraint, search_options, exact || small, control);
+  // What no optimum has, others of the pool may have.
+  const bool others = options.pool_size > 1 && std::ranges::any_of(decided, [](auto d) { return d >= 0; });
+  if (others) search_options.seconds *= kFirstOfPoolShare;
+  const bool all_decided = free_variables(qubo, constraint) == 0;
+  SolverResult result = all_decided ? nothing_to_choose(qubo, constraint, deadline)
+                                    : find(qubo, constraint, search_options, exact || small, control);
+  if (others && result.reason != "target" && result.reason != "stopped") {
+    search_options.seconds *= (1 - kFirstOfPoolShare) / kFirstOfPoolShare;
+    add_others(qubo, undecided, search_options, exact || small, control, result);
+  }
+  if (all_decided) {
+    result.persistent = decided;
+    result.seconds = deadline.elapsed();
+    return result;
+  }
   // A target reached or a stop asked for ends all work; a count of moves must not depend on the clock.
   const bool on = result.reason != "target" && result.reason != "stopped";
   if (on && (exact || small || options.bound)) {

@@ -53,6 +53,11 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
   json pool = json::array();
   for (const Solution& solution : result.pool)
     pool.push_back({{"energy", number(problem.objective(solution.energy))}, {"x", solution.x}});
+  json gap;  // null where there is no bound, or nothing to divide by
+  if (bounded && bound == energy)
+    gap = 0.0;
+  else if (bounded && energy != 0)
+    gap = std::abs(bound - energy) / std::abs(energy);
   json report;
   report["seed"] = seed;
   report["capacity"] =
@@ -67,17 +72,16 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
                        {"constraint", constraint_name(problem.constraint)},
                        {"groups", problem.constraint.groups.size()},
                        {"maximise", problem.maximise}};
-  report["solver"] = {
-      {"name", result.method},
-      {"energy", number(energy)},
-      {"bound", bounded ? number(bound) : json(nullptr)},
-      {"gap", bounded ? json(std::abs(bound - energy) / std::max(1e-12, std::abs(energy))) : json(nullptr)},
-      {"seconds", result.seconds},
-      {"flips", result.moves},
-      {"optimal", result.optimal},
-      {"proven_ones", proven(result, 1)},
-      {"proven_zeros", proven(result, 0)},
-      {"reason", result.reason}};
+  report["solver"] = {{"name", result.method},
+                      {"energy", number(energy)},
+                      {"bound", bounded ? number(bound) : json(nullptr)},
+                      {"gap", gap},
+                      {"seconds", result.seconds},
+                      {"flips", result.moves},
+                      {"optimal", result.optimal},
+                      {"proven_ones", proven(result, 1)},
+                      {"proven_zeros", proven(result, 0)},
+                      {"reason", result.reason}};
   report["pool"] = pool;
   return report;
 }
@@ -103,8 +107,10 @@ std::string solve_summary(const nlohmann::json& report) {
       fmt::format("  {}   {}{}\n", problem.at("maximise").get<bool>() ? "objective" : "energy   ",
                   shown(report.at("energy")), solver.at("optimal").get<bool>() ? "  (proven optimal)" : "");
   if (!solver.at("bound").is_null() && !solver.at("optimal").get<bool>())
-    text += fmt::format("  bound       {}  (gap {:.3g} %)\n", shown(solver.at("bound")),
-                        100 * solver.at("gap").get<double>());
+    text += fmt::format("  bound       {}{}\n", shown(solver.at("bound")),
+                        solver.at("gap").is_null()
+                            ? ""
+                            : fmt::format("  (gap {:.3g} %)", 100 * solver.at("gap").get<double>()));
   const auto x = report.at("x").get<Mask>();
   text += fmt::format("  ones        {}\n", kept_count(x));
   const std::size_t ones = solver.at("proven_ones").size(), zeros = solver.at("proven_zeros").size();

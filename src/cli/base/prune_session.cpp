@@ -406,8 +406,8 @@ json solver_json(const SolverResult& solved) {
   const double energy = solved.pool.front().energy;
   json j = {{"name", solved.method},     {"energy", number(energy)}, {"bound", number(solved.bound)},
             {"seconds", solved.seconds}, {"flips", solved.moves},    {"reason", solved.reason}};
-  j["gap"] = std::isfinite(solved.bound) ? json((energy - solved.bound) / std::max(1e-12, std::abs(energy)))
-                                         : json(nullptr);
+  j["gap"] = std::isfinite(solved.bound) && energy != 0 ? json((energy - solved.bound) / std::abs(energy))
+                                                        : json(nullptr);
   return j;
 }
 

@@ -105,7 +105,4 @@ class ChannelGroups {
 /// InputError.
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options = {});
 
-/// Sizes of the network's inputs, for callers that make data themselves: -1 where the file leaves them open.
-std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph);
-
 }  // namespace quboprune

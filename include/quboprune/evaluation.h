@@ -70,6 +70,10 @@ std::vector<double> metric_weights(std::span<const Sample> samples, const at::Te
 /// axis; others are returned as they are.
 at::Tensor scaled_by_sample(const at::Tensor& probes, const std::vector<double>& weights);
 
+/// Standard normal numbers of that shape and type, by a generator of their own: LibTorch's, whose stream
+/// differs between its versions, but not between runs.
+at::Tensor normal_like(const at::Tensor& like, std::uint64_t seed);
+
 /// The target that a judge compares sample `index` with: its own, or references[index] (the original's
 /// output) where the metric or loss is the distance to that, or it has none. Throws InputError if neither is
 /// there.

@@ -277,10 +277,4 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   return result;
 }
 
-std::vector<std::vector<std::int64_t>> input_shapes(const Graph& graph) {
-  std::vector<std::vector<std::int64_t>> result;
-  for (int v : graph.inputs) result.push_back(graph.values[at_index(v)].shape);
-  return result;
-}
-
 }  // namespace quboprune

@@ -83,7 +83,6 @@ class Chooser {
     best.tried = tried_;
     bound(best);
     best.solve_seconds = seconds_since(start);
-    best.start = best.best = best.check_start = best.check_best = std::numeric_limits<double>::quiet_NaN();
     if (options_.refine != "none")
       refine(best, groups_, evaluator_, best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_,
              control_);

@@ -63,10 +63,10 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
           w * probes * static_cast<double>(reached.result.numel()) / static_cast<double>(weights.size());
     if (!reached.result.requires_grad() || reached.outputs.empty()) continue;
     for (int p = 0; p < probes; ++p) {
-      at::manual_seed(random());
-      const auto gradients = torch::autograd::grad(
-          {reached.result}, reached.outputs, {scaled_by_sample(at::randn_like(reached.result), weights)},
-          /*retain_graph=*/p + 1 < probes, false, /*allow_unused=*/true);
+      const auto gradients =
+          torch::autograd::grad({reached.result}, reached.outputs,
+                                {scaled_by_sample(normal_like(reached.result, random()), weights)},
+                                /*retain_graph=*/p + 1 < probes, false, /*allow_unused=*/true);
       for (std::size_t i = 0; i < gradients.size(); ++i) {
         if (!gradients[i].defined()) continue;
         const LinearLayer& layer = layers[reached.layers[i]];

@@ -25,7 +25,6 @@ class Trial {
  public:
   Trial(std::vector<Sample> samples, const Judge& judge) : samples_(std::move(samples)), judge_(judge) {}
 
-  const std::vector<Sample>& samples() const { return samples_; }
   /// The original's outputs, batch by batch in order, kept as references.
   void add_references(const at::Tensor& outputs, std::size_t count) { split(outputs, count, references_); }
   /// Mean of the metric for outputs given batch by batch in order.
@@ -33,7 +32,6 @@ class Trial {
   bool not_worse(double a, double than) const {
     return larger_is_better(judge_.metric) ? a >= than : a <= than;
   }
-  const std::vector<at::Tensor>& references() const { return references_; }
 
  private:
   static void split(const at::Tensor& outputs, std::size_t count, std::vector<at::Tensor>& into);

@@ -158,11 +158,6 @@ int LinearLayer::taps() const {
   return static_cast<int>(count);
 }
 
-int LinearLayer::contracted_axis() const {
-  if (convolves()) return 1;
-  return turned_data_ ? -2 : -1;
-}
-
 at::Tensor LinearLayer::matrix(const at::Tensor& constant) const {
   const at::Tensor w = constant.to(at::kDouble);
   switch (kind_) {

@@ -38,8 +38,6 @@ class LinearLayer {
   int taps() const;
   /// The axis of the outputs that channels lie on, from the front or (negative) from the end.
   int channel_axis() const { return convolves() ? 1 : transposed_data_ ? -2 : -1; }
-  /// The axis of the data that is summed over.
-  int contracted_axis() const;
 
   /// double [groups, outputs a group, columns]; ones for a scale.
   at::Tensor matrix(const at::Tensor& constant) const;

@@ -27,7 +27,6 @@ class Moments {
   void add(const at::Tensor& rows, const at::Tensor& residuals, const at::Tensor& targets,
            const at::Tensor& weights);
   bool empty() const { return weight_ <= 0; }
-  double weight() const { return weight_; }
 
   /// argmin sum of weight · |residual - delta·row - offset|² + ridge · mean diagonal · |delta|², the Gram
   /// matrix being centred where there is a bias. Nothing if it can't be solved.

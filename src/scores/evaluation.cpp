@@ -1,5 +1,6 @@
 #include "quboprune/evaluation.h"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -152,6 +153,10 @@ at::Tensor scaled_by_sample(const at::Tensor& probes, const std::vector<double>&
   std::vector<std::int64_t> shape(static_cast<std::size_t>(probes.dim()), 1);
   shape[0] = probes.size(0);
   return probes * at::tensor(weights, at::kDouble).sqrt().to(probes.scalar_type()).view(shape);
+}
+
+at::Tensor normal_like(const at::Tensor& like, std::uint64_t seed) {
+  return at::randn(like.sizes(), at::make_generator<at::CPUGeneratorImpl>(seed), like.options());
 }
 
 at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,

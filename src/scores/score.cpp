@@ -186,19 +186,13 @@ class ScorePass {
     for (int p = 0; p < probes && output.requires_grad(); ++p) {
       stop_if_asked();
       for (double w : weights) probe_weight_ += w;
-      output.backward(scaled_by_sample(normal_like(output) * scale, weights),
+      output.backward(scaled_by_sample(normal_like(output, random_()) * scale, weights),
                       /*retain_graph=*/p + 1 < probes);
       if (!gates.separable()) return false;
       append(gates.take(), result_.probes);
     }
     take_weight_gradients(false);
     return true;
-  }
-
-  at::Tensor normal_like(const at::Tensor& like) {
-    // LibTorch's generator seeded from ours: its stream differs between versions, but not between runs.
-    at::manual_seed(random_());
-    return at::randn_like(like);
   }
 
   static void append(const at::Tensor& rows, std::vector<float>& into) {

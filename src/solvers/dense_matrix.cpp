@@ -85,7 +85,6 @@ bool DenseMatrix::build_from_integer_pairs(const Qubo& qubo) {
   }
   const double bound = largest_field(qubo.linear(), row_sums);
   if (bound >= kFieldLimit) return false;
-  field_bound_ = static_cast<std::int64_t>(bound);
   factor_ = even && largest > 127 && largest <= 254 ? 2 : 1;
   allocate(static_cast<std::int64_t>(largest) / factor_);
   std::transform(qubo.linear().begin(), qubo.linear().end(), linear_.begin(),
@@ -117,7 +116,6 @@ void DenseMatrix::build_from_doubles(const Qubo& qubo) {
   if (!exact_) scale_ = bound / 0x1p27;
   const double steps = exact_ || bound == 0 ? 1.0 : 1.0 / scale_;
   if (bound == 0) scale_ = 1;
-  field_bound_ = static_cast<std::int64_t>(bound * steps) + static_cast<std::int64_t>(n_) + 1;
   allocate(std::llround(largest * steps));
   for (std::size_t i = 0; i < n_; ++i) {
     linear_[i] = static_cast<std::int32_t>(std::llround(diagonal[i] * steps));

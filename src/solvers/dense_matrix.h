@@ -27,8 +27,6 @@ class DenseMatrix {
   double offset() const { return offset_; }
   int factor() const { return factor_; }
   int bytes() const { return bytes_; }
-  /// Largest |field| that any x can cause; below 2^28.
-  std::int64_t field_bound() const { return field_bound_; }
   std::span<const std::int32_t> linear() const { return linear_; }
 
   /// factor * m_ij, what adding j does to i's field.
@@ -42,9 +40,6 @@ class DenseMatrix {
   void add(const KeyView& view, std::size_t i, int sign) const;
   /// keys += (row of in) - (row of out).
   void add_difference(const KeyView& view, std::size_t in, std::size_t out) const;
-
-  /// What a dense form of `variables` would take at the least.
-  static std::size_t smallest_bytes(std::size_t variables) { return variables * variables; }
 
  private:
   struct Free {
@@ -63,7 +58,6 @@ class DenseMatrix {
   bool exact_ = true;
   double scale_ = 1, offset_ = 0;
   int factor_ = 1, bytes_ = 1;
-  std::int64_t field_bound_ = 0;
   std::vector<std::int32_t> linear_;
   std::unique_ptr<std::byte, Free> data_;
 };

@@ -22,7 +22,6 @@ class SplitBound {
   /// kept. Returns the bound; rounding errors are taken off, and whole problems rounded up.
   double improve(double known, int iterations, const Deadline& deadline);
   const std::vector<double>& shares() const { return best_shares_; }
-  double bound() const { return bound_; }
 
  private:
   double evaluate();

@@ -68,14 +68,16 @@ void print(const json& report, bool recovered) {
   }
 }
 
-/// One method's choice, network and figures; `stopped` where it was stopped on the way.
-json measured(const Method& method, const Options& o, PruneSession& session) {
+/// One method's choice, network and figures. What was stopped halfway isn't that method's result: the first
+/// one is better than none, and said to be `stopped`; for others it throws Stopped.
+json measured(const Method& method, bool first, const Options& o, PruneSession& session) {
   ChooseOptions choose = o.prune.choose;
   choose.objective = method.objective;
   choose.refine = method.refine;
   const Choice choice = session.choose(choose);
   const auto outcome = session.cut(choice.mask);
   const bool halfway = session.stopped();
+  if (halfway && !first) throw Stopped("stopped before " + method.name + " was done");
   json entry = {{"name", method.name},
                 {"rounds", choice.rounds},
                 {"round_to", choice.round_to},
@@ -105,11 +107,7 @@ void run(Options& o, const Context& context) {
   for (const auto& method : methods) {
     if (context.control.stopped()) break;
     try {
-      json entry = measured(method, o, session);
-      // What was stopped halfway isn't that method's result; a first one is better than none, and said to be
-      // stopped.
-      if (entry.contains("stopped") && !report["methods"].empty()) break;
-      report["methods"].push_back(std::move(entry));
+      report["methods"].push_back(measured(method, report["methods"].empty(), o, session));
     } catch (const Stopped&) {
       break;
     }

@@ -229,6 +229,13 @@ def test_problem_files(quboprune, text):
     expect_one_line(quboprune, ["solve", "problem", "--time", "1"], "problem")
 
 
+@pytest.mark.parametrize("name", ["out.mps", "out.LP", "out.lp.gz", "out.qubo"])
+def test_problem_files_that_can_not_be_written(quboprune, denoiser, pairs, name):
+    (quboprune.folder / "problem").write_text("0 0 1\n0 1 -2\n", encoding="utf-8")
+    expect_one_line(quboprune, ["solve", "problem", "--time", "1", "--write", name], name)
+    expect_one_line(quboprune, ["formulate", "net.onnx", "--data", "data.npz", "-o", name], name)
+
+
 def test_problem_files_that_are_only_written(quboprune):
     (quboprune.folder / "problem.lp").write_text("Minimize\n obj: x0\nEnd\n", encoding="utf-8")
     expect_one_line(quboprune, ["solve", "problem.lp"], "problem.lp", "coo")

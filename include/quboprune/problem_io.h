@@ -55,8 +55,11 @@ Problem parse_problem(std::string_view text, const std::string& name, std::strin
 /// for what the format can't hold: costs or fixed variables in coo, any constraint or fixed variables in bqm.
 std::string format_problem(const Problem& problem, std::string_view format);
 
-/// Writes it to `path` in one step; an empty `format` goes by the ending: .lp, .cqm.json, .json (bqm), else
-/// coo.
+/// The format that a file's ending asks for: .lp, .cqm.json, .json (bqm), else coo. Throws InputError for an
+/// ending of something that can't be written (.mps, .qubo, .gz).
+std::string written_format(const std::filesystem::path& path);
+
+/// Writes it to `path` in one step; an empty `format` goes by the ending, as written_format() says.
 void write_problem(const Problem& problem, const std::filesystem::path& path, std::string_view format = {});
 
 }  // namespace quboprune

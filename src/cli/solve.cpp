@@ -63,6 +63,7 @@ void add_solve(CLI::App& app, Context& context) {
     const bool given = capacity->count() > 0;
     context.action = [options, given, &context] {
       check_outputs({options->report, options->write}, {options->problem});
+      if (!options->write.empty()) written_format(options->write);  // before any work
       const SolveFileOptions solve_with = solve_options(*options, context, given);
       if (!options->write.empty()) {
         Problem problem = read_problem(options->problem, options->format);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <memory>
 
 #include "qubo/formats.h"
@@ -90,14 +91,22 @@ Problem read_problem(const std::filesystem::path& path, std::string_view format)
   return parse_problem(read_unpacked(path), path.string(), format);
 }
 
+std::string written_format(const std::filesystem::path& path) {
+  std::string file = path.filename().string();
+  if (file.ends_with(".lp")) return "lp";
+  if (file.ends_with(".cqm.json")) return "cqm";
+  if (file.ends_with(".json")) return "bqm";
+  std::ranges::transform(file, file.begin(), [](unsigned char c) { return std::tolower(c); });
+  for (const char* other : {".lp", ".json", ".mps", ".qubo", ".cqm", ".bqm", ".gz", ".bz2", ".zip"}) {
+    if (file.ends_with(other))
+      throw InputError(path.string() +
+                       ": no form that can be written ends so: .lp, .cqm.json, .json (dimod's BQM), or .coo");
+  }
+  return "coo";
+}
+
 void write_problem(const Problem& problem, const std::filesystem::path& path, std::string_view format) {
-  const std::string file = path.filename().string();
-  if (format.empty())
-    format = file.ends_with(".lp")         ? "lp"
-             : file.ends_with(".cqm.json") ? "cqm"
-             : file.ends_with(".json")     ? "bqm"
-                                           : "coo";
-  write_file_atomically(path, format_problem(problem, format));
+  write_file_atomically(path, format_problem(problem, format.empty() ? written_format(path) : format));
 }
 
 }  // namespace quboprune

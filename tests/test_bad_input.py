@@ -256,3 +256,50 @@ def test_results_that_can_not_be_printed(quboprune):
                               stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and "standard output" in done.stderr
+
+
+def write_images(folder, names, seed=1):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for name in names:
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(folder / name)
+
+
+def test_folders_that_are_no_classes(quboprune, denoiser):
+    """A denoiser's outputs are no classes, whatever its folders are called."""
+    for name in ("train", "val"):
+        write_images(quboprune.folder / "data" / name, ["a.png", "b.png"])
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data"], "noisy and clean")
+
+
+def test_pairs_in_capitals(quboprune, denoiser):
+    for name in ("Noisy", "Clean"):
+        write_images(quboprune.folder / "data" / name, ["a.png", "b.png"])
+    assert "psnr" in quboprune.succeeds("eval", "net.onnx", "--data", "data").stdout
+
+
+@pytest.mark.parametrize("words", [["--report", "data/clean/a.png"], ["--split", "s.txt", "--report", "s.txt"]])
+def test_outputs_that_are_read(quboprune, denoiser, words):
+    for name in ("noisy", "clean"):
+        write_images(quboprune.folder / "data" / name, ["a.png", "b.png"])
+    (quboprune.folder / "s.txt").write_text("a\n", encoding="utf-8")
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data", *words], words[-1])
+
+
+def test_failed_commands_leave_no_folder(quboprune, pairs):
+    expect_one_line(quboprune, ["finetune", "no.onnx", "-o", "out.onnx", "--data", "data.npz", "--work", "work"], "no.onnx")
+    expect_one_line(quboprune, ["compare", "no.onnx", "--data", "data.npz", "--target", "filters=0.3", "--networks",
+                                "networks"], "no.onnx")
+
+
+def test_arrays_that_nobody_asked_for(quboprune, denoiser, pairs):
+    arrays = dict(np.load(pairs))
+    np.savez(pairs, names=np.array(["a"]), **arrays)
+    quboprune.succeeds("eval", "net.onnx", "--data", "data.npz")
+
+
+def test_a_folder_that_goes_round_in_circles(quboprune, denoiser):
+    (quboprune.folder / "data" / "noisy").mkdir(parents=True)
+    (quboprune.folder / "data" / "clean").mkdir()
+    (quboprune.folder / "data" / "noisy" / "a.png").symlink_to("a.png")
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data"], "data/noisy")

@@ -20,7 +20,8 @@ struct Options {
 };
 
 void run(Options& o, const Context& context) {
-  check_outputs({o.output, o.report}, {o.prune.model, o.prune.data.source, o.plan});
+  check_outputs({o.output, o.report},
+                {o.prune.model, o.prune.data.source, o.prune.data.options.split, o.plan});
   const json plan = read_plan(o.plan);
   PruneSession session(o.prune, context);
   const Mask mask = mask_of(plan, o.plan, session.groups());

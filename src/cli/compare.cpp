@@ -94,12 +94,12 @@ json measured(const Method& method, bool first, const Options& o, PruneSession& 
 }
 
 void run(Options& o, const Context& context) {
-  check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source});
+  check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
   const auto methods = methods_of(o.methods);
-  if (!o.networks.empty()) make_folder(o.networks, "--networks");
   auto& choose = o.prune.choose;
   target_from_text(o.prune.target);  // before any work
   PruneSession session(o.prune, context);
+  if (!o.networks.empty()) make_folder(o.networks, "--networks");
   choose.target = session.whole_target(methods.front().objective);
   json report = session.header("compare");
   report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};

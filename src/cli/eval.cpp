@@ -101,18 +101,18 @@ json result_of(const Options& o, const Measured& m) {
 }
 
 void run(Options& o, const Context& context) {
-  check_outputs({o.report, o.samples}, {o.model, o.reference, o.data.source});
+  check_outputs({o.report, o.samples}, {o.model, o.reference, o.data.source, o.data.options.split});
   const Model model = Model::load(o.model);
   auto data = o.data.open(model.graph(), context.seed);
   const Judge judge = o.data.judge(*data, model.graph());
   const auto samples = data->samples(part_of(o), context.control);
-  if (!o.samples.empty()) save_samples(o.samples, samples);
   const auto references = references_of(o, model, samples, judge, context.control);
   Measured measured{samples, judge, {}, {}};
   measured.score = evaluate_network(Executor(model.graph()), samples, judge, references, context.control);
   check_score(measured.score, samples, o.model);
   if (judge.metric == Metric::psnr || judge.metric == Metric::ssim)
     measured.start = of_inputs(samples, judge);
+  if (!o.samples.empty()) save_samples(o.samples, samples);
   print(o, measured);
   if (o.report.empty()) return;
   write_json(o.report, {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},

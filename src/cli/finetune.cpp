@@ -171,9 +171,9 @@ nlohmann::json report_of(const Options& o, const Model& model, const Dataset& da
 }
 
 void run(Options& o, const Context& context) {
-  check_outputs({o.output, o.report}, {o.model, o.teacher, o.plan, o.data.source});
-  if (!o.train.work.empty()) make_folder(o.train.work, "--work");
+  check_outputs({o.output, o.report}, {o.model, o.teacher, o.plan, o.data.source, o.data.options.split});
   const Model model = Model::load(o.model);
+  if (!o.train.work.empty()) make_folder(o.train.work, "--work");
   auto data = o.data.open(model.graph(), context.seed);
   complete(o, *data, model.graph(), context.seed);
   const auto heldout = data->samples(Part::heldout, context.control);

@@ -47,7 +47,7 @@ std::string next_step(const Options& o, int count) {
 }
 
 void run(Options& o, const CLI::App& command, const Context& context) {
-  check_outputs({o.output}, {o.prune.model, o.prune.data.source});
+  check_outputs({o.output}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
   written_format(o.output);  // before any work
   Target target{Cost::filters, 0.5};
   if (!o.prune.target.empty()) target = target_from_text(o.prune.target);

@@ -79,7 +79,8 @@ void say_slack(PruneSession& session, const Mask& mask, const Target& target, in
 }
 
 void prepare(Options& o) {
-  check_outputs({o.output, o.report, o.html, o.plan}, {o.prune.model, o.prune.data.source, o.mask});
+  check_outputs({o.output, o.report, o.html, o.plan},
+                {o.prune.model, o.prune.data.source, o.prune.data.options.split, o.mask});
   if (o.prune.target.empty() && o.mask.empty())
     throw InputError("--target is required: say what to remove, such as filters=0.36 (or give --mask)");
   if (!o.prune.target.empty()) o.prune.choose.target = target_from_text(o.prune.target);

@@ -86,7 +86,9 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   const Bytes bytes = read_bytes(path);
   if (bytes.empty()) throw InputError(path.string() + ": is empty");
   if (cut_short(bytes)) throw InputError(path.string() + ": the image is cut short; fetch it again");
-  const int colour = channels == 1 ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
+  // libpng would make grey by the file's own gamma, of the same pixels another one with it than without.
+  const bool grey_later = channels == 1 && starts_with(bytes, "\x89PNG");
+  const int colour = channels == 1 && !grey_later ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
   cv::Mat image;
   try {
     image = without_complaints(
@@ -97,7 +99,7 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   if (image.empty()) throw InputError(path.string() + ": can't be read as an image; is it damaged?");
   if (image.depth() != CV_8U && image.depth() != CV_16U)
     throw InputError(path.string() + ": only images of 8 or 16 bit are read; convert it");
-  if (image.channels() == 3) cv::cvtColor(image, image, cv::COLOR_BGR2RGB);
+  if (image.channels() == 3) cv::cvtColor(image, image, grey_later ? cv::COLOR_BGR2GRAY : cv::COLOR_BGR2RGB);
   return image;
 }
 

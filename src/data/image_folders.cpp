@@ -1,5 +1,6 @@
 // Folders of images: noisy/ + clean/, one folder a class, or images alone.
 #include <algorithm>
+#include <cctype>
 #include <map>
 
 #include "data/image_source.h"
@@ -53,6 +54,16 @@ std::vector<fs::path> folders_in(const fs::path& folder) {
   return result;
 }
 
+/// The folder of that name, in capitals or not.
+fs::path folder_called(const fs::path& source, const std::string& name) {
+  for (const fs::path& folder : folders_in(source)) {
+    std::string lower = folder.filename().string();
+    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (lower == name) return folder;
+  }
+  return source / name;
+}
+
 }  // namespace
 
 std::vector<fs::path> images_in(const fs::path& folder) {
@@ -74,8 +85,8 @@ ImagePair read_pair(const fs::path& input, const fs::path& target, int channels)
 }
 
 std::unique_ptr<ImageSource> open_paired_folders(const fs::path& source) {
-  const fs::path noisy = source / "noisy";
-  const fs::path clean = source / "clean";
+  const fs::path noisy = folder_called(source, "noisy");
+  const fs::path clean = folder_called(source, "clean");
   if (!fs::is_directory(noisy) && !fs::is_directory(clean)) return nullptr;
   if (!fs::is_directory(noisy)) throw InputError(source.string() + ": has clean/ but no noisy/ beside it");
   if (!fs::is_directory(clean)) throw InputError(source.string() + ": has noisy/ but no clean/ beside it");

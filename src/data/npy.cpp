@@ -135,13 +135,16 @@ at::Tensor read_npy(const std::filesystem::path& path) {
   return parse_npy(bytes.data(), bytes.size(), path.string());
 }
 
-std::map<std::string, at::Tensor> read_npz(const std::filesystem::path& path) {
+std::map<std::string, at::Tensor> read_npz(const std::filesystem::path& path,
+                                           const std::set<std::string>& wanted) {
   constexpr std::string_view ending = ".npy";
   std::map<std::string, at::Tensor> result;
   for (const auto& [name, bytes] : read_zip(path)) {
     if (name.size() <= ending.size() || name.substr(name.size() - ending.size()) != ending) continue;
     const std::string array = name.substr(0, name.size() - ending.size());
-    result[array] = parse_npy(bytes.data(), bytes.size(), path.string() + ", array '" + array + "'");
+    result[array] = !wanted.empty() && !wanted.contains(array)
+                        ? at::Tensor()
+                        : parse_npy(bytes.data(), bytes.size(), path.string() + ", array '" + array + "'");
   }
   return result;
 }

@@ -36,10 +36,12 @@ class SiddScenes : public ImageSource {
 
 std::vector<fs::path> noisy_images_below(const fs::path& source) {
   std::vector<fs::path> result;
-  fs::recursive_directory_iterator walk(source, fs::directory_options::skip_permission_denied);
+  fs::recursive_directory_iterator walk(source, fs::directory_options::skip_permission_denied |
+                                                    fs::directory_options::follow_directory_symlink);
   for (auto entry = begin(walk); entry != end(walk); ++entry) {
     if (entry.depth() >= deepest) entry.disable_recursion_pending();
     if (entry->is_regular_file() && is_image_name(entry->path()) &&
+        entry->path().filename().string().front() != '.' &&
         entry->path().filename().string().find(noisy_mark) != std::string::npos)
       result.push_back(entry->path());
   }

@@ -1,6 +1,7 @@
 #include "data/split.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -77,6 +78,7 @@ Split split_by_list(const std::vector<SplitItem>& items, const std::string& file
   std::vector<bool> heldout(items.size(), false);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
+    if (number == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // some editors' mark of UTF-8
     const std::string wanted = trimmed(line.substr(0, line.find('#')));
     if (wanted.empty()) continue;
     bool found = false;
@@ -134,10 +136,17 @@ Split split_into(const std::vector<SplitItem>& items, const std::string& specifi
 
 std::string scene_of(std::string_view file_name) {
   const std::string name = stem(std::string(file_name));
-  const auto digits = name.find_last_not_of("0123456789");
-  if (digits == std::string::npos || digits + 1 == name.size()) return name;
-  if (std::string_view("_-. ").find(name[digits]) == std::string_view::npos) return name;
-  const auto last = name.find_last_not_of("_-. ", digits);
+  constexpr std::string_view kBetween = "_-. ";
+  const auto before_digits = name.find_last_not_of("0123456789");
+  if (before_digits == std::string::npos || before_digits + 1 == name.size()) return name;
+  // "0001_s003": what scripts that cut crops write before the number.
+  const auto between = name.find_last_of(kBetween, before_digits);
+  if (between == std::string::npos) return name;
+  const std::string word = name.substr(between + 1, before_digits - between);
+  if (constexpr std::array kCrops = {"", "s", "p", "crop", "patch", "tile", "sub"};
+      std::ranges::find(kCrops, word) == kCrops.end())
+    return name;
+  const auto last = name.find_last_not_of(kBetween, between);
   return last == std::string::npos ? name : name.substr(0, last + 1);
 }
 

@@ -28,7 +28,8 @@ struct Split {
 };
 
 /// The scene that a file name tells of: the name without its extension and the last number set apart by
-/// one of _ - . or a blank ("flower_12.JPG" is of the scene "flower"; "kodim07.png" of its own).
+/// one of _ - . or a blank, also with s, p, crop, patch, tile or sub before it ("flower_12.JPG" and
+/// "flower_s012.png" are of the scene "flower"; "kodim07.png" of its own).
 std::string scene_of(std::string_view file_name);
 
 /// Splits as DataOptions::split says. Within each group the scenes are ordered by a hash of their names,

@@ -30,6 +30,9 @@ TEST(SceneOf, DropsTheLastNumberThatStandsApart) {
   EXPECT_EQ(scene_of("Canon80D_8_8_3200_ball_16.JPG"), "Canon80D_8_8_3200_ball");
   EXPECT_EQ(scene_of("NikonD800_6-3_125_5000_plant__4.JPG"), "NikonD800_6-3_125_5000_plant");
   EXPECT_EQ(scene_of("sample_08.png"), "sample");
+  EXPECT_EQ(scene_of("0001_s003.png"), "0001");
+  EXPECT_EQ(scene_of("s1_crop2.png"), "s1");
+  EXPECT_EQ(scene_of("my_kodim07.png"), "my_kodim07");
   EXPECT_EQ(scene_of("kodim07.png"), "kodim07");  // a series of photographs, not one scene
   EXPECT_EQ(scene_of("13.png"), "13");
   EXPECT_EQ(scene_of("_7.png"), "_7");

@@ -103,7 +103,7 @@ bool ends_with(const fs::path& path, std::string_view extension) {
 }
 
 Arrays arrays_of_npz(const fs::path& path) {
-  auto arrays = read_npz(path);
+  auto arrays = read_npz(path, {"inputs", "targets"});
   if (!arrays.count("inputs")) {
     std::string found;
     for (const auto& [name, array] : arrays) found += (found.empty() ? "" : ", ") + name;

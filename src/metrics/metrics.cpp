@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -45,11 +46,20 @@ void check_label(std::int64_t label, std::int64_t classes) {
                      std::to_string(classes - 1));
 }
 
+/// One sample's, [classes] with axes of length 1 around it.
+void check_classes(at::IntArrayRef output) {
+  if (std::count_if(output.begin(), output.end(), [](auto size) { return size > 1; }) > 1)
+    throw InputError(
+        "top1 and cross-entropy need one number a class, not outputs " + at::str(output) +
+        " a sample: folders of images are taken for classes unless they are called noisy and clean");
+}
+
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels) {
   if (outputs.dim() < 2 || labels.dim() != 1 || outputs.size(0) != labels.size(0) ||
       labels.scalar_type() != at::kLong)
     throw InputError("cross-entropy needs outputs [n, classes] and labels [n], not " +
                      at::str(outputs.sizes()) + " and " + at::str(labels.sizes()));
+  check_classes(outputs.sizes().slice(1));
   const at::Tensor scores = outputs.flatten(1);
   const auto classes = scores.size(1);
   if (labels.numel() > 0) {
@@ -82,6 +92,7 @@ bool larger_is_better(const std::string& name) {
 }
 
 double top1(const at::Tensor& output, const at::Tensor& target) {
+  check_classes(output.sizes());
   if (target.numel() != 1) throw InputError("top1 needs one label a sample, not " + at::str(target.sizes()));
   const auto label = target.item<std::int64_t>();
   check_label(label, output.numel());

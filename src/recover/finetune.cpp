@@ -131,8 +131,16 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
     const double by_steps = static_cast<double>(step) / static_cast<double>(options.steps);
     return options.time_limit > 0 ? std::max(by_steps, elapsed() / options.time_limit) : by_steps;
   };
+  const auto taken = [&](std::future<std::vector<Batch>>& batch) {
+    try {
+      return batch.get();
+    } catch (const InputError&) {  // a damaged image, met late
+      if (!options.work.empty() && step > before.step) keep_state();
+      throw;
+    }
+  };
   while (progress() < 1 && !control.stopped()) {
-    const std::vector<Batch> parts = next.get();
+    const std::vector<Batch> parts = taken(next);
     next = drawn(step + 1);
     const double loss = trainer.step(parts, rate_at(progress(), options.learning_rate), step);
     history.add(++step, loss);

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -70,6 +71,9 @@ int main(int argc, char** argv) {
     return quboprune::run(argc, argv);
   } catch (const quboprune::InputError& e) {
     return quboprune::failed(2, e.what());
+  } catch (const std::filesystem::filesystem_error& e) {
+    return quboprune::failed(2,
+                             e.path1().string() + ": " + e.code().message() + "; check its rights and links");
   } catch (const std::bad_alloc&) {
     return quboprune::failed(1, "out of memory; use smaller crops (--crop) or fewer of them (--calibration)");
   } catch (const c10::Error& e) {

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <vector>
 
+#include "data/image.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 
@@ -20,6 +21,16 @@ bool same_file(const std::string& a, const std::string& b) {
   return fs::weakly_canonical(fs::absolute(a), ignored) == fs::weakly_canonical(fs::absolute(b), ignored);
 }
 
+/// An image or an array that is there already, within a folder that is read.
+bool is_data_within(const std::string& output, const std::string& folder) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(output, ignored) || !fs::is_directory(folder, ignored)) return false;
+  const std::string ending = fs::path(output).extension().string();
+  if (!is_image_name(output) && ending != ".npy" && ending != ".npz" && ending != ".mat") return false;
+  const fs::path within = fs::canonical(output, ignored).lexically_relative(fs::canonical(folder, ignored));
+  return !within.empty() && *within.begin() != "..";
+}
+
 }  // namespace
 
 void check_outputs(std::initializer_list<std::string> outputs, std::initializer_list<std::string> inputs) {
@@ -27,7 +38,7 @@ void check_outputs(std::initializer_list<std::string> outputs, std::initializer_
   for (const auto& output : outputs) {
     if (output.empty()) continue;
     for (const auto& input : inputs) {
-      if (!input.empty() && same_file(output, input))
+      if (!input.empty() && (same_file(output, input) || is_data_within(output, input)))
         throw InputError(output + ": is read by this command and would be overwritten: name another file");
     }
     for (const auto& other : before) {

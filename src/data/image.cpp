@@ -86,8 +86,9 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   const Bytes bytes = read_bytes(path);
   if (bytes.empty()) throw InputError(path.string() + ": is empty");
   if (cut_short(bytes)) throw InputError(path.string() + ": the image is cut short; fetch it again");
-  // libpng would make grey by the file's own gamma, of the same pixels another one with it than without.
-  const bool grey_later = channels == 1 && starts_with(bytes, "\x89PNG");
+  // Decoders make grey each in its way, libpng by the file's own gamma: of the same pixels another one with
+  // it than without. A JPEG holds its grey.
+  const bool grey_later = channels == 1 && !starts_with(bytes, "\xFF\xD8\xFF");
   const int colour = channels == 1 && !grey_later ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
   cv::Mat image;
   try {

@@ -340,7 +340,10 @@ json PruneSession::header(const std::string& command) const {
                 {"macs", groups_.cost().value(Cost::macs, all)},
                 {"filters", groups_.size()},
                 {"analysed_size", groups_.analysed_size()}};
-  if (data_) j["data"] = describe(*data_);
+  if (!data_) return j;
+  j["data"] = describe(*data_);
+  j["data"]["heldout"] = json::array();  // those that were measured, as their values come
+  for (const Sample& sample : heldout_) j["data"]["heldout"].push_back(sample.name);
   return j;
 }
 

@@ -303,3 +303,11 @@ def test_a_folder_that_goes_round_in_circles(quboprune, denoiser):
     (quboprune.folder / "data" / "clean").mkdir()
     (quboprune.folder / "data" / "noisy" / "a.png").symlink_to("a.png")
     expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data"], "data/noisy")
+
+
+def test_images_of_another_maximum(quboprune, denoiser):
+    (quboprune.folder / "data").mkdir()
+    for name in ("a", "b"):
+        values = np.random.default_rng(1).integers(0, 4096, (32, 32, 3)).astype(">u2")
+        (quboprune.folder / "data" / f"{name}.ppm").write_bytes(b"P6\n# twelve bits\n32 32\n4095\n" + values.tobytes())
+    expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data", "--metric", "output"], "4095")

@@ -13,6 +13,7 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,21 @@ auto without_complaints(Decode decode) {
       .get();
 }
 
+/// The largest value that a PPM or PGM states: the decoder takes it for that of its type. 0: another kind of
+/// file.
+int stated_maximum(const Bytes& bytes) {
+  if (!starts_with(bytes, "P5") && !starts_with(bytes, "P6")) return 0;
+  constexpr std::size_t kHeader = 4096;
+  std::istringstream header(std::string(
+      bytes.begin() + 2, bytes.begin() + static_cast<std::ptrdiff_t>(std::min(bytes.size(), kHeader))));
+  int number = 0;
+  for (int k = 0; k < 3; ++k) {  // width, height, maximum
+    while ((header >> std::ws).peek() == '#') header.ignore(kHeader, '\n');
+    header >> number;
+  }
+  return header ? number : 0;
+}
+
 double full_scale(const cv::Mat& image) {
   return image.depth() == CV_8U ? 255.0 : image.depth() == CV_16U ? 65535.0 : 1.0;
 }
@@ -86,6 +102,9 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   const Bytes bytes = read_bytes(path);
   if (bytes.empty()) throw InputError(path.string() + ": is empty");
   if (cut_short(bytes)) throw InputError(path.string() + ": the image is cut short; fetch it again");
+  if (const int most = stated_maximum(bytes); most != 0 && most != 255 && most != 65535)
+    throw InputError(path.string() + ": its largest value is " + std::to_string(most) +
+                     ": only 255 and 65535 are read; convert it");
   // Decoders make grey each in its way, libpng by the file's own gamma: of the same pixels another one with
   // it than without. A JPEG holds its grey.
   const bool grey_later = channels == 1 && !starts_with(bytes, "\xFF\xD8\xFF");

@@ -8,6 +8,7 @@
 #include "data/data_test_files.h"
 #include "quboprune/dataset.h"
 #include "quboprune/error.h"
+#include "quboprune/file.h"
 
 namespace quboprune {
 namespace {
@@ -129,6 +130,20 @@ TEST_F(SiddBlocksTest, CutShortAreRefusedInEveryFormat) {
         EXPECT_THROW(open_dataset(path(), {.crop = 16})->samples(Part::calibration), InputError)
             << version << " " << compression << " " << part;
       }
+}
+
+TEST_F(SiddBlocksTest, DamagedCompressedDataAreRefused) {
+  write_both(MAT_FT_MAT5, MAT_COMPRESSION_ZLIB);
+  const std::string file = path("ValidationNoisyBlocksSrgb.mat");
+  std::string bytes = read_file(file);
+  for (std::size_t i = bytes.size() / 2; i < bytes.size() / 2 + 50; ++i) bytes[i] = static_cast<char>(i);
+  write_file_atomically(file, bytes);
+  try {
+    open_dataset(path(), {.crop = 16})->samples(Part::calibration);
+    FAIL() << "read all the same";
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("damaged"), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace

@@ -40,11 +40,8 @@ def test_what_is_damaged_is_made_anew(quboprune, denoiser, pairs, name, damage):
 
 
 def test_scores_of_other_images_of_the_same_names_are_made_anew(quboprune, denoiser, pairs):
-    words = ["prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective",
-             "hybrid", "--work", "work", *QUICK]
-
     def scored():
-        return any(stage["name"] == "score" for stage in quboprune.report(*words)["stages"])
+        return any(stage["name"] == "score" for stage in quboprune.report(*WORDS)["stages"])
 
     assert (scored(), scored()) == (True, False)
     clean, noisy = networks.smooth_images(12, 32)

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <fstream>
 #include <future>
 #include <iterator>
@@ -18,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/text.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 
@@ -91,9 +91,7 @@ double full_scale(const cv::Mat& image) {
 }  // namespace
 
 bool is_image_name(const std::filesystem::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string extension = lowered(path.extension().string());
   constexpr std::array known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm"};
   return std::find(known.begin(), known.end(), extension) != known.end();
 }

@@ -1,8 +1,8 @@
 // Folders of images: noisy/ + clean/, one folder a class, or images alone.
 #include <algorithm>
-#include <cctype>
 #include <map>
 
+#include "core/text.h"
 #include "data/image_source.h"
 #include "data/split.h"
 #include "quboprune/error.h"
@@ -57,9 +57,7 @@ std::vector<fs::path> folders_in(const fs::path& folder) {
 /// The folder of that name, in capitals or not.
 fs::path folder_called(const fs::path& source, const std::string& name) {
   for (const fs::path& folder : folders_in(source)) {
-    std::string lower = folder.filename().string();
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-    if (lower == name) return folder;
+    if (lowered(folder.filename().string()) == name) return folder;
   }
   return source / name;
 }

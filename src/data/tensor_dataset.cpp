@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
+#include "core/text.h"
 #include "data/npy.h"
 #include "data/split.h"
 #include "quboprune/error.h"
@@ -96,10 +96,7 @@ class TensorDataset : public Dataset {
 };
 
 bool ends_with(const fs::path& path, std::string_view extension) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == extension;
+  return lowered(path.extension().string()) == extension;
 }
 
 Arrays arrays_of_npz(const fs::path& path) {

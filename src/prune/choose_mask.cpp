@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/clock.h"
+#include "core/text.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
@@ -30,11 +31,6 @@ constexpr std::array kEven{8, 4};
 /// A linear objective over a count needs no search.
 bool is_linear(const Qubo& qubo) {
   return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
-}
-
-/// To look masks up by: GCC 12 warns of comparing vectors of bytes.
-std::string key(const Mask& mask) {
-  return {mask.begin(), mask.end()};
 }
 
 SolverResult given(const Formulation& f, const std::string& method) {
@@ -232,13 +228,14 @@ class Chooser {
     std::map<std::string, std::size_t> places;  // several objectives come to the same mask
     std::vector<Mask> masks;
     for (const auto& candidate : found) {
-      if (places.try_emplace(key(candidate.choice.mask), masks.size()).second)
+      if (places.try_emplace(text_of(candidate.choice.mask), masks.size()).second)
         masks.push_back(candidate.choice.mask);
     }
     const auto shipped = options_.compare(masks);
     if (shipped.front().empty()) return false;
     for (std::size_t k = 0; k < found.size(); ++k) {
-      values[k] = lower_is_better(shipped[places.at(key(found[k].choice.mask))], evaluator_.judge().metric);
+      values[k] =
+          lower_is_better(shipped[places.at(text_of(found[k].choice.mask))], evaluator_.judge().metric);
       tried_.emplace_back(found[k].choice.objective + ", as it would ship",
                           evaluator_.metric(mean(values[k])));
     }

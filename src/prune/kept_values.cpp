@@ -1,18 +1,10 @@
 #include "quboprune/kept_values.h"
 
 #include "core/stored_json.h"
+#include "core/text.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
-namespace {
-
-std::string text_of(const Mask& mask) {
-  std::string text;
-  for (const auto x : mask) text += x != 0 ? '1' : '0';
-  return text;
-}
-
-}  // namespace
 
 KeptValues::KeptValues(std::filesystem::path file, std::string problem)
     : file_(std::move(file)), problem_(std::move(problem)) {

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <memory>
 
+#include "core/text.h"
 #include "qubo/formats.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -92,13 +92,12 @@ Problem read_problem(const std::filesystem::path& path, std::string_view format)
 }
 
 std::string written_format(const std::filesystem::path& path) {
-  std::string file = path.filename().string();
+  const std::string file = path.filename().string(), lower = lowered(file);
   if (file.ends_with(".lp")) return "lp";
   if (file.ends_with(".cqm.json")) return "cqm";
   if (file.ends_with(".json")) return "bqm";
-  std::ranges::transform(file, file.begin(), [](unsigned char c) { return std::tolower(c); });
   for (const char* other : {".lp", ".json", ".mps", ".qubo", ".cqm", ".bqm", ".gz", ".bz2", ".zip"}) {
-    if (file.ends_with(other))
+    if (lower.ends_with(other))
       throw InputError(path.string() +
                        ": no form that can be written ends so: .lp, .cqm.json, .json (dimod's BQM), or .coo");
   }

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <cctype>
 #include <string>
 
+#include "core/text.h"
 #include "qubo/formats.h"
 
 namespace quboprune {
@@ -35,11 +35,10 @@ bool heed_vartype(Scanner& scanner, std::string_view line, Entries& entries) {
   if (rest.empty() || (rest.front() != '=' && rest.front() != ':')) return false;
   rest.remove_prefix(1);
   skip_blanks();
-  std::string kind(rest.substr(0, rest.find_first_of(" \t\r")));
-  std::ranges::transform(kind, kind.begin(), [](unsigned char c) { return std::toupper(c); });
-  if (kind != "SPIN" && kind != "BINARY")
+  const std::string kind = lowered(std::string(rest.substr(0, rest.find_first_of(" \t\r"))));
+  if (kind != "spin" && kind != "binary")
     scanner.fail("variables of the kind '" + kind + "': SPIN and BINARY ones can be read");
-  entries.spin = kind == "SPIN";
+  entries.spin = kind == "spin";
   return true;
 }
 

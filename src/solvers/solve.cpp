@@ -26,7 +26,7 @@ constexpr std::int64_t kMovesBeforeProof = 1'000'000;
 constexpr std::int64_t kMovesBeforeProofASquare = 1000;  ///< of the free variables' number
 constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92, kLargestBoundShare = 0.25;
-constexpr double kFirstOfPoolShare = 0.7;
+constexpr double kFirstOfPoolShare = 0.7;  ///< of the search for an optimum, where others are wanted too
 constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
 constexpr int kMostThreads = 1024;
 constexpr int kLargestPool = 10'000;  ///< every find is compared with all of them

@@ -10,6 +10,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/score_store.h"
 #include "core/index.h"
+#include "core/text.h"
 #include "core/threads.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -283,7 +284,7 @@ Recovery PruneSession::recover(const Mask& mask) const {
     const auto& train = repair.train;
     std::string key = fmt::format("{} {} {} {} {} ", fingerprint(), train.learning_rate, train.batch,
                                   train.feature_weight, train.crop);
-    for (const auto x : mask) key += x != 0 ? '1' : '0';
+    key += text_of(mask);
     repair.train.problem = sha256_of_bytes(key);
     repair.train.work = kept_file("finetune", key, "");
   }

@@ -13,6 +13,7 @@
 #include "quboprune/formulator.h"
 #include "quboprune/mask_evaluator.h"
 #include "quboprune/mask_search.h"
+#include "quboprune/recover.h"
 #include "quboprune/scores.h"
 #include "quboprune/target.h"
 #include "quboprune/trust.h"
@@ -80,12 +81,32 @@ struct Choice {
   bool seed_kept = false;  ///< the refined mask was no better, here or there: the solver's was taken
   bool refined = false;
   double solve_seconds = 0;
-  Trust trust;         ///< of auto; otherwise empty
-  std::string reason;  ///< why auto took what it took; otherwise empty
+  Trust trust;                     ///< of auto; otherwise empty
+  std::string reason;              ///< why auto took what it took; otherwise empty
+  std::vector<std::string> notes;  ///< what the user should know, a sentence each
 };
 
 /// Finds a mask. `evaluator` judges settings and refines; only calibration data belongs there.
 Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
                    const ChooseOptions& options, const Control& control = {});
+
+/// What happens to a network between the cut and the user: masks are compared by what that leaves of them.
+struct Shipping {
+  const RefitOptions* refit = nullptr;  ///< refit() with these follows; nullptr: no repair does
+  bool refit_aware = true;  ///< a search measures masks after a quick repair (GramCache), not as cut
+  int search_samples = 0;   ///< calibration samples that a search measures masks on; 0: all of its part
+};
+
+/// choose_mask() for a network as it will ship, with the calibration samples parted by scenes: quick repairs
+/// are fitted on some, searches measure on others, and a refined mask has to hold on the rest, where there
+/// are 6 samples at least; auto compares by cross-fitted repairs. Fills in ChooseOptions::compare, ::check,
+/// the formulator's samples and those of rounds, and tries no rounds where a repair follows: that makes up
+/// for more than better gradients gain. A refinement that is kept (SearchOptions::state) isn't where a stop
+/// left the quick repair's sums incomplete. Throws InputError as choose_mask() and Refitter do, and Stopped where
+/// nothing was measured yet. (Ours.)
+Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
+                           std::span<const Sample> calibration, const Judge& judge,
+                           const ChooseOptions& options, const Shipping& shipping,
+                           const Control& control = {});
 
 }  // namespace quboprune

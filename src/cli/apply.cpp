@@ -5,6 +5,7 @@
 
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
+#include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/report.h"
@@ -27,16 +28,15 @@ void run(Options& o, const Context& context) {
   const Mask mask = mask_of(plan, o.plan, session.groups());
   const auto outcome = session.cut(mask);
   session.save(o.output, outcome, plan.value("objective", ""));  // before what may fail of judging it
-  json report = session.header("apply");
+  json report = report_header(session, "apply");
   if (plan.contains("target") && !plan["target"].is_null()) report["target"] = plan["target"];
-  report["result"] = session.result(mask, outcome);
-  report["layers"] = session.layers(mask);
+  report["result"] = result_json(session, mask, outcome);
+  report["layers"] = layers_json(session.groups(), mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
-  session.say_if_stopped();
-  if (json latency = session.latency(o.output); !latency.empty()) report["latency"] = std::move(latency);
-  report["notes"] = session.notes();
-  report["stages"] = session.stages().json();
+  if (json latency = latency_json(session, o.output); !latency.empty())
+    report["latency"] = std::move(latency);
+  finish_report(report, session);
   write_json(o.report, report);
   fmt::print("{}", terminal_report(report));
 }

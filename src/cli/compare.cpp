@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "cli/base/outputs.h"
+#include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "core/threads.h"
@@ -81,15 +82,15 @@ json measured(const Method& method, bool first, const Options& o, PruneSession& 
   json entry = {{"name", method.name},
                 {"rounds", choice.rounds},
                 {"round_to", choice.round_to},
-                {"result", session.result(choice.mask, outcome)},
-                {"layers", session.layers(choice.mask)},
+                {"result", result_json(session, choice.mask, outcome)},
+                {"layers", layers_json(session.groups(), choice.mask)},
                 {"equivalence", outcome.equivalence}};
   if (halfway) entry["stopped"] = true;
-  add_choice(entry, choice, method.refine, session.on_calibration());
+  add_choice(entry, session, choice, method.refine);
   if (o.networks.empty()) return entry;
   const auto place = (std::filesystem::path(o.networks) / (method.name + ".onnx")).string();
   session.save(place, outcome, choice.objective);
-  if (json latency = session.latency(place); !latency.empty()) entry["latency"] = std::move(latency);
+  if (json latency = latency_json(session, place); !latency.empty()) entry["latency"] = std::move(latency);
   return entry;
 }
 
@@ -100,8 +101,8 @@ void run(Options& o, const Context& context) {
   target_from_text(o.prune.target);  // before any work
   PruneSession session(o.prune, context);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
-  choose.target = session.whole_target(methods.front().objective);
-  json report = session.header("compare");
+  choose.target = session.find_target(methods.front().objective);
+  json report = report_header(session, "compare");
   report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
   report["methods"] = json::array();
   for (const auto& method : methods) {
@@ -115,10 +116,9 @@ void run(Options& o, const Context& context) {
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
   if (report["methods"].size() < methods.size())
-    session.notes().push_back(
+    session.note(
         fmt::format("stopped: only {} of {} methods were done", report["methods"].size(), methods.size()));
-  report["notes"] = session.notes();
-  report["stages"] = session.stages().json();
+  finish_report(report, session);
   write_json(o.report, report);
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   print(report, o.prune.recover != "none");

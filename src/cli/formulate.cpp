@@ -59,7 +59,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
         "quboprune prune --mask, which rounds what a solver found");
   say_ignored(command);
   PruneSession session(o.prune, context);
-  if (!o.prune.target.empty()) target = session.whole_target(o.prune.choose.objective);
+  if (!o.prune.target.empty()) target = session.find_target(o.prune.choose.objective);
   const int count = static_cast<int>(allowance(session.groups(), target));
   say_count(o, count, session.groups().size());
   const Formulator formulator(session.groups(), session.scores(o.prune.choose.objective),

@@ -7,6 +7,7 @@
 #include "cli/base/mask_file.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
+#include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "core/threads.h"
@@ -32,22 +33,22 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
   }
   json plan = {{"tool", header["tool"]}, {"model", header["model"]},
                {"target", target},       {"objective", choice.objective},
-               {"removed", removed},     {"layers", session.layers(choice.mask)}};
+               {"removed", removed},     {"layers", layers_json(session.groups(), choice.mask)}};
   sign_plan(plan);
   return plan;
 }
 
 /// Both networks in ONNX Runtime, where it is at hand.
 void add_latency(json& report, const Options& o, PruneSession& session, int round_to) {
-  const json latency = session.latency(o.output);
+  const json latency = latency_json(session, o.output);
   if (latency.empty()) return;
   const double dense = latency["dense_ms"];
   const double pruned = latency["pruned_ms"];
   if (pruned >= dense)
-    session.notes().push_back(
-        fmt::format("no faster in ONNX Runtime: {:.2f} ms where the original takes {:.2f}; {}", pruned, dense,
-                    round_to > 4 ? "remove more, or multiply-adds (macs=) instead of filters"
-                                 : "give --round-to 8 or 16, or remove more"));
+    session.note(fmt::format("no faster in ONNX Runtime: {:.2f} ms where the original takes {:.2f}; {}",
+                             pruned, dense,
+                             round_to > 4 ? "remove more, or multiply-adds (macs=) instead of filters"
+                                          : "give --round-to 8 or 16, or remove more"));
   report["latency"] = latency;
 }
 
@@ -58,7 +59,7 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
   const int cut = uneven_layers(session.groups(), mask, std::numeric_limits<int>::max());
   const int odd = uneven_layers(session.groups(), mask, kBlock);
   if (round_to % kBlock != 0 && odd > 0)
-    session.notes().push_back(
+    session.note(
         fmt::format("{} of the {} layers that were cut keep a number of channels that isn't a multiple of "
                     "{}: runtimes work in "
                     "blocks, so --round-to 8 or 16 is usually faster at the same number of MACs",
@@ -72,7 +73,7 @@ void say_slack(PruneSession& session, const Mask& mask, const Target& target, in
   const double kept = groups.cost().value(target.kind, mask);
   const double slack = allowance(groups, target) - kept;
   if (round_to > 1 && slack > 0.0005 * all)
-    session.notes().push_back(
+    session.note(
         fmt::format("{:.1f} % of the {} stay where the target leaves {:.1f} %: no multiples "
                     "of {} that the search tried come nearer",
                     100 * kept / all, name_of(target.kind), 100 * (kept + slack) / all, round_to));
@@ -114,40 +115,38 @@ Choice given_choice(const Options& o, PruneSession& session) {
 
 /// How the mask was found and what speaks for it.
 void add_search(json& report, const Options& o, PruneSession& session, const Choice& choice) {
-  add_choice(report, choice, o.prune.choose.refine, session.on_calibration());
-  report["removed"] = session.removed(choice);
+  add_choice(report, session, choice, o.prune.choose.refine);
+  report["removed"] = removed_json(session, choice);
 }
 
 void run(Options& o, const Context& context) {
   prepare(o);
   PruneSession session(o.prune, context);
-  if (!o.prune.target.empty()) o.prune.choose.target = session.whole_target(o.prune.choose.objective);
+  if (!o.prune.target.empty()) o.prune.choose.target = session.find_target(o.prune.choose.objective);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it
   advise_blocks(session, choice.mask, choice.round_to);
   if (!o.prune.target.empty()) say_slack(session, choice.mask, o.prune.choose.target, choice.round_to);
-  json report = session.header("prune");
+  json report = report_header(session, "prune");
   if (!o.prune.target.empty())
     report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
                         {"removed_fraction", o.prune.choose.target.removed}};
   report["objective"] = choice.objective;
   report["rounds"] = choice.rounds;
   report["round_to"] = choice.round_to;
-  report["result"] = session.result(choice.mask, outcome);
-  report["layers"] = session.layers(choice.mask);
+  report["result"] = result_json(session, choice.mask, outcome);
+  report["layers"] = layers_json(session.groups(), choice.mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
   if (o.mask.empty()) add_search(report, o, session, choice);
-  session.say_if_stopped();
   add_latency(report, o, session, choice.round_to);
-  report["notes"] = session.notes();
-  report["stages"] = session.stages().json();
+  finish_report(report, session);
   write_json(o.plan, plan_of(session, choice, report, report.value("target", json())));
   write_json(o.report, report);
   if (!o.html.empty()) {
     json page = report;
-    page["images"] = session.images(outcome);
+    page["images"] = images_json(session, outcome);
     write_file_atomically(o.html, html_report(page));
   }
   fmt::print("{}", terminal_report(report));

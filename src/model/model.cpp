@@ -20,6 +20,7 @@ namespace quboprune {
 
 struct Model::File {
   std::shared_ptr<const onnx::ModelProto> proto;
+  Graph as_read;  ///< before part_shared_fills(): what the message says
 };
 
 namespace {
@@ -62,18 +63,19 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
     inline_functions(*proto);
     expand_sparse(*proto);
     model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
+    model.file_ = std::make_shared<const File>(File{proto, model.graph_});
     part_shared_fills(model.graph_);
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());
   }
-  model.file_ = std::make_shared<const File>(File{proto});
   return model;
 }
 
 void Model::write(const Graph& changed, const std::map<std::string, std::string>& metadata,
                   const ByteSink& sink) const {
   try {
-    serialise(write_graph(*file_->proto, graph_, changed, metadata), sink);
+    const Graph written = with_unchanged_fills_shared(file_->as_read, changed);
+    serialise(write_graph(*file_->proto, file_->as_read, written, metadata), sink);
   } catch (const InputError& e) {
     throw InputError(path_.string() + ": " + e.what());
   }

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <unordered_map>
 #include <vector>
 
 #include "core/index.h"
@@ -44,6 +45,26 @@ void part_shared_fills(Graph& graph) {
       std::replace(inputs.begin(), inputs.end(), static_cast<int>(v), own);
     }
   }
+}
+
+Graph with_unchanged_fills_shared(const Graph& as_read, Graph changed) {
+  const std::size_t count = as_read.values.size();
+  std::unordered_map<int, const Node*> was;
+  for (const Node& node : as_read.nodes) was[node.source] = &node;
+  for (Node& node : changed.nodes) {
+    const auto found = was.find(node.source);
+    if (found == was.end() || found->second->inputs.size() != node.inputs.size()) continue;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      const int shared = found->second->inputs[i];
+      const int own = node.inputs[i];
+      if (shared < 0 || own < 0 || at_index(own) < count) continue;
+      const Constant& before = as_read.values[at_index(shared)].constant;
+      if (before.defined() && changed.values[at_index(own)].constant.is_same(before) &&
+          changed.values[at_index(shared)].constant.is_same(before))
+        node.inputs[i] = shared;
+    }
+  }
+  return changed;
 }
 
 }  // namespace quboprune

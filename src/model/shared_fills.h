@@ -9,4 +9,8 @@ namespace quboprune {
 /// with each other. What a subgraph captures stays shared.
 void part_shared_fills(Graph& graph);
 
+/// `changed` stems from `as_read` by part_shared_fills() and what was done since: nodes whose own vector is
+/// still the one that they shared read that again, so that a file only grows by what did change.
+Graph with_unchanged_fills_shared(const Graph& as_read, Graph changed);
+
 }  // namespace quboprune

@@ -1,5 +1,6 @@
 #include "model/write_graph.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -140,7 +141,7 @@ class Writer {
       for (const auto& [name, attribute] : old.attributes) {
         if (!node.has(name)) remove_attribute(proto, name);
       }
-      if (node.inputs != old.inputs) write_inputs(proto, node);
+      if (reads_otherwise(proto, node)) write_inputs(proto, node);
     }
     for (int n = graph_.node_size() - 1; n >= 0; --n) {
       if (was.contains(n) && !kept.contains(n)) graph_.mutable_node()->DeleteSubrange(n, 1);
@@ -148,9 +149,21 @@ class Writer {
     drop_unread();
   }
 
+  std::string name_of(int value) const { return value < 0 ? "" : after_.values[at_index(value)].name; }
+
+  /// By what the message says, whatever the graph before was.
+  bool reads_otherwise(const onnx::NodeProto& proto, const Node& node) const {
+    const auto count = static_cast<std::size_t>(proto.input_size());
+    for (std::size_t i = 0; i < std::max(count, node.inputs.size()); ++i) {
+      const std::string now = i < node.inputs.size() ? name_of(node.inputs[i]) : "";
+      if (now != (i < count ? proto.input(static_cast<int>(i)) : "")) return true;
+    }
+    return false;
+  }
+
   void write_inputs(onnx::NodeProto& proto, const Node& node) const {
     proto.clear_input();
-    for (int v : node.inputs) proto.add_input(v < 0 ? "" : after_.values[static_cast<std::size_t>(v)].name);
+    for (int v : node.inputs) proto.add_input(name_of(v));
   }
 
   /// Initialisers that surgery has replaced for their last reader, or made for one that went too, would stay

@@ -253,9 +253,10 @@ class Chooser {
     const MaskEvaluator few(groups_, thinned(evaluator_.samples(), options_.trust_samples),
                             evaluator_.judge(), evaluator_.options(), control_);
     for (std::size_t k = 0; k < masks.size() && !control_.stopped(); ++k) {
-      trust.values.push_back(
-          kept_->get("on a few", masks[k], control_, [&] { return std::vector{few.value(masks[k])}; })
-              .front());
+      trust.values.push_back(kept_
+                                 ->get(few.options().refit ? "on a few, after the quick repair" : "on a few",
+                                       masks[k], control_, [&] { return std::vector{few.value(masks[k])}; })
+                                 .front());
       control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
                       std::numeric_limits<double>::quiet_NaN());
     }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -336,6 +337,44 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   };
   const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
   EXPECT_EQ(stopped.reason.find("as it would ship"), std::string::npos);
+}
+
+/// Auto with a short refinement, on so many samples of each of two scenes.
+Choice chosen_to_ship(int each, const Shipping& shipping, const Control& control = {}) {
+  const Fixture f(three_layers());
+  ChooseOptions options;
+  options.target = {Cost::filters, 0.36};
+  options.objective = "auto";
+  options.refine = "local";
+  options.solver.seconds = 0.04;
+  options.search.evaluations = 8;
+  return choose_mask_to_ship(f.groups, f.scores, twin_scenes(each, {3, 16, 16}), f.judge, options, shipping,
+                             control);
+}
+
+TEST(ChooseMaskToShip, ComparesByRepairsAndChecksOnOtherSamples) {
+  const RefitOptions refit;
+  for (const bool aware : {true, false}) {
+    const Choice choice = chosen_to_ship(4, {.refit = &refit, .refit_aware = aware});
+    EXPECT_EQ(kept_count(choice.mask), 7);
+    EXPECT_NE(choice.reason.find("as it would ship"), std::string::npos) << choice.reason;
+    if (!choice.seed_kept) {
+      EXPECT_LT(choice.check_best, choice.check_start);
+    }
+  }
+}
+
+TEST(ChooseMaskToShip, HasNoSamplesToSpareBelowSix) {
+  const Choice choice = chosen_to_ship(2, {});
+  EXPECT_EQ(kept_count(choice.mask), 7);
+  EXPECT_EQ(choice.reason.find("as it would ship"), std::string::npos) << choice.reason;
+  EXPECT_TRUE(std::isnan(choice.check_start));
+}
+
+TEST(ChooseMaskToShip, HasNothingToReturnWhenStoppedAtOnce) {
+  const std::atomic<bool> stop = true;
+  const RefitOptions refit;
+  EXPECT_THROW(chosen_to_ship(4, {.refit = &refit}, {.progress = {}, .stop = &stop}), Stopped);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
+#include "cli/base/prune_arguments.h"
+
 #include "cli/base/numbers.h"
-#include "cli/base/prune_session.h"
 
 namespace quboprune {
 

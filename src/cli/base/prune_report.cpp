@@ -1,137 +1,163 @@
-// The parts of a report that explain: why each group went, and pictures before and after.
-
-#include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
+#include "cli/base/prune_report.h"
 
 #include <algorithm>
 #include <cmath>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 
 #include "cli/base/latency.h"
-#include "cli/base/prune_session.h"
-#include "quboprune/error.h"
+#include "cli/base/outputs.h"
 
 namespace quboprune {
 namespace {
 
 using nlohmann::json;
 
-std::string base64(const std::vector<unsigned char>& bytes) {
-  static const char* const kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto byte = [&](std::size_t k) {
-      return i + k < bytes.size() ? static_cast<unsigned>(bytes[i + k]) : 0U;
-    };
-    const unsigned word = byte(0) << 16U | byte(1) << 8U | byte(2);
-    for (unsigned k = 0; k < 4; ++k)
-      text += i + k > bytes.size() ? '=' : kDigits[word >> (18U - 6U * k) & 63U];
-  }
-  return text;
+json solver_json(const SolverResult& solved) {
+  const double energy = solved.pool.front().energy;
+  json j = {{"name", solved.method},     {"energy", number(energy)}, {"bound", number(solved.bound)},
+            {"seconds", solved.seconds}, {"flips", solved.moves},    {"reason", solved.reason}};
+  j["gap"] = std::isfinite(solved.bound) && energy != 0 ? json((energy - solved.bound) / std::abs(energy))
+                                                        : json(nullptr);
+  return j;
 }
 
-/// An image [C, H, W] of 0..peak as a PNG data URI.
-std::string picture(const at::Tensor& image, double peak) {
-  const at::Tensor bytes =
-      (image.detach().clamp(0, peak) * (255 / peak)).round().to(at::kByte).permute({1, 2, 0}).contiguous();
-  const int channels = static_cast<int>(bytes.size(2));
-  cv::Mat pixels(static_cast<int>(bytes.size(0)), static_cast<int>(bytes.size(1)),
-                 channels == 3 ? CV_8UC3 : CV_8UC1, bytes.data_ptr());
-  cv::Mat shown = pixels;
-  if (channels == 3) cv::cvtColor(pixels, shown, cv::COLOR_RGB2BGR);
-  std::vector<unsigned char> png;
-  check(cv::imencode(".png", shown, png), "an image that can't be encoded");
-  return "data:image/png;base64," + base64(png);
+/// What auto found.
+void add_trust(json& report, const PruneSession& session, const Choice& choice) {
+  if (!choice.reason.empty()) report["reason"] = choice.reason;
+  if (choice.trust.correlations.empty()) return;
+  json points = json::array();
+  for (std::size_t k = 0; k < choice.trust.values.size(); ++k)
+    points.push_back({{"metric", number(session.on_calibration().metric(choice.trust.values[k]))}});
+  for (std::size_t i = 0; i < choice.trust.correlations.size(); ++i) {
+    const auto& [objective, correlation] = choice.trust.correlations[i];
+    report["trust"][objective] = number(correlation);
+    for (std::size_t k = 0; k < points.size(); ++k)
+      points[k]["energy"][objective] = number(choice.trust.energies[i][k]);
+  }
+  report["trust_points"] = points;
 }
 
-/// The kept groups most like each removed one.
-json stand_ins(const ChannelGroups& groups, const SimilarityBlock& block, std::size_t row, const Mask& mask) {
-  std::vector<std::pair<double, int>> likeness;
-  const std::size_t m = block.groups.size();
-  for (std::size_t k = 0; k < m; ++k) {
-    const int h = block.groups[k];
-    if (k != row && mask[static_cast<std::size_t>(h)] != 0)
-      likeness.push_back({std::abs(block.cosine[row * m + k]), h});
+json refinement_json(const PruneSession& session, const Choice& choice, const std::string& method) {
+  json history = json::array();
+  for (const auto& point : choice.search.history)
+    history.push_back(
+        {{"evaluations", point.evaluations}, {"best", number(session.on_calibration().metric(point.best))}});
+  json j = {{"name", method},
+            {"evaluations", choice.search.evaluations},
+            {"seconds", choice.search.seconds},
+            {"start", number(choice.start)},
+            {"best", number(choice.best)},
+            {"history", history},
+            {"reason", choice.search.reason}};
+  if (std::isfinite(choice.check_start))
+    j["check"] = {
+        {"start", choice.check_start}, {"best", choice.check_best}, {"seed_kept", choice.seed_kept}};
+  return j;
+}
+
+json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
+  const auto& calibration = session.on_calibration();
+  const auto& heldout = session.on_heldout();
+  json metric = {{"name", name_of(session.judge().metric)}};
+  metric["calibration"] = {{"dense", number(session.dense(Part::calibration))},
+                           {"pruned", number(calibration.score(outcome.cut).mean)}};
+  const Score pruned = heldout.score(outcome.cut);
+  metric["heldout"] = {{"dense", number(session.dense(Part::heldout))}, {"pruned", number(pruned.mean)}};
+  metric["heldout"]["samples"] = {{"pruned", pruned.samples}};
+  if (outcome.refitted) {
+    metric["calibration"]["refitted"] = number(calibration.score(*outcome.refitted).mean);
+    metric["heldout"]["refitted"] = number(heldout.score(*outcome.refitted).mean);
   }
-  const std::size_t most = std::min<std::size_t>(3, likeness.size());
-  std::partial_sort(likeness.begin(), likeness.begin() + static_cast<std::ptrdiff_t>(most), likeness.end(),
-                    std::greater<>());
-  json list = json::array();
-  for (std::size_t k = 0; k < most; ++k)
-    list.push_back({{"group", groups.name(likeness[k].second)}, {"similarity", likeness[k].first}});
-  return list;
+  if (outcome.recovered) {
+    metric["calibration"]["recovered"] = number(calibration.score(*outcome.recovered).mean);
+    const Score recovered = heldout.score(*outcome.recovered);
+    metric["heldout"]["recovered"] = number(recovered.mean);
+    metric["heldout"]["samples"]["recovered"] = recovered.samples;
+  }
+  return metric;
 }
 
 }  // namespace
 
-json PruneSession::removed(const Choice& choice) {
-  const Scores& s = scores(choice.objective);
-  const Qubo& qubo = choice.formulation.qubo;
-  const std::vector<double> slopes = qubo.slopes(choice.mask);
-  const std::size_t n = choice.mask.size();
-  std::vector<std::pair<const SimilarityBlock*, std::size_t>> block_of(n, {nullptr, 0});
-  for (const auto& block : s.similarity) {
-    for (std::size_t k = 0; k < block.groups.size(); ++k)
-      block_of[static_cast<std::size_t>(block.groups[k])] = {&block, k};
-  }
+json report_header(const PruneSession& session, const std::string& command) {
+  const ChannelGroups& groups = session.groups();
+  const Mask all(static_cast<std::size_t>(groups.size()), 1);
+  json j;
+  j["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
+  j["command"] = command;
+  j["seed"] = session.context().seed;
+  j["model"] = {{"path", session.arguments().model},
+                {"sha256", session.model().sha256()},
+                {"parameters", groups.cost().value(Cost::params, all)},
+                {"macs", groups.cost().value(Cost::macs, all)},
+                {"filters", groups.size()},
+                {"analysed_size", groups.analysed_size()}};
+  if (session.data() == nullptr) return j;
+  j["data"] = describe(*session.data());
+  j["data"]["heldout"] = json::array();  // those that were measured, as their values come
+  for (const Sample& sample : session.heldout()) j["data"]["heldout"].push_back(sample.name);
+  return j;
+}
+
+json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome) {
+  const ChannelGroups& groups = session.groups();
+  const auto& cost = groups.cost();
+  json j = {{"parameters", cost.value(Cost::params, mask)},
+            {"macs", cost.value(Cost::macs, mask)},
+            {"filters", kept_count(mask)},
+            {"groups_kept", kept_count(mask)},
+            {"groups_total", groups.size()}};
+  const Target target = session.target().value_or(Target{});
+  j["removed_fraction_actual"] =
+      1 - cost.value(target.kind, mask) / cost.value(target.kind, Mask(mask.size(), 1));
+  if (target.kind != Cost::filters) j["slack"] = allowance(groups, target) - cost.value(target.kind, mask);
+  if (session.data() != nullptr)
+    j["metric"] = session.stages().run("evaluate", [&] { return metric_json(session, outcome); });
+  return j;
+}
+
+json layers_json(const ChannelGroups& groups, const Mask& mask) {
   json list = json::array();
-  for (std::size_t g = 0; g < n; ++g) {
-    if (choice.mask[g] != 0) continue;
-    json entry = {{"group", groups_.name(static_cast<int>(g))},
-                  {"members", groups_.members(static_cast<int>(g))},
-                  {"importance", choice.formulation.importance[g]},
-                  {"cost_of_return", slopes[g]},  // the objective's change if it came back
-                  {"stand_ins", json::array()}};
-    if (block_of[g].first)
-      entry["stand_ins"] = stand_ins(groups_, *block_of[g].first, block_of[g].second, choice.mask);
-    list.push_back(std::move(entry));
+  for (const auto& layer : groups.layers()) {
+    std::vector<std::int64_t> kept;
+    for (std::size_t i = 0; i < layer.groups.size(); ++i) {
+      if (layer.groups[i] < 0 || mask[static_cast<std::size_t>(layer.groups[i])] != 0)
+        kept.push_back(static_cast<std::int64_t>(i));
+    }
+    list.push_back({{"name", layer.name},
+                    {"channels", layer.groups.size()},
+                    {"kept", kept.size()},
+                    {"kept_indices", kept}});
   }
   return list;
 }
 
-json PruneSession::images(const Outcome& outcome) const {
-  json list = json::array();
-  if (!data_ || data_->target_kind() != TargetKind::image) return list;
-  const Executor dense(graph_);
-  const Executor small(outcome.recovered ? *outcome.recovered : outcome.cut);
-  constexpr std::size_t kPictures = 3;
-  constexpr std::int64_t kSize = 192;  // keeps the page at about a megabyte
-  for (std::size_t k = 0; k < std::min(kPictures, heldout_.size()); ++k) {
-    const Sample& s = heldout_[k * heldout_.size() / std::min(kPictures, heldout_.size())];
-    if (s.input.dim() != 3 || (s.input.size(0) != 1 && s.input.size(0) != 3) ||
-        s.input.sizes() != s.target.sizes())
-      continue;
-    const std::vector<Sample> one{s};
-    const at::Tensor before = outputs_of(dense, one, judge_).front();
-    const at::Tensor after = outputs_of(small, one, judge_).front();
-    if (before.sizes() != s.target.sizes()) continue;  // all outputs side by side
-    const auto cropped = [&](const at::Tensor& t) { return t.slice(1, 0, kSize).slice(2, 0, kSize); };
-    list.push_back({{"name", s.name},
-                    {"noisy", picture(cropped(s.input), judge_.peak)},
-                    {"clean", picture(cropped(s.target), judge_.peak)},
-                    {"dense", picture(cropped(before), judge_.peak)},
-                    {"pruned", picture(cropped(after), judge_.peak)},
-                    {"psnr",
-                     {{"noisy", psnr(s.input, s.target, judge_.peak)},
-                      {"dense", psnr(before, s.target, judge_.peak)},
-                      {"pruned", psnr(after, s.target, judge_.peak)}}}});
-  }
-  return list;
-}
-
-json PruneSession::latency(const std::string& written) {
-  if (context_.control.stopped()) return json::object();
-  const json measured =
-      onnx_runtime_latency({arguments_.model, written}, groups_.analysed_size(), context_.threads);
+json latency_json(PruneSession& session, const std::string& written) {
+  if (session.stopped()) return json::object();
+  const json measured = onnx_runtime_latency({session.arguments().model, written},
+                                             session.groups().analysed_size(), session.context().threads);
   if (measured.contains("error"))
-    notes_.push_back("ONNX Runtime couldn't time both networks: " + measured["error"].get<std::string>());
+    session.note("ONNX Runtime couldn't time both networks: " + measured["error"].get<std::string>());
   if (!measured.contains("milliseconds")) return json::object();
   return {{"runtime", measured["runtime"]},
           {"threads", measured["threads"]},
           {"input", measured["input"]},
           {"dense_ms", measured["milliseconds"][0]},
           {"pruned_ms", measured["milliseconds"][1]}};
+}
+
+void add_choice(json& report, const PruneSession& session, const Choice& choice, const std::string& refine) {
+  report["solver"] = solver_json(choice.solved);
+  if (!choice.tried.empty()) report["tried"] = json::array();
+  for (const auto& [text, value] : choice.tried)
+    report["tried"].push_back({{"setting", text}, {"calibration", number(value)}});
+  add_trust(report, session, choice);
+  if (choice.refined) report["refinement"] = refinement_json(session, choice, refine);
+}
+
+void finish_report(json& report, PruneSession& session) {
+  if (session.stopped()) session.note("stopped before everything was done: this is the best so far");
+  report["notes"] = session.notes();
+  report["stages"] = session.stages().json();
 }
 
 }  // namespace quboprune

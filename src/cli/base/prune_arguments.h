@@ -1,0 +1,37 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/base/data_arguments.h"
+#include "cli/base/recovery.h"
+#include "quboprune/prune.h"
+
+namespace quboprune {
+
+/// Takes "auto" and these names.
+CLI::Validator auto_or(std::vector<std::string> names);
+
+/// What prune, compare, apply and formulate share: which network, which data, which target, how.
+struct PruneArguments {
+  std::string model, target, work, recover = "none";
+  bool of_live = false;  ///< the target is a part of what is left without dead groups
+  DataArguments data;
+  AnalyseOptions layers;
+  ChooseOptions choose;
+  ScoreOptions score;
+  RefitOptions refit;
+  bool refit_aware = true;  ///< refinement against the metric after refit, where --recover refit
+  int refine_samples = 0;   ///< calibration samples for refinement; 0: all
+  FinetuneOptions train = distillation();  ///< for --recover finetune
+  std::string capacity = "direct";
+
+  void add_network_and_data(CLI::App& command, bool data_required);
+  void add_choice(CLI::App& command);
+  void add_recovery(CLI::App& command);
+  /// Layers behind the cut get new weights by least squares, whatever follows.
+  bool refits() const { return recover == "refit" || recover == "finetune"; }
+};
+
+}  // namespace quboprune

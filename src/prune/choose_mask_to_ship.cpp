@@ -1,0 +1,101 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "prune/calibration_parts.h"
+#include "prune/candidates.h"
+#include "prune/cross_fit.h"
+#include "quboprune/prune.h"
+#include "quboprune/surgery.h"
+
+namespace quboprune {
+namespace {
+
+/// Is any mask measured at all?
+bool measures(const ChooseOptions& options) {
+  return options.refine != "none" || settings_for(options).size() > 1 || options.formulation.rounds > 1;
+}
+
+std::vector<Sample> joined(std::vector<Sample> some, const std::vector<Sample>& others) {
+  some.insert(some.end(), others.begin(), others.end());
+  return some;
+}
+
+/// ChooseOptions::check: the mask as it ships, its repair fitted on what the search has seen anyway.
+class ShippedCheck {
+ public:
+  ShippedCheck(const ChannelGroups& groups, std::vector<Sample> seen, std::vector<Sample> others,
+               const Judge& judge, const RefitOptions* refit, const Control& control)
+      : groups_(groups),
+        seen_(std::move(seen)),
+        judge_(judge),
+        refit_(refit),
+        control_(control),
+        others_(groups, std::move(others), judge, {}, control) {}
+
+  std::vector<double> operator()(const Mask& mask) {
+    if (refit_ == nullptr) return others_.score(slice(groups_, mask)).samples;
+    if (!refitter_) refitter_ = std::make_unique<Refitter>(groups_, seen_, judge_, *refit_, control_);
+    return others_.score((*refitter_)(mask, control_).graph).samples;
+  }
+
+ private:
+  const ChannelGroups& groups_;
+  const std::vector<Sample> seen_;
+  const Judge& judge_;
+  const RefitOptions* refit_;
+  const Control& control_;
+  const MaskEvaluator others_;
+  std::unique_ptr<Refitter> refitter_;  // the original's pass, which only a new mask needs
+};
+
+void note_left_out(Choice& choice, const std::vector<std::string>& layers) {
+  if (layers.empty()) return;
+  choice.notes.push_back(
+      fmt::format("{} {} too many inputs for the quick repair that masks are compared by: {}", layers.size(),
+                  layers.size() == 1 ? "layer has" : "layers have", fmt::join(layers, ", ")));
+}
+
+}  // namespace
+
+Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
+                           std::span<const Sample> calibration, const Judge& judge,
+                           const ChooseOptions& options, const Shipping& shipping, const Control& control) {
+  constexpr int kRoundSamples = 32;  // gradients near the network as it then is: more tell little
+  const bool repaired = shipping.refit != nullptr;
+  const bool quickly = repaired && shipping.refit_aware;
+  const CalibrationParts parts = calibration_parts(calibration, quickly);
+  EvaluatorOptions with;
+  with.refit = quickly && measures(options);
+  if (with.refit)
+    with.grams = std::make_shared<GramCache>(groups, parts.fit, judge, with.memory_limit, control);
+  const MaskEvaluator evaluator(groups, thinned(parts.search, shipping.search_samples), judge, with, control);
+
+  ChooseOptions shipped = options;
+  auto& kept = shipped.formulator.kept;
+  if (!kept) kept = std::make_shared<KeptValues>();
+  if (control.stopped()) shipped.search.state.clear();
+  shipped.formulator.samples = {calibration.begin(), calibration.end()};
+  shipped.rounds.samples = thinned(calibration, kRoundSamples);
+  if (repaired) shipped.rounds.tried = 1;
+  std::unique_ptr<ShippedCheck> check;
+  if (measures(options) && !parts.check.empty()) {
+    shipped.compare = [&](std::span<const Mask> masks) {
+      return shipped_values(groups, masks, calibration, judge, shipping.refit, *kept, control);
+    };
+    check =
+        std::make_unique<ShippedCheck>(groups, with.refit ? joined(parts.search, parts.fit) : parts.search,
+                                       parts.check, judge, shipping.refit, control);
+    shipped.check = [&](const Mask& mask) {
+      return kept->get("refined", mask, control, [&] { return (*check)(mask); });
+    };
+  }
+  Choice choice = choose_mask(groups, scores, evaluator, shipped, control);
+  if (with.refit) note_left_out(choice, with.grams->left_out());
+  for (const std::string& why : {kept->unsaved(), choice.search.unsaved}) {
+    if (!why.empty()) choice.notes.push_back("what was measured isn't kept for another run: " + why);
+  }
+  return choice;
+}
+
+}  // namespace quboprune

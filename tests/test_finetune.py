@@ -64,6 +64,18 @@ def test_training_is_taken_up_where_it_stopped(quboprune, denoiser, pairs):
     assert again["recovery"]["training"]["history"] == []  # nothing was left to do
 
 
+def test_without_targets_the_teacher_is_the_measure(quboprune, denoiser, pairs):
+    np.savez(pairs, inputs=networks.smooth_images(12, 32)[1])
+    quboprune.succeeds(*PRUNE, "--recover", "none")
+    metric = quboprune.report("finetune", "out.onnx", "-o", "trained.onnx", "--data", "data.npz", "--crop", "32", "--steps",
+                              "30", "--split", "0.7", "--teacher", "net.onnx")["result"]["metric"]["heldout"]
+    for name, network in (("dense", "out.onnx"), ("recovered", "trained.onnx")):
+        measured = quboprune.report("eval", network, "--data", "data.npz", "--split", "0.7", "--part", "heldout",
+                                    "--reference", "net.onnx")["result"]["metric"]["heldout"]["dense"]
+        assert metric[name] == pytest.approx(measured, rel=1e-4)
+    assert 0 < metric["recovered"] < metric["dense"]
+
+
 def test_a_work_folder_serves_one_training(quboprune, denoiser, pairs):
     words = ["finetune", "net.onnx", "-o", "trained.onnx", "--data", "data.npz", "--crop", "32", "--batch", "2", "--seed",
              "1", "--work", "work"]

@@ -1,5 +1,6 @@
 """What reports say of ONNX Runtime's times, by a stand-in for it in which a file's name says how long it takes."""
 
+import json
 import sys
 
 import pytest
@@ -45,7 +46,16 @@ def test_networks_of_plans_and_comparisons_are_timed_too(quboprune, runtime):
     assert not any("latency" in m for m in quboprune.report(*compare)["methods"])  # nothing is written to be timed
 
 
-def test_a_network_that_the_runtime_refuses_is_written_and_named(quboprune, runtime, tmp_path):
-    report = prune(quboprune, "broken.onnx")
+def test_a_network_that_the_runtime_refuses_is_a_failure(quboprune, runtime, tmp_path):
+    words = ["prune", "net.onnx", *PRUNE, "--objective", "l1", "--refine", "none", "-o", "broken.onnx"]
+    done = quboprune(*words, "--report", "report.json")
+    assert (done.returncode, done.stderr.strip().splitlines()[-1].count("won't load")) == (1, 1)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert "latency" not in report and (tmp_path / "broken.onnx").exists()
     assert [note for note in report["notes"] if "couldn't time both networks: won't load" in note]
+
+
+def test_a_runtime_that_refuses_the_original_too_proves_nothing(quboprune, runtime, tmp_path):
+    (tmp_path / "net.onnx").rename(tmp_path / "broken.onnx")
+    report = quboprune.report("prune", "broken.onnx", *PRUNE, "--objective", "l1", "--refine", "none", "-o", "out.onnx")
+    assert "latency" not in report and any("couldn't time both networks" in note for note in report["notes"])

@@ -131,6 +131,19 @@ def test_numpy_reads_the_coo_text(quboprune, denoiser, pairs):
     assert energy + offset == pytest.approx(solved(quboprune, problem)["energy"], rel=1e-9)
 
 
+def test_dimod_reads_every_line_of_the_coo_text(quboprune, denoiser, pairs):
+    """Its reader passes over numbers with an exponent."""
+    coo = pytest.importorskip("dimod.serialization.coo")
+    problem = formulated(quboprune, "problem.coo", objective="gate-fisher")
+    entries = [line.split() for line in problem.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    assert min(abs(float(value)) for *_, value in entries) < 1e-5
+    model = coo.loads(problem.read_text(encoding="utf-8"))
+    assert model.num_interactions + np.count_nonzero(list(model.linear.values())) == len(entries)
+    x = solved(quboprune, problem)
+    offset = solved(quboprune, problem, "--capacity", "0")["energy"]
+    assert model.energy(dict(enumerate(x["x"]))) + offset == pytest.approx(x["energy"], rel=1e-9)
+
+
 def test_formulate_says_what_it_leaves_out_of_account(quboprune, denoiser, pairs):
     words = ["formulate", "net.onnx", "--data", "data.npz"]
     done = quboprune.succeeds(*words, "-o", "p.coo", "--solver", "tabu", "--rounds", "3")

@@ -21,6 +21,10 @@ struct Judge {
   std::map<std::string, double> fills{};
 };
 
+/// The judge by which choices are made on a few samples: top1, which moves in steps of a sample and hides how
+/// near a network is to the next error, gives way to the loss. (Ours.)
+Judge deciding(Judge judge);
+
 /// Samples of equal shape, stacked: what one run of a network takes.
 struct Batch {
   std::vector<int> samples;  ///< numbers in the list that it was made from

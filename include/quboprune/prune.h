@@ -55,6 +55,8 @@ struct ChooseOptions {
   /// few samples finds their peculiarities. Empty: no check.
   std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
+  const MaskEvaluator* refine_by =
+      nullptr;  ///< what refinement measures; nullptr: what settings are judged by
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
   /// 0: any, but auto tries the mask that it settled on in multiples of 8, then of 4, which runtimes' fast
   /// kernels want, and takes them where their error (as by `compare`) is at most 2 % larger, where half of
@@ -99,11 +101,12 @@ struct Shipping {
 
 /// choose_mask() for a network as it will ship, with the calibration samples parted by scenes: quick repairs
 /// are fitted on some, searches measure on others, and a refined mask has to hold on the rest, where there
-/// are 6 samples at least; auto compares by cross-fitted repairs. Fills in ChooseOptions::compare, ::check,
+/// are 6 samples at least; auto compares by cross-fitted repairs. Settings and objectives are compared by
+/// deciding(judge), refinement is by the judge itself. Fills in ChooseOptions::compare, ::check,
 /// the formulator's samples and those of rounds, and tries no rounds where a repair follows: that makes up
 /// for more than better gradients gain. A refinement that is kept (SearchOptions::state) isn't where a stop
-/// left the quick repair's sums incomplete. Throws InputError as choose_mask() and Refitter do, and Stopped where
-/// nothing was measured yet. (Ours.)
+/// left the quick repair's sums incomplete. Throws InputError as choose_mask() and Refitter do, and Stopped
+/// where nothing was measured yet. (Ours.)
 Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
                            std::span<const Sample> calibration, const Judge& judge,
                            const ChooseOptions& options, const Shipping& shipping,

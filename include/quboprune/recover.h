@@ -58,7 +58,7 @@ struct RefitLayer {
 struct RefitResult {
   Graph graph;  ///< the cut network with its new weights, in the file's own types
   std::vector<RefitLayer> layers;
-  double metric_before = 0;  ///< of the cut network, by the judge, mean over the checking samples
+  double metric_before = 0;  ///< of the cut network, by deciding(judge), mean over the checking samples
   /// Of the repaired one, before it was fitted on these samples too; never worse than metric_before.
   double metric_after = 0;
   double seconds = 0;

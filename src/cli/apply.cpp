@@ -39,6 +39,7 @@ void run(Options& o, const Context& context) {
   finish_report(report, session);
   write_json(o.report, report);
   fmt::print("{}", terminal_report(report));
+  fail_if_unusable(session);
 }
 
 }  // namespace

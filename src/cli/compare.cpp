@@ -123,6 +123,7 @@ void run(Options& o, const Context& context) {
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   print(report, o.prune.recover != "none");
   if (report["methods"].size() < methods.size()) fmt::print("{}\n", session.notes().back());
+  fail_if_unusable(session);
 }
 
 }  // namespace

@@ -178,7 +178,10 @@ void run(Options& o, const Context& context) {
   complete(o, *data, model.graph(), context.seed);
   const auto heldout = data->samples(Part::heldout, context.control);
   const std::unique_ptr<Model> teacher = prepare_teacher(o, model.graph(), heldout);
-  const auto references = outputs_of(Executor(model.graph()), heldout, o.train.judge);
+  // The original is the teacher where there is one: without targets it is what the network is measured
+  // against.
+  const Graph& original = teacher ? teacher->graph() : model.graph();
+  const auto references = outputs_of(Executor(original), heldout, o.train.judge);
   const auto score = [&](const Graph& graph) {
     return evaluate_network(Executor(graph), heldout, o.train.judge, references);
   };

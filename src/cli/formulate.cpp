@@ -62,8 +62,11 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   if (!o.prune.target.empty()) target = session.find_target(o.prune.choose.objective);
   const int count = static_cast<int>(allowance(session.groups(), target));
   say_count(o, count, session.groups().size());
-  const Formulator formulator(session.groups(), session.scores(o.prune.choose.objective),
-                              session.on_calibration(), target, o.prune.choose.formulator, context.control);
+  const Scores& scores = session.scores(o.prune.choose.objective);
+  const MaskEvaluator evaluator(session.groups(), session.on_calibration().samples(),
+                                deciding(session.judge()), {}, context.control);
+  const Formulator formulator(session.groups(), scores, evaluator, target, o.prune.choose.formulator,
+                              context.control);
   const Formulation f = formulator(o.prune.choose.objective, o.prune.choose.formulation);
   Problem problem;
   problem.qubo = f.qubo;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -66,6 +67,21 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
                     odd, cut, kBlock));
 }
 
+/// Multiples that a layer doesn't keep to: it is whole, or makes up what the target asks.
+void say_exceptions(PruneSession& session, const Mask& mask, int round_to) {
+  if (round_to <= 1) return;
+  std::vector<std::string> names;
+  for (const auto& layer : session.groups().layers()) {
+    if (std::ranges::none_of(layer.groups, [](int g) { return g >= 0; })) continue;
+    const auto kept = std::ranges::count_if(
+        layer.groups, [&](int g) { return g < 0 || mask[static_cast<std::size_t>(g)] != 0; });
+    if (kept % round_to != 0) names.push_back(fmt::format("{} ({})", layer.name, kept));
+  }
+  if (!names.empty())
+    session.note(fmt::format("not in multiples of {}, as whole or for the target's sake: {}", round_to,
+                             fmt::join(names, ", ")));
+}
+
 /// What multiples leave unused of a target.
 void say_slack(PruneSession& session, const Mask& mask, const Target& target, int round_to) {
   const auto& groups = session.groups();
@@ -127,6 +143,7 @@ void run(Options& o, const Context& context) {
   const auto outcome = session.cut(choice.mask);
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it
   advise_blocks(session, choice.mask, choice.round_to);
+  say_exceptions(session, choice.mask, choice.round_to);
   if (!o.prune.target.empty()) say_slack(session, choice.mask, o.prune.choose.target, choice.round_to);
   json report = report_header(session, "prune");
   if (!o.prune.target.empty())
@@ -150,6 +167,7 @@ void run(Options& o, const Context& context) {
     write_file_atomically(o.html, html_report(page));
   }
   fmt::print("{}", terminal_report(report));
+  fail_if_unusable(session);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "data/image_dataset.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
@@ -40,7 +41,10 @@ class ImageDataset : public Dataset {
         options_(options),
         items_(split_items(*images_)),
         cache_(*images_, options.channels, options.cache_bytes) {
+    std::vector<std::string> notes;
+    part_numbered_series(items_, notes);
     split_ = split_scenes(items_, options.split, images_->target() != TargetKind::label, source);
+    split_.notes.insert(split_.notes.end(), notes.begin(), notes.end());
     split_.calibration = spread_over_scenes(split_.calibration, items_);
     split_.heldout = spread_over_scenes(split_.heldout, items_);
     for (std::size_t i = 0; i < split_.calibration.size(); ++i)
@@ -99,8 +103,18 @@ void ImageDataset::leave_out(std::size_t item) const {
 }
 
 void ImageDataset::refuse_sizes(int needed) const {
-  throw InputError(source_ + ": no image (or held part of one) is as large as " + std::to_string(needed) +
-                   "x" + std::to_string(needed) + "; ask for smaller crops");
+  int largest = 0;  // side of a square that fits
+  for (const auto* part : {&split_.calibration, &split_.heldout}) {
+    for (const Piece& piece : *part) {
+      const cv::Rect region = region_of(cache_.get(piece.item)->any().size(), piece);
+      largest = std::max(largest, std::min(region.width, region.height));
+    }
+  }
+  const bool parts = std::ranges::any_of(split_.heldout, [](const Piece& p) { return p.begin > 0; });
+  throw InputError(fmt::format(
+      "{}: no {} as large as {}x{}; give smaller crops (--crop), of {} at most", source_,
+      parts ? "end of an image, which one scene is split into (--split FILE or all), is" : "image is", needed,
+      needed, largest));
 }
 
 std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest, int limit,

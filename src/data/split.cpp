@@ -150,6 +150,21 @@ std::string scene_of(std::string_view file_name) {
   return last == std::string::npos ? name : name.substr(0, last + 1);
 }
 
+void part_numbered_series(std::vector<SplitItem>& items, std::vector<std::string>& notes) {
+  const std::string scene = items.front().scene;
+  const auto numbered = [&](const SplitItem& item) {
+    const std::string name = stem(item.name);
+    return item.scene == scene && name.starts_with(scene) && name != scene &&
+           name.find_first_not_of("0123456789_-. ", scene.size()) == std::string::npos;
+  };
+  if (items.size() < 2 || !std::ranges::all_of(items, numbered)) return;
+  for (SplitItem& item : items) item.scene = stem(item.name);
+  notes.push_back(
+      "the files' names differ by a number only ('" + items.front().name +
+      "'): they were taken for different scenes; if they show the same one, name the held-out files in a "
+      "text file (--split FILE)");
+}
+
 std::uint64_t stable_hash(std::string_view text) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;

@@ -32,6 +32,11 @@ struct Split {
 /// "flower_s012.png" are of the scene "flower"; "kodim07.png" of its own).
 std::string scene_of(std::string_view file_name);
 
+/// Where several files are of one scene by their names and nothing but a plain number tells them apart
+/// ("photo_0.png" to "photo_39.png"), that says nothing: each becomes a scene of its own, and `notes` says
+/// so. Crops ("flower_s012.png") are left as they are.
+void part_numbered_series(std::vector<SplitItem>& items, std::vector<std::string>& notes);
+
 /// Splits as DataOptions::split says. Within each group the scenes are ordered by a hash of their names,
 /// so that the split depends on nothing but the names. `cuttable`: the items are images that may be cut
 /// in two where there is one scene only.

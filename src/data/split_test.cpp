@@ -64,7 +64,7 @@ TEST_F(Splits, FollowAFraction) {
 }
 
 TEST_F(Splits, CutImagesOfOneSceneAndSaySo) {
-  const auto items = items_of({"sample_1.png", "sample_2.png"});
+  const auto items = items_of({"sample_s1.png", "sample_s2.png"});
   const Split split = split_scenes(items, "0.7", true, "data");
   ASSERT_EQ(split.calibration.size(), 2U);
   ASSERT_EQ(split.heldout.size(), 2U);
@@ -73,6 +73,22 @@ TEST_F(Splits, CutImagesOfOneSceneAndSaySo) {
   ASSERT_EQ(split.notes.size(), 1U);
   EXPECT_NE(split.notes[0].find("one scene ('sample'"), std::string::npos);
   EXPECT_THROW(split_scenes(items_of({"one.png"}), "auto", false, "data"), InputError);
+}
+
+TEST(NumberedSeries, AreDifferentScenesUnlessTheyAreCropsOrOneOfSeveral) {
+  const auto parted = [](const std::vector<std::string>& names) {
+    auto items = items_of(names);
+    std::vector<std::string> notes;
+    part_numbered_series(items, notes);
+    std::set<std::string> scenes;
+    for (const SplitItem& item : items) scenes.insert(item.scene);
+    EXPECT_EQ(notes.empty(), scenes.size() < names.size());
+    return scenes.size();
+  };
+  EXPECT_EQ(parted({"photo_0.png", "photo_1.png", "photo_12.png"}), 3U);
+  EXPECT_EQ(parted({"img-001.png", "img-002.jpg"}), 2U);
+  EXPECT_EQ(parted({"flower_s001.png", "flower_s002.png"}), 1U);
+  EXPECT_EQ(parted({"cat_1.png", "cat_2.png", "dog_1.png"}), 2U);
 }
 
 TEST_F(Splits, OfClassesGiveEachSideSomeOfEachClass) {

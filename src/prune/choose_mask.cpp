@@ -80,8 +80,8 @@ class Chooser {
     bound(best);
     best.solve_seconds = seconds_since(start);
     if (options_.refine != "none")
-      refine(best, groups_, evaluator_, best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_,
-             control_);
+      refine(best, groups_, options_.refine_by ? *options_.refine_by : evaluator_,
+             best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_, control_);
     return best;
   }
 
@@ -209,11 +209,12 @@ class Chooser {
     Choice choice = std::move(best.choice);
     choice.trust = trust;
     choice.reason =
-        fmt::format("{}{}{} measured {:.4f} on calibration {}", choice.objective,
+        fmt::format("{}{}{} measured {} {:.4f} on calibration {}", choice.objective,
                     choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
                     choice.round_to > 1 ? fmt::format(" in multiples of {}", choice.round_to) : "",
-                    evaluator_.metric(mean(best.values)), compared_ ? "data, as it would ship" : "data");
-    choice.reason += trust.correlations.empty()
+                    name_of(evaluator_.judge().metric), evaluator_.metric(mean(best.values)),
+                    compared_ ? "data, as it would ship" : "data");
+    choice.reason += trust.correlations.empty() || std::isnan(trust.correlations[taken].second)
                          ? fmt::format(", the best of {} objectives", found.size())
                          : fmt::format(
                                "; of the {} objectives that this can't tell apart its energies follow the "

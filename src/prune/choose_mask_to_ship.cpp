@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -14,6 +15,12 @@ namespace {
 /// Is any mask measured at all?
 bool measures(const ChooseOptions& options) {
   return options.refine != "none" || settings_for(options).size() > 1 || options.formulation.rounds > 1;
+}
+
+/// Nothing is compared, so nothing has to be kept apart.
+CalibrationParts undivided(std::span<const Sample> calibration) {
+  const std::vector<Sample> all(calibration.begin(), calibration.end());
+  return {.fit = all, .search = all, .check = {}};
 }
 
 std::vector<Sample> joined(std::vector<Sample> some, const std::vector<Sample>& others) {
@@ -64,24 +71,31 @@ Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
   constexpr int kRoundSamples = 32;  // gradients near the network as it then is: more tell little
   const bool repaired = shipping.refit != nullptr;
   const bool quickly = repaired && shipping.refit_aware;
-  const CalibrationParts parts = calibration_parts(calibration, quickly);
+  const CalibrationParts parts =
+      measures(options) ? calibration_parts(calibration, quickly) : undivided(calibration);
   EvaluatorOptions with;
   with.refit = quickly && measures(options);
   if (with.refit)
     with.grams = std::make_shared<GramCache>(groups, parts.fit, judge, with.memory_limit, control);
-  const MaskEvaluator evaluator(groups, thinned(parts.search, shipping.search_samples), judge, with, control);
+  const auto measured = thinned(parts.search, shipping.search_samples);
+  const Judge comparing = deciding(judge);
+  const MaskEvaluator evaluator(groups, measured, comparing, with, control);
+  std::optional<MaskEvaluator> refined;
+  if (judge.metric != comparing.metric && options.refine != "none")
+    refined.emplace(groups, measured, judge, with, control);
 
   ChooseOptions shipped = options;
   auto& kept = shipped.formulator.kept;
   if (!kept) kept = std::make_shared<KeptValues>();
   if (control.stopped()) shipped.search.state.clear();
+  shipped.refine_by = refined ? &*refined : &evaluator;
   shipped.formulator.samples = {calibration.begin(), calibration.end()};
   shipped.rounds.samples = thinned(calibration, kRoundSamples);
   if (repaired) shipped.rounds.tried = 1;
   std::unique_ptr<ShippedCheck> check;
-  if (measures(options) && !parts.check.empty()) {
+  if (!parts.check.empty()) {
     shipped.compare = [&](std::span<const Mask> masks) {
-      return shipped_values(groups, masks, calibration, judge, shipping.refit, *kept, control);
+      return shipped_values(groups, masks, calibration, comparing, shipping.refit, *kept, control);
     };
     check =
         std::make_unique<ShippedCheck>(groups, with.refit ? joined(parts.search, parts.fit) : parts.search,

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -48,6 +50,16 @@ bool has_fixed(const Constraint& constraint) {
   return std::any_of(constraint.fixed.begin(), constraint.fixed.end(), [](int fixed) { return fixed >= 0; });
 }
 
+/// The shortest digits that read back as the same number, never with an exponent: dimod's reader of COO
+/// passes over lines that have one.
+std::string in_digits(double value) {
+  std::array<char, 400> text;  // the longest, of denormal numbers
+  const auto [end, error] =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  check(error == std::errc{}, "a coefficient that can't be written");
+  return {text.data(), end};
+}
+
 /// COO text has no place for an offset: it stands in a comment.
 std::string as_coordinates(const Problem& problem) {
   if (!problem.constraint.costs.empty() || has_fixed(problem.constraint))
@@ -65,9 +77,9 @@ std::string as_coordinates(const Problem& problem) {
     fmt::format_to(to, "# group {} {} {}\n", group.least, group.most, fmt::join(group.variables, " "));
   std::size_t next = 0;
   for (std::size_t i = 0; i < terms.linear.size(); ++i) {
-    if (terms.linear[i] != 0) fmt::format_to(to, "{} {} {}\n", i, i, terms.linear[i]);
+    if (terms.linear[i] != 0) fmt::format_to(to, "{} {} {}\n", i, i, in_digits(terms.linear[i]));
     for (; next < terms.pairs.size() && terms.pairs[next].i == static_cast<int>(i); ++next)
-      fmt::format_to(to, "{} {} {}\n", i, terms.pairs[next].j, terms.pairs[next].value);
+      fmt::format_to(to, "{} {} {}\n", i, terms.pairs[next].j, in_digits(terms.pairs[next].value));
   }
   return fmt::to_string(out);
 }

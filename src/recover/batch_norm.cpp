@@ -90,7 +90,7 @@ class Reestimation {
   }
 
   Trial trial_of(const Judge& judge) {
-    Trial trial(data_.split.check, judge);
+    Trial trial(data_.split.check, deciding(judge));
     for (std::size_t b = data_.fit_batches; b < data_.batches(); ++b)
       trial.add_references(dense_.finish(0, b, {}), data_.counts[b]);
     return trial;

@@ -109,15 +109,15 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
         "training saw the only scene that its result was judged on: give data of more scenes");
   result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
 
-  const auto references = outputs_of(Executor(*train.teacher), split.check, judge);
+  const Judge by = deciding(judge);
+  const auto references = outputs_of(Executor(*train.teacher), split.check, by);
   const auto score = [&](const Graph& graph) {
-    return evaluate_network(Executor(graph), split.check, judge, references).mean;
+    return evaluate_network(Executor(graph), split.check, by, references).mean;
   };
   result.metric_refitted = score(result.refit.graph);
   result.metric_trained = score(result.training.graph);
   const auto no_harm = [&](double metric) {
-    return larger_is_better(judge.metric) ? metric >= result.metric_refitted
-                                          : metric <= result.metric_refitted;
+    return larger_is_better(by.metric) ? metric >= result.metric_refitted : metric <= result.metric_refitted;
   };
   result.trained = no_harm(result.metric_trained);
   result.graph = result.trained ? result.training.graph : result.refit.graph;

@@ -45,7 +45,7 @@ struct Refitter::State {
       : groups(channel_groups),
         options(refit_options),
         data(groups.analysis().graph, calibration, judge, options),
-        trial(data.split.check, judge) {
+        trial(data.split.check, deciding(judge)) {
     const Graph& graph = groups.analysis().graph;
     std::vector<LinearLayer> layers;
     std::string ignored;

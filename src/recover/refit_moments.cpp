@@ -26,22 +26,28 @@ void Moments::add(const at::Tensor& rows, const at::Tensor& residuals, const at:
   const double total = weights.sum().item<double>();
   if (total <= 0) return;
   if (!shift_.defined()) {
-    const at::Tensor mean = rows.mean(1, true);
-    shift_ = with_bias_ ? mean : at::zeros_like(mean);
+    const auto first = [&](const at::Tensor& of, bool shifted) {
+      const at::Tensor mean = of.mean(1, true);
+      return shifted ? mean : at::zeros_like(mean);
+    };
+    shift_ = first(rows, with_bias_);
+    residual_shift_ = first(residuals, with_bias_);
+    target_shift_ = first(targets, true);
   }
   const at::Tensor w = weights.to(rows.scalar_type()).view({1, -1, 1});
   const at::Tensor x = with_bias_ ? rows - shift_ : rows;
   const at::Tensor wx = x * w;
   accumulate(gram_, weighted_gram(x, wx));
   accumulate(rows_, wx.sum(1));
-  accumulate(cross_, residuals.size(2) > 0 ? transposed_product(residuals, wx)
-                                           : at::zeros({rows.size(0), 0, rows.size(2)}));
-  const at::Tensor wr = residuals * w;
+  const at::Tensor r = with_bias_ ? residuals - residual_shift_ : residuals;
+  accumulate(cross_, r.size(2) > 0 ? transposed_product(r, wx) : at::zeros({rows.size(0), 0, rows.size(2)}));
+  const at::Tensor wr = r * w;
   accumulate(residuals_, wr.sum(1));
-  accumulate(squares_, (wr * residuals).sum(1));
-  const at::Tensor wt = targets * w;
+  accumulate(squares_, (wr * r).sum(1));
+  const at::Tensor t = targets - target_shift_;
+  const at::Tensor wt = t * w;
   accumulate(targets_, wt.sum(1));
-  accumulate(target_squares_, (wt * targets).sum(1));
+  accumulate(target_squares_, (wt * t).sum(1));
   weight_ += total;
 }
 
@@ -78,14 +84,16 @@ std::optional<WeightChange> Moments::solve(double ridge) const {
   }
   change.offset = at::zeros_like(residuals_);
   if (with_bias_)
-    change.offset = residuals_ / weight_ - at::matmul(change.delta, row_mean().unsqueeze(2)).squeeze(2);
+    change.offset = residuals_ / weight_ + residual_shift_.squeeze(1) -
+                    at::matmul(change.delta, row_mean().unsqueeze(2)).squeeze(2);
   return change;
 }
 
 double Moments::relative_error(const WeightChange& change) const {
-  // In the shifted rows x' = x - shift the offset is larger by delta·shift.
+  // In shifted rows and residuals the offset is larger by delta·shift, smaller by the residuals' shift.
   const at::Tensor& d = change.delta;
-  const at::Tensor b = change.offset + at::matmul(d, shift_.to(at::kDouble).transpose(1, 2)).squeeze(2);
+  const at::Tensor b = change.offset + at::matmul(d, shift_.to(at::kDouble).transpose(1, 2)).squeeze(2) -
+                       residual_shift_.squeeze(1);
   const at::Tensor dx = at::matmul(d, rows_.unsqueeze(2)).squeeze(2);
   const at::Tensor quadratic = (product(d, gram_) * d).sum(2);
   const at::Tensor left =
@@ -94,7 +102,9 @@ double Moments::relative_error(const WeightChange& change) const {
 }
 
 double Moments::relative_error() const {
-  return squares_.sum().item<double>() / target_energy();
+  const at::Tensor shift = residual_shift_.squeeze(1).to(at::kDouble);
+  const at::Tensor all = squares_ + 2 * shift * residuals_ + weight_ * shift * shift;
+  return all.sum().item<double>() / target_energy();
 }
 
 double Moments::target_energy() const {

@@ -16,8 +16,8 @@ struct WeightChange {
 /// Everything that a least-squares fit of residuals by rows depends on, gathered chunk by chunk: products in
 /// float32 (as fast as a convolution), sums over chunks in double.
 ///
-/// With a bias, rows are shifted by the first chunk's mean before they are multiplied: subtracting the
-/// product of large means afterwards would leave float32's rounding.
+/// With a bias, rows and residuals are shifted by the first chunk's mean before they are multiplied, targets
+/// always: subtracting the product of large means afterwards would leave float32's rounding.
 class Moments {
  public:
   explicit Moments(bool with_bias) : with_bias_(with_bias) {}
@@ -47,7 +47,8 @@ class Moments {
 
   bool with_bias_;
   double weight_ = 0;
-  at::Tensor shift_;                       // [groups, 1, columns]
+  at::Tensor shift_;                          // [groups, 1, columns]
+  at::Tensor residual_shift_, target_shift_;  // [groups, 1, outputs]
   at::Tensor gram_, cross_;                // [g, c, c], [g, o, c]
   at::Tensor rows_, residuals_, squares_;  // [g, c], [g, o], [g, o]
   at::Tensor targets_, target_squares_;    // [g, o]

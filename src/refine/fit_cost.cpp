@@ -143,16 +143,45 @@ CostFitter::CostFitter(const Qubo& qubo, const ChannelGroups& groups, Cost kind,
       allowed_(allowed),
       fixed_(std::move(fixed)) {}
 
-bool CostFitter::fit(Mask& mask) const {
+bool CostFitter::fit(Mask& mask, const std::vector<std::int8_t>& fixed) const {
   for (std::size_t g = 0; g < mask.size(); ++g) {
-    if (fixed_[g] >= 0) mask[g] = static_cast<std::uint8_t>(fixed_[g]);
+    if (fixed[g] >= 0) mask[g] = static_cast<std::uint8_t>(fixed[g]);
   }
   Fields fields(problem_, mask);
-  shed(fields, groups_, kind_, allowed_, fixed_);
+  shed(fields, groups_, kind_, allowed_, fixed);
   if (groups_.cost().value(kind_, fields.mask()) > allowed_) return false;
-  refill(fields, groups_, kind_, allowed_, fixed_);
+  refill(fields, groups_, kind_, allowed_, fixed);
   mask = fields.mask();
   return true;
+}
+
+void CostFitter::exchange(Solution& solution) const {
+  constexpr std::size_t kMostVariables = 64;
+  constexpr int kSweeps = 8;
+  const std::size_t n = solution.x.size();
+  if (n > kMostVariables) return;
+  const auto improved = [&](const std::vector<std::size_t>& turned) {
+    std::vector<std::int8_t> held = fixed_;
+    for (const std::size_t g : turned) held[g] = solution.x[g] != 0 ? 0 : 1;
+    Mask other = solution.x;
+    if (!fit(other, held)) return false;
+    // What is held out only keeps its place free for others: it may come back where they leave room.
+    fit(other);
+    const double energy = qubo_.energy(other);
+    if (!(energy < solution.energy - 1e-12 * std::abs(solution.energy))) return false;
+    solution = {std::move(other), energy};
+    return true;
+  };
+  bool better = true;
+  for (int sweep = 0; better && sweep < kSweeps; ++sweep) {
+    better = false;
+    for (std::size_t g = 0; g < n; ++g) {
+      if (fixed_[g] >= 0) continue;
+      better = improved({g}) || better;
+      for (std::size_t h = 0; h < g; ++h)
+        if (fixed_[h] < 0) better = improved({g, h}) || better;
+    }
+  }
 }
 
 SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const Target& target,
@@ -191,6 +220,10 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
                                              [](const auto& a, const auto& b) { return a.energy < b.energy; })
                                 ->energy;
     if (!(improved < best.energy - 1e-9 * std::abs(best.energy))) break;
+  }
+  for (auto& solution : found) {
+    if (control.stopped()) break;
+    fitter.exchange(solution);
   }
   result.seconds = seconds_since(start);
   std::stable_sort(found.begin(), found.end(),

@@ -18,9 +18,14 @@ class CostFitter {
 
   /// Removes what costs least energy for its cost while the mask is above the budget, then adds back whatever
   /// still fits, best ratio first. False if it can't be met. Safe from several threads.
-  bool fit(Mask& mask) const;
+  bool fit(Mask& mask) const { return fit(mask, fixed_); }
+  /// Takes variables out and in, each with what the budget then asks for, while that lowers the energy: a
+  /// small network's few coarse channels leave a linearised cost far from what fits. Nothing in large ones.
+  void exchange(Solution& solution) const;
 
  private:
+  bool fit(Mask& mask, const std::vector<std::int8_t>& fixed) const;
+
   Qubo qubo_;  // whose blocks problem_ refers to
   StructuredProblem problem_;
   const ChannelGroups& groups_;

@@ -36,6 +36,11 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
 
 }  // namespace
 
+Judge deciding(Judge judge) {
+  if (judge.metric == Metric::top1) judge.metric = Metric::loss;
+  return judge;
+}
+
 bool one_at_a_time(const Graph& graph) {
   if (graph.inputs.empty()) return true;
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];

@@ -69,8 +69,10 @@ void SimilaritySums::add(const GatePoint& gate, const at::Tensor& activation) {
     const bool whole = part.members.size() == 1 && part.members[0].numel() == rows.size(1);
     for (std::size_t k = 0; k < part.members.size(); ++k) {
       const at::Tensor x = whole ? rows : rows.index_select(1, part.members[k]);
-      part.sums[k] += x.mean(0).to(at::kDouble) * count;
-      add_to(products_[at_index(part.layer)], part, at::mm(x.t(), x).to(at::kDouble));
+      if (part.shifts.size() == k) part.shifts.push_back(x.mean(0));
+      const at::Tensor shifted = x - part.shifts[k];
+      part.sums[k] += shifted.mean(0).to(at::kDouble) * count;
+      add_to(products_[at_index(part.layer)], part, at::mm(shifted.t(), shifted).to(at::kDouble));
     }
     for (auto p : part.places) {
       counts_[at_index(layer_groups_[at_index(part.layer)][static_cast<std::size_t>(p)])] +=
@@ -79,39 +81,53 @@ void SimilaritySums::add(const GatePoint& gate, const at::Tensor& activation) {
   }
 }
 
-std::vector<at::Tensor> SimilaritySums::products_of_means() const {
+std::vector<at::Tensor> SimilaritySums::corrected(bool centred) const {
   std::vector<at::Tensor> result;
-  for (const auto& products : products_) result.push_back(at::zeros_like(products));
+  for (const auto& products : products_) result.push_back(products.clone());
   for (const auto& [gate, parts] : parts_) {
     for (const auto& part : parts) {
-      for (const auto& sum : part.sums)
-        add_to(result[at_index(part.layer)], part, at::outer(sum, sum) / part.rows);
+      for (std::size_t k = 0; k < part.sums.size() && k < part.shifts.size(); ++k) {
+        const at::Tensor& sum = part.sums[k];
+        const at::Tensor shift = part.shifts[k].to(at::kDouble);
+        // sum of (y + s)(y + s)' = sum of yy' + sum s' + s sum' + rows ss'; about the mean it is yy' - sum
+        // sum'/rows.
+        add_to(result[at_index(part.layer)], part,
+               centred ? -at::outer(sum, sum) / part.rows
+                       : at::outer(sum, shift) + at::outer(shift, sum) + part.rows * at::outer(shift, shift));
+      }
     }
   }
   return result;
 }
 
 std::vector<SimilarityBlock> SimilaritySums::blocks() const {
-  const auto normalised = [](const at::Tensor& products) {
+  // What is left of a constant channel about its mean is the rounding of float32, (2^-24)² of its square.
+  constexpr double kRounding = 1e-13;
+  const auto normalised = [](const at::Tensor& products, const at::Tensor& squares) {
     const at::Tensor norm = products.diagonal().clamp_min(0).sqrt();
-    const at::Tensor scale = at::where(norm > 1e-12, 1 / norm.clamp_min(1e-12), at::zeros_like(norm));
-    const at::Tensor result = (products * scale.unsqueeze(0) * scale.unsqueeze(1)).contiguous();
+    const at::Tensor says = (norm > 1e-12).logical_and(products.diagonal() > kRounding * squares);
+    const at::Tensor scale = at::where(says, 1 / norm.clamp_min(1e-12), at::zeros_like(norm));
+    const at::Tensor scaled = products * scale.unsqueeze(0) * scale.unsqueeze(1);
+    const at::Tensor result = (0.5 * (scaled + scaled.t())).contiguous();
     const auto* data = static_cast<const double*>(result.data_ptr());
     return std::vector<double>(data, data + result.numel());
   };
-  const auto means = products_of_means();
+  const auto whole = corrected(false);
+  const auto centred = corrected(true);
   std::vector<SimilarityBlock> result;
   for (std::size_t l = 0; l < layer_groups_.size(); ++l) {
     if (layer_groups_[l].size() < 2) continue;
-    result.push_back({layer_groups_[l], normalised(products_[l]), normalised(products_[l] - means[l])});
+    result.push_back({layer_groups_[l], normalised(whole[l], whole[l].diagonal()),
+                      normalised(centred[l], whole[l].diagonal())});
   }
   return result;
 }
 
 std::vector<double> SimilaritySums::energy() const {
   std::vector<double> result(counts_.size(), 0.0);
+  const auto whole = corrected(false);
   for (std::size_t l = 0; l < layer_groups_.size(); ++l) {
-    const auto products = products_[l].accessor<double, 2>();
+    const auto products = whole[l].accessor<double, 2>();
     for (std::size_t i = 0; i < layer_groups_[l].size(); ++i) {
       const auto g = at_index(layer_groups_[l][i]);
       if (counts_[g] > 0)

@@ -12,6 +12,9 @@
 namespace quboprune {
 
 /// Sums of products of activations of the groups of each layer, over the runs that add() was called in.
+///
+/// Activations are shifted by the first run's means before they are multiplied, and the shift is taken out of
+/// the sums in double: what large means leave of a correlation would else be float32's rounding.
 class SimilaritySums {
  public:
   explicit SimilaritySums(const ChannelGroups& groups);
@@ -28,17 +31,19 @@ class SimilaritySums {
     int layer = 0;
     std::vector<std::int64_t> places;  ///< in the layer's list of groups
     std::vector<at::Tensor> members;   ///< k-th index of each place's group on the axis
-    std::vector<at::Tensor> sums{};    ///< double, of the activations of each of members
+    std::vector<at::Tensor> shifts{};  ///< of each of members: the first run's means; empty before it
+    std::vector<at::Tensor> sums{};    ///< double, of the shifted activations of each of members
     double rows = 0;                   ///< behind each sum
   };
   std::vector<Part> parts_of(const GatePoint& gate) const;
   void add_to(at::Tensor& matrix, const Part& part, const at::Tensor& products) const;
-  /// What the means of each layer's channels, over all runs, bring to its products.
-  std::vector<at::Tensor> products_of_means() const;
+  /// What must be added to products of shifted activations for those of the activations, about their means
+  /// over all runs (centred) or as they are.
+  std::vector<at::Tensor> corrected(bool centred) const;
 
   const ChannelGroups& groups_;
   std::vector<std::vector<int>> layer_groups_;  // groups by their first layer; the last list: those without
-  std::vector<at::Tensor> products_;            // double, by layer
+  std::vector<at::Tensor> products_;            // double, by layer, of shifted activations
   std::vector<double> counts_;                  // values behind each group's sum
   std::map<const GatePoint*, std::vector<Part>> parts_;
 };

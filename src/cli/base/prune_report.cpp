@@ -5,6 +5,7 @@
 
 #include "cli/base/latency.h"
 #include "cli/base/outputs.h"
+#include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
@@ -135,8 +136,13 @@ json latency_json(PruneSession& session, const std::string& written) {
   if (session.stopped()) return json::object();
   const json measured = onnx_runtime_latency({session.arguments().model, written},
                                              session.groups().analysed_size(), session.context().threads);
-  if (measured.contains("error"))
-    session.note("ONNX Runtime couldn't time both networks: " + measured["error"].get<std::string>());
+  if (measured.contains("error")) {
+    const std::string why = measured["error"];
+    session.note("ONNX Runtime couldn't time both networks: " + why);
+    if (measured["taken"] == 1)
+      session.say_unusable(written + ": ONNX Runtime runs the original, but not this (" + why +
+                           "). Please report this network's structure");
+  }
   if (!measured.contains("milliseconds")) return json::object();
   return {{"runtime", measured["runtime"]},
           {"threads", measured["threads"]},
@@ -152,6 +158,10 @@ void add_choice(json& report, const PruneSession& session, const Choice& choice,
     report["tried"].push_back({{"setting", text}, {"calibration", number(value)}});
   add_trust(report, session, choice);
   if (choice.refined) report["refinement"] = refinement_json(session, choice, refine);
+}
+
+void fail_if_unusable(const PruneSession& session) {
+  if (!session.unusable().empty()) throw InternalError(session.unusable());
 }
 
 void finish_report(json& report, PruneSession& session) {

@@ -20,7 +20,8 @@ nlohmann::json removed_json(PruneSession& session, const Choice& choice);
 /// "images" for the page: held-out ones before and after.
 nlohmann::json images_json(const PruneSession& session, const PruneSession::Outcome& outcome);
 /// "latency" of a network that was written, beside the original in ONNX Runtime. Empty where that isn't at
-/// hand, where work was stopped, or where it couldn't time both, which is noted.
+/// hand, where work was stopped, or where it couldn't time both, which is noted. One that it runs the
+/// original of, but not this, is what PruneSession::unusable() then says.
 nlohmann::json latency_json(PruneSession& session, const std::string& written);
 /// Adds how the mask was found and what speaks for it: "solver", "tried", "trust", "trust_points", "reason",
 /// "refinement" (by the method `refine`).
@@ -28,5 +29,7 @@ void add_choice(nlohmann::json& report, const PruneSession& session, const Choic
                 const std::string& refine);
 /// Adds "notes", a stop among them, and "stages".
 void finish_report(nlohmann::json& report, PruneSession& session);
+/// For the end, when everything was written and printed: throws InternalError with what unusable() says.
+void fail_if_unusable(const PruneSession& session);
 
 }  // namespace quboprune

@@ -176,7 +176,7 @@ Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   ChooseOptions kept = options;
   if (!arguments_.work.empty()) {
-    constexpr int kDefinition = 2;  // of the values: raised when they change, so that older ones aren't taken
+    constexpr int kDefinition = 3;  // of the values: raised when they change, so that older ones aren't taken
     const std::string values = fmt::format("{} {}", kDefinition, of_values());
     kept.formulator.kept = std::make_shared<KeptValues>(work_.place("values", values, ".cbor"), values);
     // A refinement measures by races, so another search's values would be others.

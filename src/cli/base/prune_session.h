@@ -36,6 +36,9 @@ class PruneSession {
   const std::vector<std::string>& notes() const { return notes_; }
   /// For the report; what was said already isn't repeated.
   void note(const std::string& sentence);
+  /// Why a file that was written is of no use; empty where none is.
+  const std::string& unusable() const { return unusable_; }
+  void say_unusable(const std::string& why) { unusable_ = why; }
   bool stopped() const { return context_.control.stopped(); }
 
   /// The original's metric on a part. Throws InputError where it has none on the calibration data: nothing
@@ -76,6 +79,7 @@ class PruneSession {
   const Context& context_;
   Stages stages_;
   std::vector<std::string> notes_;
+  std::string unusable_;
   mutable std::string calibration_digest_;  ///< made when it is first asked for: whole images take seconds
   Model model_;
   Graph graph_;

@@ -20,14 +20,16 @@ json layers_json(const RefitResult& refitted) {
   return list;
 }
 
-Recovery by_layers(const std::string& how, RefitResult repaired) {
+Recovery by_layers(const std::string& how, RefitResult repaired, const Judge& judge) {
   Recovery recovery;
-  recovery.report = {
-      {"name", how},
-      {"seconds", repaired.seconds},
-      {"reason", repaired.reason},
-      {"layers", layers_json(repaired)},
-      {"checking", {{"before", number(repaired.metric_before)}, {"after", number(repaired.metric_after)}}}};
+  recovery.report = {{"name", how},
+                     {"seconds", repaired.seconds},
+                     {"reason", repaired.reason},
+                     {"layers", layers_json(repaired)},
+                     {"checking",
+                      {{"metric", name_of(deciding(judge).metric)},
+                       {"before", number(repaired.metric_before)},
+                       {"after", number(repaired.metric_after)}}}};
   recovery.graph = std::move(repaired.graph);
   recovery.notes = std::move(repaired.notes);
   return recovery;
@@ -53,7 +55,8 @@ Recovery by_training(const Repair& repair, const Control& control) {
                        {"kept", d.trained},
                        {"history", history}}},
                      {"checking",
-                      {{"before", number(d.refit.metric_before)},
+                      {{"metric", name_of(deciding(repair.judge).metric)},
+                       {"before", number(d.refit.metric_before)},
                        {"refitted", number(d.metric_refitted)},
                        {"trained", number(d.metric_trained)},
                        {"after", number(d.trained ? d.metric_trained : d.metric_refitted)}}}};
@@ -69,9 +72,11 @@ Recovery by_training(const Repair& repair, const Control& control) {
 
 Recovery recovered(const std::string& how, const Repair& r, const Control& control) {
   if (how == "finetune") return by_training(r, control);
-  return by_layers(how, how == "refit" ? refit(r.groups, r.mask, r.calibration, r.judge, r.refit, control)
-                                       : reestimate_batch_norm(r.groups, r.mask, r.calibration, r.judge,
-                                                               r.refit, control));
+  return by_layers(how,
+                   how == "refit"
+                       ? refit(r.groups, r.mask, r.calibration, r.judge, r.refit, control)
+                       : reestimate_batch_norm(r.groups, r.mask, r.calibration, r.judge, r.refit, control),
+                   r.judge);
 }
 
 FinetuneOptions distillation() {

@@ -20,6 +20,19 @@ struct Options {
   std::string output, report, plan;
 };
 
+/// Adds the plan's target where the mask still meets it.
+void add_target(json& report, const json& plan, const Mask& mask, PruneSession& session) {
+  const json target = plan.value("target", json());
+  if (!target.is_object()) return;
+  const Target wanted{cost_from_name(target["kind"]), target["removed_fraction"]};
+  const double kept = session.groups().cost().value(wanted.kind, mask);
+  const double most = allowance(session.groups(), wanted);
+  if (wanted.kind == Cost::filters ? kept == most : kept <= most)
+    report["target"] = target;
+  else
+    session.note("the plan doesn't meet its own target any more: it was edited, or is another network's");
+}
+
 void run(Options& o, const Context& context) {
   check_outputs({o.output, o.report},
                 {o.prune.model, o.prune.data.source, o.prune.data.options.split, o.plan});
@@ -29,7 +42,7 @@ void run(Options& o, const Context& context) {
   const auto outcome = session.cut(mask);
   session.save(o.output, outcome, plan.value("objective", ""));  // before what may fail of judging it
   json report = report_header(session, "apply");
-  if (plan.contains("target") && !plan["target"].is_null()) report["target"] = plan["target"];
+  add_target(report, plan, mask, session);
   report["result"] = result_json(session, mask, outcome);
   report["layers"] = layers_json(session.groups(), mask);
   report["equivalence"] = outcome.equivalence;

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cli/base/data_arguments.h"
+#include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "data/npy.h"
@@ -115,11 +116,13 @@ void run(Options& o, const Context& context) {
   if (!o.samples.empty()) save_samples(o.samples, samples);
   print(o, measured);
   if (o.report.empty()) return;
+  json described = describe(*data);
+  if (o.part != "all") described[o.part] = names_of(samples);
   write_json(o.report, {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
                         {"command", "eval"},
                         {"seed", context.seed},
-                        {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
-                        {"data", describe(*data)},
+                        {"model", model_json(o.model, model, samples)},
+                        {"data", described},
                         {"result", result_of(o, measured)}});
 }
 

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "cli/base/data_arguments.h"
+#include "cli/base/model_report.h"
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
@@ -151,13 +152,13 @@ void print(const Options& o, const FinetuneResult& result, const Gain& gain) {
 }
 
 nlohmann::json report_of(const Options& o, const Model& model, const Dataset& data,
-                         const FinetuneResult& result, const Gain& gain) {
+                         std::span<const Sample> heldout, const FinetuneResult& result, const Gain& gain) {
   nlohmann::json history = nlohmann::json::array();
   for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
   return {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
           {"command", "finetune"},
           {"seed", o.train.seed},
-          {"model", {{"path", o.model}, {"sha256", model.sha256()}}},
+          {"model", model_json(o.model, model, heldout)},
           {"data", describe(data)},
           {"result",
            {{"steps", result.steps},
@@ -195,7 +196,7 @@ void run(Options& o, const Context& context) {
                fmt::format("{} steps of {} crops of {}", result.steps, o.train.batch, o.train.crop)}});
   gain.after = score(result.graph);
   print(o, result, gain);
-  write_json(o.report, report_of(o, model, *data, result, gain));
+  write_json(o.report, report_of(o, model, *data, heldout, result, gain));
 }
 
 }  // namespace

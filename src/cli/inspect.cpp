@@ -1,9 +1,11 @@
 #include <fmt/core.h>
 
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/base/latency.h"
+#include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
 #include "quboprune/channel_groups.h"
@@ -21,16 +23,10 @@ struct Options {
 };
 
 json describe(const Model& model, const ChannelGroups& groups) {
-  const Mask all(static_cast<std::size_t>(groups.size()), 1);
   json result;
   result["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
   result["command"] = "inspect";
-  result["model"] = {{"path", model.path().string()},
-                     {"sha256", model.sha256()},
-                     {"parameters", groups.cost().value(Cost::params, all)},
-                     {"macs", groups.cost().value(Cost::macs, all)},
-                     {"filters", groups.size()},
-                     {"analysed_size", groups.analysed_size()}};
+  result["model"] = model_json(model.path().string(), model, groups);
   json layers = json::array();
   for (const auto& layer : groups.layers()) {
     std::vector<int> prunable;
@@ -44,9 +40,17 @@ json describe(const Model& model, const ChannelGroups& groups) {
                       {"macs", layer.macs}});
   }
   result["layers"] = layers;
+  const Mask all(static_cast<std::size_t>(groups.size()), 1);
+  const auto parameters = groups.cost().marginals(Cost::params, all);
+  const auto macs = groups.cost().marginals(Cost::macs, all);
   json list = json::array();
-  for (int g = 0; g < groups.size(); ++g)
-    list.push_back({{"group", groups.name(g)}, {"members", groups.members(g)}});
+  for (int g = 0; g < groups.size(); ++g) {
+    const auto at = static_cast<std::size_t>(g);
+    list.push_back({{"group", groups.name(g)},
+                    {"members", groups.members(g)},
+                    {"parameters", std::llround(parameters[at])},  // what goes with it, the others staying
+                    {"macs", std::llround(macs[at])}});
+  }
   result["groups"] = list;
   json frozen = json::array();
   for (const auto& f : groups.frozen())
@@ -74,8 +78,9 @@ void print(const json& d) {
              d["model"]["parameters"].get<double>(), macs, d["model"]["analysed_size"].get<std::string>(),
              d["model"]["filters"].get<int>());
   if (d.contains("latency")) {
-    fmt::print("  {} on {} threads: {:.2f} ms\n\n", d["latency"]["runtime"].get<std::string>(),
-               d["latency"]["threads"].get<int>(), d["latency"]["ms"].get<double>());
+    const int threads = d["latency"]["threads"].get<int>();
+    fmt::print("  {} on {} thread{}: {:.2f} ms\n\n", d["latency"]["runtime"].get<std::string>(), threads,
+               threads == 1 ? "" : "s", d["latency"]["ms"].get<double>());
   }
   fmt::print("  {:<44} {:>9} {:>9} {:>8}\n", "layer", "channels", "prunable", "MACs");
   for (const auto& layer : d["layers"]) {
@@ -87,7 +92,7 @@ void print(const json& d) {
   fmt::print("\n  kept whatever the target:\n");
   for (const auto& f : d["frozen"]) {
     const int channels = f["channels"].get<int>();
-    fmt::print("    {}: freezes {} channel{}", f["reason"].get<std::string>(), channels,
+    fmt::print("    frozen by {}: {} channel{}", f["reason"].get<std::string>(), channels,
                channels == 1 ? "" : "s");
     const auto own = f["macs"].get<double>();  // 0: behind what can't be run; not known
     fmt::print("{}\n", own > 0 ? fmt::format(", {:.1f} % of the MACs", 100 * own / macs) : "");

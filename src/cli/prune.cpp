@@ -67,6 +67,12 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
                     odd, cut, kBlock));
 }
 
+/// A target below half a group rounds to none.
+void say_nothing_removed(PruneSession& session, const Mask& mask) {
+  if (kept_count(mask) == session.groups().size())
+    session.note("nothing was removed: the target is less than a single group; ask for more");
+}
+
 /// Multiples that a layer doesn't keep to: it is whole, or makes up what the target asks.
 void say_exceptions(PruneSession& session, const Mask& mask, int round_to) {
   if (round_to <= 1) return;
@@ -144,6 +150,7 @@ void run(Options& o, const Context& context) {
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it
   advise_blocks(session, choice.mask, choice.round_to);
   say_exceptions(session, choice.mask, choice.round_to);
+  say_nothing_removed(session, choice.mask);
   if (!o.prune.target.empty()) say_slack(session, choice.mask, o.prune.choose.target, choice.round_to);
   json report = report_header(session, "prune");
   if (!o.prune.target.empty())

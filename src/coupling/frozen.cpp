@@ -70,10 +70,10 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
   }
   std::vector<Frozen> result;
   for (const auto& [n, entry] : by_cause) {
-    result.push_back(
-        {fmt::format("{} layers behind {}, which can't be run, with {:.1f} % of the parameters", entry.layers,
-                     a.graph.nodes[at_index(n)].title(), 100 * entry.parameters / all),
-         entry.channels, 0, false});
+    result.push_back({fmt::format("{} layer{} behind {}, which can't be run, with {:.1f} % of the parameters",
+                                  entry.layers, entry.layers == 1 ? "" : "s",
+                                  a.graph.nodes[at_index(n)].title(), 100 * entry.parameters / all),
+                      entry.channels, 0, false});
   }
   return result;
 }

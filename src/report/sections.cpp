@@ -45,8 +45,8 @@ std::string latency_tile(const Json& report) {
   const auto pruned = number(report, "/latency/pruned_ms");
   if (!dense || !pruned) return "";
   return tile("Latency", fmt::format("{:.2f} ms", *pruned),
-              fmt::format("original {:.2f} ms; {}, {} threads, {}", *dense, text(report, "/latency/runtime"),
-                          show_count(number(report, "/latency/threads")), text(report, "/latency/input")));
+              fmt::format("original {:.2f} ms; {}, {}, {}", *dense, text(report, "/latency/runtime"),
+                          show_threads(number(report, "/latency/threads")), text(report, "/latency/input")));
 }
 
 }  // namespace

@@ -111,9 +111,9 @@ std::string latency(const Json& report) {
   const auto dense = number(report, "/latency/dense_ms");
   const auto pruned = number(report, "/latency/pruned_ms");
   if (!dense || !pruned) return "";
-  return fmt::format("\n{} on {}, {} threads: {:.2f} ms -> {:.2f} ms\n",
-                     plain(text(report, "/latency/runtime"), 60), plain(text(report, "/latency/input"), 200),
-                     show_count(number(report, "/latency/threads")), *dense, *pruned);
+  return fmt::format("\n{} on {}, {}: {:.2f} ms -> {:.2f} ms\n", plain(text(report, "/latency/runtime"), 60),
+                     plain(text(report, "/latency/input"), 200),
+                     show_threads(number(report, "/latency/threads")), *dense, *pruned);
 }
 
 /// What one compared method left: its size and its metric on held-out data.

@@ -65,6 +65,10 @@ std::string show_count(std::optional<double> value) {
   return fmt::format("{:.2f} G", *value / 1e9);
 }
 
+std::string show_threads(std::optional<double> threads) {
+  return show_count(threads) + (threads == 1 ? " thread" : " threads");
+}
+
 std::string show_percent(std::optional<double> part) {
   return part ? fmt::format("{:.1f} %", 100 * *part) : kNone;
 }

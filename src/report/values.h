@@ -18,7 +18,9 @@ std::string text(const Json& json, const std::string& pointer);
 const Json& list(const Json& json, const std::string& pointer);
 
 /// How numbers are shown, the same in the terminal and on the page. "–" where there is none.
-std::string show_count(std::optional<double> value);    ///< 1,234 below 100,000, then 123.5 k, 1.23 M, 4.56 G
+std::string show_count(std::optional<double> value);  ///< 1,234 below 100,000, then 123.5 k, 1.23 M, 4.56 G
+/// "1 thread", "2 threads".
+std::string show_threads(std::optional<double> threads);
 std::string show_percent(std::optional<double> part);   ///< 0.36 as 36.0 %
 std::string show_seconds(std::optional<double> value);  ///< 12 ms, 3.4 s, 2 min 5 s, 1 h 2 min
 std::string show_bytes(std::optional<double> value);    ///< 512 KB, 1.2 GB; powers of 1000

@@ -50,7 +50,10 @@ int run(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     const auto chosen = app.get_subcommands();
     const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-    return failed(2, fmt::format("{}; see quboprune {}--help", e.what(), command));
+    const bool unknown = chosen.empty() && argc > 1 && argv[1][0] != '-';
+    return failed(2,
+                  fmt::format("{}; see quboprune {}--help",
+                              unknown ? fmt::format("'{}': no such command", argv[1]) : e.what(), command));
   }
   set_threads(context.threads);
   keep_freed_memory();

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cli/base/latency.h"
+#include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "quboprune/error.h"
 
@@ -80,20 +81,14 @@ json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
 }  // namespace
 
 json report_header(const PruneSession& session, const std::string& command) {
-  const ChannelGroups& groups = session.groups();
-  const Mask all(static_cast<std::size_t>(groups.size()), 1);
   json j;
   j["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
   j["command"] = command;
   j["seed"] = session.context().seed;
-  j["model"] = {{"path", session.arguments().model},
-                {"sha256", session.model().sha256()},
-                {"parameters", groups.cost().value(Cost::params, all)},
-                {"macs", groups.cost().value(Cost::macs, all)},
-                {"filters", groups.size()},
-                {"analysed_size", groups.analysed_size()}};
+  j["model"] = model_json(session.arguments().model, session.model(), session.groups());
   if (session.data() == nullptr) return j;
   j["data"] = describe(*session.data());
+  j["data"]["calibration"] = names_of(session.calibration());
   j["data"]["heldout"] = json::array();  // those that were measured, as their values come
   for (const Sample& sample : session.heldout()) j["data"]["heldout"].push_back(sample.name);
   return j;
@@ -102,8 +97,8 @@ json report_header(const PruneSession& session, const std::string& command) {
 json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome) {
   const ChannelGroups& groups = session.groups();
   const auto& cost = groups.cost();
-  json j = {{"parameters", cost.value(Cost::params, mask)},
-            {"macs", cost.value(Cost::macs, mask)},
+  json j = {{"parameters", count_of(groups, Cost::params, mask)},
+            {"macs", count_of(groups, Cost::macs, mask)},
             {"filters", kept_count(mask)},
             {"groups_kept", kept_count(mask)},
             {"groups_total", groups.size()}};

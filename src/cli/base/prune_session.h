@@ -28,6 +28,7 @@ class PruneSession {
   const Graph& graph() const { return graph_; }
   const ChannelGroups& groups() const { return groups_; }
   const Dataset* data() const { return data_.get(); }  ///< nullptr without --data; then nothing is judged
+  const std::vector<Sample>& calibration() const { return calibration_; }
   const std::vector<Sample>& heldout() const { return heldout_; }
   const MaskEvaluator& on_calibration() const { return *on_calibration_; }
   const MaskEvaluator& on_heldout() const { return *on_heldout_; }

@@ -93,10 +93,12 @@ foreach(module core imgcodecs imgproc)
 endforeach()
 find_library(QUBOPRUNE_MATIO matio REQUIRED)
 find_path(QUBOPRUNE_MATIO_INCLUDE matio.h REQUIRED)
+find_library(QUBOPRUNE_HDF5 NAMES hdf5_serial hdf5 PATH_SUFFIXES hdf5/serial REQUIRED)
+find_path(QUBOPRUNE_HDF5_INCLUDE hdf5.h PATH_SUFFIXES hdf5/serial REQUIRED)
 add_library(quboprune_mat INTERFACE)
 add_library(quboprune::mat ALIAS quboprune_mat)
-target_include_directories(quboprune_mat SYSTEM INTERFACE "${QUBOPRUNE_MATIO_INCLUDE}")
-target_link_libraries(quboprune_mat INTERFACE "${QUBOPRUNE_MATIO}")
+target_include_directories(quboprune_mat SYSTEM INTERFACE "${QUBOPRUNE_MATIO_INCLUDE}" "${QUBOPRUNE_HDF5_INCLUDE}")
+target_link_libraries(quboprune_mat INTERFACE "${QUBOPRUNE_MATIO}" "${QUBOPRUNE_HDF5}")
 
 # The charts of report.html: Chart.js's own script, put into the page.
 find_file(QUBOPRUNE_CHART_LIBRARY chart.min.js REQUIRED

@@ -4,7 +4,7 @@
 # What the build needs (cmake/Dependencies.cmake) and what the scripts call.
 build_packages="g++ cmake ninja-build ccache python3 ca-certificates
   libtorch-dev libdnnl-dev libopenblas0-openmp libonnx-dev libprotobuf-dev protobuf-compiler
-  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libmatio-dev zlib1g-dev libssl-dev
+  libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libmatio-dev libhdf5-dev zlib1g-dev libssl-dev
   libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libeigen3-dev
   libgtest-dev libbenchmark-dev libjs-chart.js"
 test_packages="python3-venv python3-dev chromium"

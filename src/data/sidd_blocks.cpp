@@ -2,14 +2,12 @@
 // array [images, blocks, height, width, 3] (published: 40, 32, 256, 256, 3). Version 5 and 7.3 of MATLAB's
 // format.
 #include <fmt/format.h>
-#include <matio.h>
 
-#include <array>
 #include <mutex>
 #include <opencv2/imgproc.hpp>
 
 #include "data/image_source.h"
-#include "data/mat_check.h"
+#include "data/mat_array.h"
 #include "quboprune/error.h"
 
 namespace fs = std::filesystem;
@@ -20,56 +18,24 @@ namespace {
 constexpr const char* noisy_name = "ValidationNoisyBlocksSrgb";
 constexpr const char* clean_name = "ValidationGtBlocksSrgb";
 
-struct MatCloser {
-  void operator()(mat_t* file) const { Mat_Close(file); }
-};
-struct VariableFreer {
-  void operator()(matvar_t* variable) const { Mat_VarFree(variable); }
-};
-using MatFile = std::unique_ptr<mat_t, MatCloser>;
-using Variable = std::unique_ptr<matvar_t, VariableFreer>;
-using Dimensions = std::array<int, 5>;
-
-MatFile open_mat(const fs::path& path) {
-  check_mat_is_whole(path);
-  MatFile file(Mat_Open(path.c_str(), MAT_ACC_RDONLY));
-  if (!file) throw InputError(path.string() + ": can't be read as a MATLAB file; is it whole?");
-  return file;
-}
-
-Dimensions check_variable(const matvar_t* variable, const fs::path& path, const char* name) {
-  if (variable == nullptr) throw InputError(path.string() + ": has no variable '" + name + "'");
-  if (variable->class_type != MAT_C_UINT8 || variable->rank != 5 || variable->dims[4] != 3)
-    throw InputError(path.string() + ": '" + name +
-                     "' isn't a uint8 array [images, blocks, height, width, 3]");
-  Dimensions result{};
-  for (std::size_t i = 0; i < 5; ++i) {
-    if (variable->dims[i] == 0 || variable->dims[i] > 1U << 20U)
-      throw InputError(path.string() + ": '" + name + "' has an impossible size");
-    result[i] = static_cast<int>(variable->dims[i]);
-  }
-  return result;
-}
-
-Dimensions read_dimensions(const fs::path& path, const char* name) {
-  const MatFile file = open_mat(path);
-  const Variable variable(Mat_VarReadInfo(file.get(), name));
-  return check_variable(variable.get(), path, name);
+MatArray open_blocks(const fs::path& path, const char* name) {
+  MatArray array(path, name);
+  if (array.sizes()[4] != 3)
+    throw InputError(
+        fmt::format("{}: '{}' isn't an array [images, blocks, height, width, 3]", path.string(), name));
+  return array;
 }
 
 /// All blocks, RGB. MATLAB lays out the first index fastest, so that a block's values lie far apart: the
 /// array is walked once in its own order.
 std::vector<cv::Mat> read_blocks(const fs::path& path, const char* name) {
-  const MatFile file = open_mat(path);
-  const Variable variable(Mat_VarRead(file.get(), name));
-  const auto [images, blocks, height, width, channels] = check_variable(variable.get(), path, name);
+  const MatArray array = open_blocks(path, name);
+  const auto [images, blocks, height, width, channels] = array.sizes();
+  const std::vector<unsigned char> values = array.values();
   const std::size_t count = static_cast<std::size_t>(images) * static_cast<std::size_t>(blocks);
-  const std::size_t values = count * static_cast<std::size_t>(height) * static_cast<std::size_t>(width) * 3;
-  if (variable->data == nullptr || variable->nbytes < values)
-    throw InputError(path.string() + ": '" + name + "' can't be read; is the file whole?");
   std::vector<cv::Mat> result;
   for (std::size_t i = 0; i < count; ++i) result.emplace_back(height, width, CV_8UC3);
-  const auto* from = static_cast<const unsigned char*>(variable->data);
+  const unsigned char* from = values.data();
   for (int c = 0; c < channels; ++c)
     for (int x = 0; x < width; ++x)
       for (int y = 0; y < height; ++y)
@@ -85,8 +51,8 @@ std::vector<cv::Mat> read_blocks(const fs::path& path, const char* name) {
 class SiddBlocks : public ImageSource {
  public:
   SiddBlocks(fs::path noisy, fs::path clean) : noisy_(std::move(noisy)), clean_(std::move(clean)) {
-    const Dimensions size = read_dimensions(noisy_, noisy_name);
-    if (size != read_dimensions(clean_, clean_name))
+    const auto size = open_blocks(noisy_, noisy_name).sizes();
+    if (size != open_blocks(clean_, clean_name).sizes())
       throw InputError(clean_.string() + ": its array hasn't the size of the one in " + noisy_.string());
     for (int image = 0; image < size[0]; ++image)
       for (int block = 0; block < size[1]; ++block) {

@@ -1,5 +1,6 @@
 // SIDD's .mat blocks, written here by matio in both of the formats that are read.
 #include <ATen/ATen.h>
+#include <hdf5.h>
 #include <matio.h>
 
 #include <array>
@@ -89,6 +90,17 @@ TEST_F(SiddBlocksTest, OfVersion73AreRead) {
 
 TEST_F(SiddBlocksTest, OfVersion73CompressedAreRead) {
   write_both(MAT_FT_MAT73, MAT_COMPRESSION_ZLIB);
+  expect_every_value();
+}
+
+TEST_F(SiddBlocksTest, OfOtherProgramsThatDontNameMatlabsClassAreRead) {
+  write_both(MAT_FT_MAT73, MAT_COMPRESSION_NONE);
+  for (const std::string name : {"ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb"}) {
+    const hid_t file = H5Fopen(path(name + ".mat").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+    ASSERT_GE(file, 0);
+    EXPECT_GE(H5Adelete_by_name(file, name.c_str(), "MATLAB_class", H5P_DEFAULT), 0);
+    H5Fclose(file);
+  }
   expect_every_value();
 }
 

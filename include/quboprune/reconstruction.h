@@ -43,6 +43,8 @@ struct Elimination {
 /// mean squared change of the network's output, whatever the layer: layers compare, groups that several
 /// layers read sum up, and errors of outputs that are removed themselves don't count. Groups read by
 /// something without a Gram matrix (or left out for memory) add their Gauss-Newton diagonal instead.
+/// G has the ridge on its whole diagonal, as the pull of the refit that follows: a weight that goes costs its
+/// own pull too, ridge · mean diagonal · H-weighted |w|².
 /// Source: elimination after OSSCAR (Meng et al., ICML 2024); the weighting, merging over layers and both
 /// sides of a cut: ours.
 class Reconstruction {

@@ -64,13 +64,21 @@ def _save_arrays(data, folder):
     """data as the program takes it: a path as it is; arrays (inputs, targets) or inputs as an .npz."""
     if isinstance(data, (str, os.PathLike)):
         return os.fspath(data)
-    inputs, targets = data if isinstance(data, tuple) else (data, None)
+    inputs, targets = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+    if not all(hasattr(a, "__array__") for a in (inputs, targets) if a is not None):
+        raise InputError("data: give a path, an array of inputs, or a tuple of arrays (inputs, targets)")
     path = os.path.join(folder, "data.npz")
     arrays = {"inputs": np.ascontiguousarray(inputs)}
     if targets is not None:
         arrays["targets"] = np.ascontiguousarray(targets)
     np.savez(path, **arrays)
     return path
+
+
+def _target(target):
+    if not isinstance(target, str):
+        raise InputError(f"target={target!r}: say what to remove as text, such as 'filters=0.36' or 'macs=0.5'")
+    return target
 
 
 def _with_report(command, model, words, options, data=None, flag="--report"):
@@ -97,7 +105,7 @@ def prune(model, output, *, data, target, **options):
     target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed. Other keywords are the
     program's options: objective="hybrid", refine="none", evaluations=500, html="report.html", ...
     """
-    return _with_report("prune", model, ["-o", os.fspath(output), "--target", target], options, data)
+    return _with_report("prune", model, ["-o", os.fspath(output), "--target", _target(target)], options, data)
 
 
 def apply(model, output, *, plan, data=None, **options):
@@ -109,7 +117,7 @@ def apply(model, output, *, plan, data=None, **options):
 def compare(model, *, data, target, methods, **options):
     """Prunes by several methods at the same budget; returns the report with "methods"."""
     names = methods if isinstance(methods, str) else ",".join(methods)
-    return _with_report("compare", model, ["--target", target, "--methods", names], options, data)
+    return _with_report("compare", model, ["--target", _target(target), "--methods", names], options, data)
 
 
 def finetune(model, output, *, data, **options):

@@ -34,6 +34,7 @@ std::vector<Method> methods_of(const std::string& text) {
   std::vector<Method> result;
   std::stringstream parts(text);
   for (std::string name; std::getline(parts, name, ',');) {
+    std::erase(name, ' ');
     if (name.empty()) continue;
     Method m{name, name.substr(0, name.find('+')), "none"};
     if (name.find('+') != std::string::npos) m.refine = name.substr(name.find('+') + 1);

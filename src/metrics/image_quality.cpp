@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "metrics/advice.h"
 #include "quboprune/error.h"
 #include "quboprune/metrics.h"
 
@@ -12,7 +13,7 @@ namespace {
 void check_same_shape(const at::Tensor& output, const at::Tensor& target) {
   if (output.sizes() != target.sizes())
     throw InputError("the network's output " + at::str(output.sizes()) + " doesn't have the target's shape " +
-                     at::str(target.sizes()));
+                     at::str(target.sizes()) + kOtherTargets);
 }
 
 constexpr int window_size = 11;

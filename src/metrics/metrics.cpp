@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "metrics/advice.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -118,7 +119,7 @@ at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor&
   if (loss == Loss::cross_entropy) return cross_entropies(outputs, targets);
   if (outputs.sizes() != targets.sizes())
     throw InputError("the network's outputs " + at::str(outputs.sizes()) + " don't have the targets' shape " +
-                     at::str(targets.sizes()));
+                     at::str(targets.sizes()) + kOtherTargets);
   const at::Tensor difference = outputs - targets;
   return (loss == Loss::l1 ? difference.abs() : difference.square())
       .reshape({difference.size(0), -1})

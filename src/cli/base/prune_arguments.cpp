@@ -13,7 +13,9 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
   command.add_option("model", model, "The ONNX file")->required();
   data.add_to(command, data_required);
   command.add_option("--scope", layers.scope,
-                     "Only layers whose names match may lose channels (shell patterns)");
+                     "Only layers whose names match may lose channels (shell patterns); filters=FRACTION is "
+                     "then one of theirs, "
+                     "params and macs are of the whole network");
   command.add_option("--freeze", layers.freeze, "Layers whose names match stay whole (shell patterns)");
   command.add_flag(
       "--allow-empty", layers.allow_empty,

@@ -21,6 +21,9 @@ struct Judge {
   std::map<std::string, double> fills{};
 };
 
+/// Is the metric the distance to the original's outputs, whatever targets there are?
+bool measures_distance(const Judge& judge);
+
 /// The judge by which choices are made on a few samples: top1, which moves in steps of a sample and hides how
 /// near a network is to the next error, gives way to the loss. (Ours.)
 Judge deciding(Judge judge);

@@ -62,10 +62,6 @@ struct Measured {
   Score start;  ///< of_inputs, for the metrics of images; otherwise empty
 };
 
-bool measures_distance(const Judge& judge) {
-  return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
-}
-
 /// The outputs to compare with: the named network's, or where only a distance can be measured, its own.
 std::vector<at::Tensor> references_of(const Options& o, const Model& model, std::span<const Sample> samples,
                                       const Judge& judge, const Control& control) {

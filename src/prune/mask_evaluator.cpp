@@ -252,8 +252,7 @@ MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> sa
   if (!(options.race >= 0 && options.race < 0.5))
     throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
   if (options.at_once < 1) throw InputError("evaluator: at least one sample must run at once");
-  bool targets =
-      judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
+  bool targets = !measures_distance(judge);
   for (const auto& s : samples_) targets = targets && s.target.defined();
   if (!targets) references_ = outputs_of(Executor(groups.analysis().graph), samples_, judge, control);
   if (options_.refit && !options_.grams)

@@ -43,8 +43,9 @@ std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEval
                            evaluator.options(), control);
   constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
   const Mask all(at_index(n), 1);
-  const std::string question = fmt::format("each group's effect on {} samples{}", some.samples().size(),
-                                           some.options().refit ? ", after the quick repair" : "");
+  const std::string question =
+      fmt::format("each group's effect on {} of {} samples{}", some.samples().size(),
+                  evaluator.samples().size(), some.options().refit ? ", after the quick repair" : "");
   const KeptValues::Values* before = kept.find(question, all);
   std::vector<double> effects = before ? *before : std::vector<double>(at_index(n), unknown);
   const std::vector<double> original = some.by_sample({&all, 1}).front();

@@ -36,6 +36,10 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
 
 }  // namespace
 
+bool measures_distance(const Judge& judge) {
+  return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
+}
+
 Judge deciding(Judge judge) {
   if (judge.metric == Metric::top1) judge.metric = Metric::loss;
   return judge;
@@ -166,9 +170,7 @@ at::Tensor normal_like(const at::Tensor& like, std::uint64_t seed) {
 
 at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
                      std::span<const at::Tensor> references) {
-  const bool own =
-      judge.metric != Metric::output && !(judge.metric == Metric::loss && judge.loss == Loss::output);
-  if (own && sample.target.defined()) return sample.target;
+  if (!measures_distance(judge) && sample.target.defined()) return sample.target;
   if (index < references.size()) return references[index];
   throw InputError("sample '" + sample.name +
                    "' has no target: use --metric output (the distance to the original's outputs), or give "

@@ -65,8 +65,7 @@ void PruneSession::make_evaluators() {
 
 /// Distances to the original count all outputs; targets belong to the first.
 void PruneSession::choose_outputs() {
-  const bool distance =
-      judge_.loss == Loss::output && (judge_.metric == Metric::output || judge_.metric == Metric::loss);
+  const bool distance = judge_.loss == Loss::output && measures_distance(judge_);
   if (distance && !calibration_.empty()) {
     const auto inputs = network_inputs(graph_, calibration_.front().input.unsqueeze(0), judge_);
     Graph joined = with_joined_outputs(graph_, inputs);
@@ -80,7 +79,7 @@ void PruneSession::choose_outputs() {
   if (graph_.outputs.front() != model_.graph().outputs.front())
     const Executor needs_the_first_output(model_.graph());  // says which operator can't be run
   if (const auto& outputs = model_.graph().outputs; !distance && outputs.size() > 1)
-    notes_.push_back(fmt::format(
+    note(fmt::format(
         "only the first of the network's {} outputs, '{}', is judged: the others may change as they like; "
         "--metric output --loss output judges all by their distance to the original's",
         outputs.size(), model_.graph().values[at_index(outputs.front())].name));

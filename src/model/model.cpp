@@ -7,6 +7,7 @@
 #include <fstream>
 #include <limits>
 
+#include "model/embed_data.h"
 #include "model/expand_sparse.h"
 #include "model/inline_functions.h"
 #include "model/read_graph.h"
@@ -60,6 +61,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   model.path_ = path;
   if (std::filesystem::is_regular_file(path, error)) model.sha256_ = sha256_of_file(path);
   try {
+    embed_inner_data(*proto, {path.parent_path(), options.in_memory});
     inline_functions(*proto);
     expand_sparse(*proto);
     model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});

@@ -27,22 +27,17 @@ bool is_fill(const Value& value) {
 
 void part_shared_fills(Graph& graph) {
   const std::size_t count = graph.values.size();
-  std::vector<std::vector<std::size_t>> readers(count);
+  std::vector<std::vector<int*>> readers(count);  // places in nodes' inputs
   std::vector<bool> captured(count, false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (int v : graph.nodes[n].inputs) {
-      if (v < 0 || !graph.values[at_index(v)].is_constant()) continue;
-      auto& list = readers[at_index(v)];
-      if (list.empty() || list.back() != n) list.push_back(n);
-    }
+    for (int& v : graph.nodes[n].inputs)
+      if (v >= 0 && graph.values[at_index(v)].is_constant()) readers[at_index(v)].push_back(&v);
     for (int v : graph.nodes[n].captured) captured[at_index(v)] = true;
   }
   for (std::size_t v = 0; v < count; ++v) {
     if (readers[v].size() < 2 || captured[v] || !is_fill(graph.values[v])) continue;
     for (std::size_t k = 1; k < readers[v].size(); ++k) {
-      const int own = graph.add_constant(graph.values[v].name, graph.values[v].constant);
-      auto& inputs = graph.nodes[readers[v][k]].inputs;
-      std::replace(inputs.begin(), inputs.end(), static_cast<int>(v), own);
+      *readers[v][k] = graph.add_constant(graph.values[v].name, graph.values[v].constant);
     }
   }
 }

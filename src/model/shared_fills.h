@@ -4,9 +4,9 @@
 
 namespace quboprune {
 
-/// Gives every node that reads a vector of equal numbers one of its own. Exporters keep a single row of ones
-/// or zeros for all norms and biases of a size, which ties the channels of layers that have nothing to do
-/// with each other. What a subgraph captures stays shared.
+/// Gives every place where a node reads a vector of equal numbers one of its own (a fresh norm's bias and
+/// mean, say). Exporters keep a single row of ones or zeros for all norms and biases of a size, which ties
+/// the channels of layers that have nothing to do with each other. What a subgraph captures stays shared.
 void part_shared_fills(Graph& graph);
 
 /// `changed` stems from `as_read` by part_shared_fills() and what was done since: nodes whose own vector is

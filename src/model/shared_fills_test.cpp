@@ -40,6 +40,17 @@ TEST(SharedFills, EveryReaderGetsItsOwn) {
   EXPECT_EQ(names.size(), graph.values.size());
 }
 
+TEST(SharedFills, EveryInputOfANodeGetsItsOwn) {
+  Net net;
+  const int x = net.input({-1, 4, 8, 8});
+  const int ones = net.constant(at::ones({4}));
+  const int zeros = net.constant(at::zeros({4}));
+  Graph graph = net.finish(net.add("BatchNormalization", {x, ones, zeros, zeros, ones}));
+  part_shared_fills(graph);
+  const auto& inputs = graph.nodes[0].inputs;
+  EXPECT_EQ(std::set<int>(inputs.begin(), inputs.end()).size(), 5U);
+}
+
 TEST(SharedFills, WhatHoldsSomethingOrIsNoVectorStaysShared) {
   for (const at::Tensor& shared :
        {numbers({4}, 1), at::ones({1}), at::ones({2, 2}), at::ones({4}, at::kLong)}) {

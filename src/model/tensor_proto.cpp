@@ -167,6 +167,18 @@ Constant constant_from(const TensorProto& proto, const std::shared_ptr<const voi
   return listed(proto, *type, count).view(shape);
 }
 
+void embed(TensorProto& proto, DataFiles& files) {
+  if (proto.data_location() != TensorProto::EXTERNAL || !held_type(proto.data_type())) return;
+  std::int64_t count = 1;
+  for (auto d : shape_of(proto)) count *= d;
+  const StoredBytes stored = files.find(proto, bytes_for(count, bits_of(proto.data_type())));
+  std::string bytes(stored.size, '\0');
+  stored.file->read(stored.offset, bytes.data(), stored.size);
+  proto.set_raw_data(std::move(bytes));
+  proto.clear_external_data();
+  proto.clear_data_location();
+}
+
 int element_of(at::ScalarType type) {
   switch (type) {
     case at::kFloat:
@@ -195,11 +207,18 @@ int element_of(at::ScalarType type) {
 }
 
 void write_header(TensorProto& proto, const Constant& constant) {
-  const std::string name = proto.name();
-  const std::string doc = proto.doc_string();
-  proto.Clear();
-  proto.set_name(name);
-  if (!doc.empty()) proto.set_doc_string(doc);
+  // Name, doc string and what newer versions of the format add (metadata) stay.
+  proto.clear_raw_data();
+  proto.clear_float_data();
+  proto.clear_int32_data();
+  proto.clear_int64_data();
+  proto.clear_uint64_data();
+  proto.clear_double_data();
+  proto.clear_string_data();
+  proto.clear_external_data();
+  proto.clear_data_location();
+  proto.clear_segment();
+  proto.clear_dims();
   proto.set_data_type(element_of(constant.scalar_type()));
   for (auto d : constant.sizes()) proto.add_dims(d);
 }

@@ -38,6 +38,10 @@ class DataFiles {
 Constant constant_from(const onnx::TensorProto& proto, const std::shared_ptr<const void>& owner,
                        DataFiles& files, StoredBytes stored = {});
 
+/// Moves a tensor's data from another file into the proto; nothing for types that constant_from() doesn't
+/// take. Throws InputError as DataFiles::find() does.
+void embed(onnx::TensorProto& proto, DataFiles& files);
+
 /// Writes a constant's type and sizes over a proto, keeping its name and doc string.
 void write_header(onnx::TensorProto& proto, const Constant& constant);
 

@@ -58,10 +58,13 @@ class Writer {
         after_(after) {}
 
   ModelToWrite write(const std::map<std::string, std::string>& metadata) {
+    const auto defined = names_defined();
+    for (const auto& node : graph_.node()) take_names_inside(node);
     find_changes();
     write_constants();
     write_nodes();
     write_shapes();
+    drop_declarations(defined);
     fetch_stored();
     for (const auto& [key, text] : metadata) write_metadata(key, text);
     return {std::move(result_), std::move(data_)};
@@ -75,10 +78,65 @@ class Writer {
       const Constant before = v < before_.values.size() ? before_.values[v].constant : Constant();
       if (!before.defined()) {
         added_.push_back(static_cast<int>(v));
+        rename_if_inside(static_cast<int>(v));
       } else if (!now.constant.is_same(before)) {
         changed_[now.name] = static_cast<int>(v);
       }
     }
+  }
+
+  /// Of all values of the main graph.
+  std::unordered_set<std::string> names_defined() const {
+    std::unordered_set<std::string> names;
+    for (const auto& node : graph_.node()) names.insert(node.output().begin(), node.output().end());
+    for (const auto& tensor : graph_.initializer()) names.insert(tensor.name());
+    for (const auto& sparse : graph_.sparse_initializer()) names.insert(sparse.values().name());
+    for (const auto& input : graph_.input()) names.insert(input.name());
+    return names;
+  }
+
+  /// What isn't there any more needs no declared shape.
+  void drop_declarations(const std::unordered_set<std::string>& before) {
+    const auto now = names_defined();
+    for (int i = graph_.value_info_size() - 1; i >= 0; --i) {
+      const std::string& name = graph_.value_info(i).name();
+      if (before.contains(name) && !now.contains(name)) graph_.mutable_value_info()->DeleteSubrange(i, 1);
+    }
+  }
+
+  /// Names that subgraphs define: a value outside must not have the same.
+  void take_names_inside(const onnx::NodeProto& node) {
+    const auto take = [&](const onnx::GraphProto& graph) {
+      for (const auto& inner : graph.node()) {
+        inside_.insert(inner.output().begin(), inner.output().end());
+        take_names_inside(inner);
+      }
+      for (const auto& tensor : graph.initializer()) inside_.insert(tensor.name());
+      for (const auto& input : graph.input()) inside_.insert(input.name());
+    };
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.has_g()) take(attribute.g());
+      for (const auto& graph : attribute.graphs()) take(graph);
+    }
+  }
+
+  void rename_if_inside(int v) {
+    const std::string& name = after_.values[at_index(v)].name;
+    if (!inside_.contains(name)) return;
+    const auto taken = [&](const std::string& wanted) {
+      return inside_.contains(wanted) ||
+             std::ranges::any_of(after_.values, [&](const Value& value) { return value.name == wanted; });
+    };
+    std::string unique = name;
+    for (int k = 2; taken(unique); ++k) unique = name + "_" + std::to_string(k);
+    inside_.insert(unique);
+    renamed_[v] = unique;
+  }
+
+  std::string name_of(int value) const {
+    if (value < 0) return "";
+    const auto other = renamed_.find(value);
+    return other != renamed_.end() ? other->second : after_.values[at_index(value)].name;
   }
 
   const Constant& constant(int v) const { return after_.values[at_index(v)].constant; }
@@ -108,21 +166,21 @@ class Writer {
       if (!name.empty()) node.mutable_attribute(0)->mutable_t()->set_name(name);
     }
     for (int v : added_) {
-      graph_.add_initializer()->set_name(after_.values[static_cast<std::size_t>(v)].name);
+      graph_.add_initializer()->set_name(name_of(v));
       data_.emplace_back();
       put(graph_.initializer_size() - 1, constant(v));
-      if (result_.ir_version() < 4) declare_input(after_.values[static_cast<std::size_t>(v)]);
+      if (result_.ir_version() < 4) declare_input(v);
     }
   }
 
   /// Before IR version 4 each initialiser is an input too.
-  void declare_input(const Value& value) {
+  void declare_input(int v) {
     auto* input = graph_.add_input();
-    input->set_name(value.name);
+    input->set_name(name_of(v));
     auto* type = input->mutable_type()->mutable_tensor_type();
-    type->set_elem_type(element_of(value.constant.scalar_type()));
+    type->set_elem_type(element_of(constant(v).scalar_type()));
     type->mutable_shape();
-    for (auto d : value.constant.sizes()) type->mutable_shape()->add_dim()->set_dim_value(d);
+    for (auto d : constant(v).sizes()) type->mutable_shape()->add_dim()->set_dim_value(d);
   }
 
   void write_nodes() {
@@ -149,8 +207,6 @@ class Writer {
     drop_unread();
   }
 
-  std::string name_of(int value) const { return value < 0 ? "" : after_.values[at_index(value)].name; }
-
   /// By what the message says, whatever the graph before was.
   bool reads_otherwise(const onnx::NodeProto& proto, const Node& node) const {
     const auto count = static_cast<std::size_t>(proto.input_size());
@@ -175,7 +231,8 @@ class Writer {
     for (std::size_t v = 0; v < after_.values.size(); ++v) {
       const Value& value = after_.values[v];
       const bool was_read = v >= before_.values.size() || !before[v].empty();
-      if (value.is_constant() && !value.output && was_read && after[v].empty()) dead.insert(value.name);
+      if (value.is_constant() && !value.output && was_read && after[v].empty())
+        dead.insert(name_of(static_cast<int>(v)));
     }
     if (dead.empty()) return;
     for (int i = graph_.initializer_size() - 1; i >= 0; --i) {
@@ -258,6 +315,8 @@ class Writer {
   const Graph& after_;
   std::unordered_map<std::string, int> changed_;
   std::vector<int> added_;
+  std::unordered_set<std::string> inside_;
+  std::unordered_map<int, std::string> renamed_;  // added values whose names subgraphs have
 };
 
 }  // namespace

@@ -21,6 +21,11 @@ std::vector<std::int64_t> all_but_channels(std::int64_t rank) {
 
 constexpr const char* kAverages = "averages over this axis";
 
+/// Before opset 14 the running statistics as outputs say so, since then an attribute.
+bool by_batch(const Node& node) {
+  return node.integer("training_mode", 0) != 0 || node.output(1) >= 0 || node.output(2) >= 0;
+}
+
 class BatchNormalization final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
@@ -28,7 +33,7 @@ class BatchNormalization final : public Operator {
       throw InputError(node.title() + ": spatial = 0 isn't supported; export with a newer opset");
     // ONNX's momentum weighs the old statistics, LibTorch's the new.
     const double momentum = 1 - node.real("momentum", 0.9);
-    const bool batch = mode.training || node.integer("training_mode", 0) != 0;
+    const bool batch = mode.training || by_batch(node);
     // In training LibTorch updates the running statistics in place: the executor's own copies, or ours.
     const at::Tensor mean = mode.training ? in.at(3) : in.at(3).clone();
     const at::Tensor variance = mode.training ? in.at(4) : in.at(4).clone();
@@ -44,7 +49,7 @@ class BatchNormalization final : public Operator {
   void couple(const Node& node, Coupling& c) const override {
     couple_same(node, c);
     if (c.rank(node.input(0)) < 2) return;
-    if (node.integer("training_mode", 0) != 0) {  // statistics of the batch run over all other axes
+    if (by_batch(node)) {  // statistics of the batch run over all other axes
       c.freeze(c.labels(node.input(0), 0), kAverages);
       freeze_from(node.input(0), 2, c, kAverages);
     }

@@ -121,10 +121,18 @@ class Unchanged {
     const Constant& now = changed_.values[at_index(v)].constant;
     const Constant& before = file_.values[at_index(v)].constant;
     if (before.defined()) return now.is_same(before);
-    if (now.defined() && !now.is_same(computed_.values[at_index(v)].constant)) return false;
+    if (!as_computed(v)) return false;
     const int producer = file_.values[at_index(v)].producer;
-    return producer >= 0 &&
-           std::ranges::all_of(file_.nodes[at_index(producer)].inputs, [&](int i) { return (*this)(i); });
+    if (producer < 0) return false;
+    const Node& node = file_.nodes[at_index(producer)];
+    // A node that comes back gives all its outputs: none of them may be stored anew.
+    return std::ranges::all_of(node.outputs, [&](int o) { return o < 0 || as_computed(o); }) &&
+           std::ranges::all_of(node.inputs, [&](int i) { return (*this)(i); });
+  }
+
+  bool as_computed(int v) const {
+    const Constant& now = changed_.values[at_index(v)].constant;
+    return !now.defined() || now.is_same(computed_.values[at_index(v)].constant);
   }
 
   const Graph& file_;
@@ -147,12 +155,22 @@ Graph with_computed_weights(const Graph& graph) {
     if (!weights[k].is_floating_point() || weights[k].numel() < 2 || grows) continue;
     result.values[at_index(wanted[k])].constant = weights[k].to(from.type).contiguous();
   }
-  // Dead ends of the file's own stay.
+  // Dead ends of the file's own stay, and so does what they read.
   const auto before = graph.needed_nodes();
-  const auto now = result.needed_nodes();
+  auto stays = result.needed_nodes();
+  for (std::size_t n = 0; n < stays.size(); ++n) stays[n] = stays[n] != 0 || before[n] == 0 ? 1 : 0;
+  std::vector<char> read(result.values.size(), 0);
+  for (std::size_t n = stays.size(); n-- > 0;) {
+    for (int v : graph.nodes[n].outputs)
+      if (v >= 0 && read[at_index(v)] != 0 && !result.values[at_index(v)].is_constant()) stays[n] = 1;
+    if (stays[n] == 0) continue;
+    for (const auto* list : {&graph.nodes[n].inputs, &graph.nodes[n].captured})
+      for (int v : *list)
+        if (v >= 0) read[at_index(v)] = 1;
+  }
   result.nodes.clear();
-  for (std::size_t n = 0; n < now.size(); ++n) {
-    if (now[n] != 0 || before[n] == 0) result.nodes.push_back(graph.nodes[n]);
+  for (std::size_t n = 0; n < stays.size(); ++n) {
+    if (stays[n] != 0) result.nodes.push_back(graph.nodes[n]);
   }
   result.number_producers();
   return result;

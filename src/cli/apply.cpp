@@ -27,10 +27,12 @@ void add_target(json& report, const json& plan, const Mask& mask, PruneSession& 
   const Target wanted{cost_from_name(target["kind"]), target["removed_fraction"]};
   const double kept = session.groups().cost().value(wanted.kind, mask);
   const double most = allowance(session.groups(), wanted);
-  if (wanted.kind == Cost::filters ? kept == most : kept <= most)
+  if (wanted.kind == Cost::filters ? kept == most : kept <= most) {
     report["target"] = target;
-  else
+    session.set_target(wanted);
+  } else {
     session.note("the plan doesn't meet its own target any more: it was edited, or is another network's");
+  }
 }
 
 void run(Options& o, const Context& context) {

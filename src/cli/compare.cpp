@@ -101,8 +101,8 @@ void run(Options& o, const Context& context) {
   auto& choose = o.prune.choose;
   target_from_text(o.prune.target);  // before any work
   PruneSession session(o.prune, context);
-  if (!o.networks.empty()) make_folder(o.networks, "--networks");
   choose.target = session.find_target(methods.front().objective);
+  if (!o.networks.empty()) make_folder(o.networks, "--networks");
   json report = report_header(session, "compare");
   report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
   report["methods"] = json::array();

@@ -71,9 +71,10 @@ std::vector<at::Tensor> references_of(const Options& o, const Model& model, std:
   return {};
 }
 
-void print(const Options& o, const Measured& m) {
+void print(const Options& o, const Measured& m, std::size_t outputs) {
   fmt::print("{} on {} samples ({}): {:.4f}\n", name_of(m.judge.metric), m.samples.size(), o.part,
              m.score.mean);
+  if (outputs > 1) fmt::print("only the first of the network's {} outputs was measured\n", outputs);
   if (measures_distance(m.judge) && o.reference.empty())
     fmt::print("measured against this network itself: name the original with --reference\n");
   if (m.start.samples.empty()) return;
@@ -110,7 +111,7 @@ void run(Options& o, const Context& context) {
   if (judge.metric == Metric::psnr || judge.metric == Metric::ssim)
     measured.start = of_inputs(samples, judge);
   if (!o.samples.empty()) save_samples(o.samples, samples);
-  print(o, measured);
+  print(o, measured, model.graph().outputs.size());
   if (o.report.empty()) return;
   json described = describe(*data);
   if (o.part != "all") described[o.part] = names_of(samples);

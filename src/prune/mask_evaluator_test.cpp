@@ -353,5 +353,32 @@ TEST(Race, RefusesOptionsOutsideTheirRange) {
   EXPECT_THROW(MaskEvaluator(groups, random_samples(2, rng), Judge{}, {.at_once = 0}), InputError);
 }
 
+TEST(MaskEvaluator, PassesOverBranchesThatAMaskEmpties) {
+  Rng rng(3);
+  Net net;
+  const int x = net.input({-1, 2, -1, -1});
+  const int stem = add_conv(net, x, 2, 4, rng);
+  const int inner = add_conv(net, stem, 4, 5, rng);
+  const int weight = net.constant(uniform({4, 5, 3, 3}, rng));
+  const int branch =
+      net.add("Conv", {inner, weight, net.constant(uniform({4}, rng))}, {{"pads", list({1, 1, 1, 1})}});
+  const Graph graph = net.finish(add_conv(net, net.add("Add", {stem, branch}), 4, 2, rng));
+  const ChannelGroups groups = analyse(graph, {.allow_empty = true});
+  Mask mask(static_cast<std::size_t>(groups.size()), 1);
+  for (int g = 0; g < groups.size(); ++g) {
+    if (groups.members(g).size() == 1) mask[static_cast<std::size_t>(g)] = 0;  // the inner channels
+  }
+  ASSERT_EQ(kept_count(mask), groups.size() - 5);
+  Judge judge;
+  judge.metric = Metric::loss;
+  judge.loss = Loss::mse;
+  for (const bool refit : {false, true}) {
+    EvaluatorOptions options;
+    options.refit = refit;
+    const MaskEvaluator evaluator(groups, random_samples(4, rng), judge, options);
+    EXPECT_TRUE(std::isfinite(evaluator.value(mask))) << refit;
+  }
+}
+
 }  // namespace
 }  // namespace quboprune

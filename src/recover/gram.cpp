@@ -206,13 +206,15 @@ void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
   const at::NoGradGuard no_grad;
   for (std::size_t k = 0; k < state_->grams.size(); ++k) {
     const auto columns = state_->columns_of(k, mask);
-    if (columns.removed.empty()) continue;
+    const at::Tensor outputs = state_->kept_outputs(state_->layers[k], mask);
+    // Of an emptied branch the sliced network keeps a stand-in that nothing reads.
+    const bool emptied = columns.kept.empty() || (outputs.defined() && outputs.numel() == 0);
+    if (columns.removed.empty() || emptied) continue;
     std::string ignored;
     const auto layer =
         LinearLayer::of(sliced, state_->groups.analysis().graph, state_->layers[k].node(), ignored);
     if (!layer) continue;
     WeightChange change = state_->change_of(k, columns, ridge);
-    const at::Tensor outputs = state_->kept_outputs(state_->layers[k], mask);
     if (outputs.defined()) {
       change.delta = change.delta.index_select(1, outputs);
       change.offset = change.offset.index_select(1, outputs);

@@ -8,6 +8,7 @@
 
 #include "core/index.h"
 #include "model/element_types.h"
+#include "model/kept_nodes.h"
 #include "ops/base/operator.h"
 #include "quboprune/executor.h"
 
@@ -156,18 +157,9 @@ Graph with_computed_weights(const Graph& graph) {
     result.values[at_index(wanted[k])].constant = weights[k].to(from.type).contiguous();
   }
   // Dead ends of the file's own stay, and so does what they read.
-  const auto before = graph.needed_nodes();
-  auto stays = result.needed_nodes();
-  for (std::size_t n = 0; n < stays.size(); ++n) stays[n] = stays[n] != 0 || before[n] == 0 ? 1 : 0;
-  std::vector<char> read(result.values.size(), 0);
-  for (std::size_t n = stays.size(); n-- > 0;) {
-    for (int v : graph.nodes[n].outputs)
-      if (v >= 0 && read[at_index(v)] != 0 && !result.values[at_index(v)].is_constant()) stays[n] = 1;
-    if (stays[n] == 0) continue;
-    for (const auto* list : {&graph.nodes[n].inputs, &graph.nodes[n].captured})
-      for (int v : *list)
-        if (v >= 0) read[at_index(v)] = 1;
-  }
+  std::vector<char> dead_ends = graph.needed_nodes();
+  for (char& needed : dead_ends) needed = needed != 0 ? 0 : 1;
+  const auto stays = kept_nodes(result, dead_ends);
   result.nodes.clear();
   for (std::size_t n = 0; n < stays.size(); ++n) {
     if (stays[n] != 0) result.nodes.push_back(graph.nodes[n]);

@@ -8,6 +8,7 @@
 
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "model/kept_nodes.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
@@ -129,11 +130,12 @@ Graph without_dead_branches(const Graph& file, Graph changed) {
   for (std::size_t n = 0; n < file.nodes.size(); ++n) {
     if (before[n] != 0) mattered.insert(file.nodes[n].source);
   }
-  const auto now = changed.needed_nodes();
+  std::vector<char> dead_ends;
+  for (const Node& node : changed.nodes) dead_ends.push_back(mattered.contains(node.source) ? 0 : 1);
+  const auto stays = kept_nodes(changed, dead_ends);
   std::vector<Node> kept;
   for (std::size_t n = 0; n < changed.nodes.size(); ++n) {
-    if (now[n] != 0 || !mattered.contains(changed.nodes[n].source))
-      kept.push_back(std::move(changed.nodes[n]));
+    if (stays[n] != 0) kept.push_back(std::move(changed.nodes[n]));
   }
   changed.nodes = std::move(kept);
   return changed;

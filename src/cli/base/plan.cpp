@@ -16,8 +16,10 @@ using nlohmann::json;
 
 /// What prune writes: null where it had no --target.
 bool is_target(const json& target) {
-  return target.is_null() || (target.is_object() && target.contains("kind") && target["kind"].is_string() &&
-                              target.contains("removed_fraction") && target["removed_fraction"].is_number());
+  if (target.is_null()) return true;
+  const bool whole = target.is_object() && target.contains("kind") && target.contains("removed_fraction");
+  return whole && (target["kind"] == "filters" || target["kind"] == "params" || target["kind"] == "macs") &&
+         target["removed_fraction"].is_number();
 }
 
 std::string digest(const json& part) {

@@ -112,6 +112,7 @@ std::string PruneSession::fingerprint() const {
                     {"probes", arguments_.score.probes},
                     {"loss", name_of(judge_.loss)},
                     {"metric", name_of(judge_.metric)},
+                    {"peak", judge_.peak},
                     {"seed", context_.seed},
                     {"groups", groups_.size()},
                     {"fills", judge_.fills},
@@ -152,6 +153,9 @@ const Scores& PruneSession::scores(const std::string& objective) {
 
 Target PruneSession::find_target(const std::string& objective) {
   target_ = target_from_text(arguments_.target);
+  if (target_->kind != Cost::filters && arguments_.choose.solver.method == "anneal")
+    throw InputError(
+        "--solver anneal keeps counts, not costs: take another one, or --target filters=FRACTION");
   if (!arguments_.of_live) return *target_;
   Target& target = *target_;
   const Scores& s = scores(objective);
@@ -202,8 +206,8 @@ Recovery PruneSession::recover(const Mask& mask) const {
   if (!arguments_.work.empty()) {
     // A folder for each mask, data and way of training: another one's state isn't taken up.
     const auto& train = repair.train;
-    std::string key = fmt::format("{} {} {} {} {} ", fingerprint(), train.learning_rate, train.batch,
-                                  train.feature_weight, train.crop);
+    std::string key = fmt::format("{} {} {} {} {} {} ", fingerprint(), train.steps, train.learning_rate,
+                                  train.batch, train.feature_weight, train.crop);
     key += text_of(mask);
     repair.train.problem = sha256_of_bytes(key);
     repair.train.work = work_.place("finetune", key, "");

@@ -50,8 +50,9 @@ class PruneSession {
   /// The target that --target names, as a part of the whole network also where --of-live asks for one of its
   /// live part.
   Target find_target(const std::string& objective);
-  /// That target, once it was asked for.
+  /// That target, once it was asked for, or a plan's.
   const std::optional<Target>& target() const { return target_; }
+  void set_target(const Target& target) { target_ = target; }
   Choice choose(const ChooseOptions& options);
   struct Outcome {
     Graph cut;

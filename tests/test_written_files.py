@@ -100,10 +100,11 @@ def test_one_file_holds_what_lay_in_others(quboprune, converted):
 
 
 def test_a_norm_that_averages_over_its_batch_before_opset_14(quboprune):
-    norm = "r, m, v, sm, sv = BatchNormalization(h, scale, bias, mean, var)"
-    model = parsed(CONVS.format(middle=norm), opset=9, ir=8)
+    # At the end: ONNX Runtime spoils what it passes on of such a node within a network.
+    model = parsed("""h = Conv<pads=[1,1,1,1]>(x, w1) r = Conv<pads=[1,1,1,1]>(h, w2)
+                      y, m, v, sm, sv = BatchNormalization(r, scale, bias, mean, var)""", opset=9, ir=8)
     for name, make in (("scale", np.ones), ("bias", np.zeros), ("mean", np.zeros), ("var", np.ones)):
-        model.graph.initializer.append(numpy_helper.from_array(make(8, np.float32), name))
+        model.graph.initializer.append(numpy_helper.from_array(make(3, np.float32), name))
     del model.opset_import[1]
     onnx.save(model, quboprune.folder / "net.onnx")
     same = np.repeat(INPUTS[:1], 8, axis=0)  # whatever samples run together have these averages

@@ -82,7 +82,8 @@ struct FinetuneResult {
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control = {});
 
-/// The constants that are trained: value numbers, ascending.
+/// The constants that are trained: value numbers, ascending. Not those that are outputs too, or are also read
+/// by what the outputs don't depend on or by subgraphs.
 std::vector<int> trainable_constants(const Graph& graph);
 
 }  // namespace quboprune

@@ -87,7 +87,10 @@ class History {
 
 std::vector<int> trainable_constants(const Graph& graph) {
   std::set<int> result;
-  for (const auto& node : graph.nodes) {
+  const auto needed = graph.needed_nodes();
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    const Node& node = graph.nodes[n];
+    if (needed[n] == 0) continue;
     for (std::size_t k : weight_inputs(node.op)) {
       const int v = node.input(k);
       if (v < 0) continue;
@@ -98,6 +101,13 @@ std::vector<int> trainable_constants(const Graph& graph) {
         result.insert(v);
     }
   }
+  // What the loss doesn't see would be trained for the one reader and spoilt for the other.
+  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+    for (int v : graph.nodes[n].captured) result.erase(v);
+    for (int v : graph.nodes[n].inputs)
+      if (needed[n] == 0) result.erase(v);
+  }
+  std::erase_if(result, [&](int v) { return graph.values[static_cast<std::size_t>(v)].output; });
   return {result.begin(), result.end()};
 }
 

@@ -258,6 +258,20 @@ TEST(Finetune, TrainsWeightsAndNotStatistics) {
   EXPECT_EQ(trainable_constants(graph), expected);
 }
 
+TEST(Finetune, LeavesWeightsAloneThatSomethingElseReads) {
+  Graph graph = testing::mixed_structures();
+  const std::vector<int> all = trainable_constants(graph);
+  Node unread;
+  unread.op = "Neg";
+  unread.inputs = {all[0]};
+  unread.outputs = {static_cast<int>(graph.values.size())};
+  graph.values.push_back({.name = "unread"});
+  graph.nodes.push_back(unread);
+  graph.values[index_of(all[1])].output = true;
+  graph.nodes[0].captured = {all[2]};
+  EXPECT_EQ(trainable_constants(graph), (std::vector<int>{all.begin() + 3, all.end()}));
+}
+
 TEST(Finetune, KeepsTheFilesTypes) {
   const Graph truth = small_network(1);
   Graph start = small_network(11);

@@ -33,7 +33,8 @@ class Kept {
     auto kept = groups_.kept(value, axis, mask_);
     if (!kept) return {};
     if (kept->empty())
-      throw InputError("the mask removes all channels of " + emptied(value) + "; keep at least one");
+      throw InputError("the mask removes all channels of " + emptied(value) +
+                       "; keep at least one (what quboprune formulate wrote doesn't ask for it)");
     return *std::move(kept);
   }
 

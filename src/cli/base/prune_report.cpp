@@ -26,9 +26,10 @@ json solver_json(const SolverResult& solved) {
 void add_trust(json& report, const PruneSession& session, const Choice& choice) {
   if (!choice.reason.empty()) report["reason"] = choice.reason;
   if (choice.trust.correlations.empty()) return;
+  const bool larger = larger_is_better(deciding(session.judge()).metric);
   json points = json::array();
-  for (std::size_t k = 0; k < choice.trust.values.size(); ++k)
-    points.push_back({{"metric", number(session.on_calibration().metric(choice.trust.values[k]))}});
+  for (const double value : choice.trust.values)
+    points.push_back({{"metric", number(larger ? -value : value)}});
   for (std::size_t i = 0; i < choice.trust.correlations.size(); ++i) {
     const auto& [objective, correlation] = choice.trust.correlations[i];
     report["trust"][objective] = number(correlation);

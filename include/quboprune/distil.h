@@ -24,7 +24,7 @@ struct DistilResult {
   RefitResult refit;
   FinetuneResult training;
   bool trained = false;  ///< graph is the trained one
-  /// The judge's metric on the calibration scenes that training didn't see, after the refit (which saw them
+  /// deciding(judge)'s metric on the calibration scenes that training didn't see, after the refit (which saw them
   /// unless refit.all_scenes is off) and after training; as cut: refit.metric_before.
   double metric_refitted = 0, metric_trained = 0;
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
@@ -39,7 +39,7 @@ struct DistilResult {
 ///
 /// All scenes: otherwise the refitted network is then trained anew on all, and that is returned, unless the
 /// scenes kept back, which it has now seen, find even that worse than the refitted network. All figures are
-/// of the training without them.
+/// of the training without them. A cut that leaves nothing to train ends with the refit.
 ///
 /// data: what `calibration` was taken from. Stopped work returns the better of what there is.
 /// Throws InputError as refit() and finetune() do.

@@ -100,6 +100,13 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   DistilResult result;
   result.refit = refit(groups, mask, calibration, judge, options.refit, control);
   result.notes = result.refit.notes;
+  if (trainable_constants(result.refit.graph).empty()) {
+    result.notes.emplace_back("nothing is left that could be trained: the refitted network is kept");
+    result.graph = result.refit.graph;
+    result.training.reason = "nothing to train";
+    result.metric_refitted = result.metric_trained = result.refit.metric_after;
+    return result;
+  }
   // The same scenes are kept back as in the refit, which saw them in its last walk alone.
   const CheckSplit split = split_scenes(calibration, options.refit.check_share, options.refit.seed);
   const FinetuneOptions train = training_of(options, groups, mask, judge);

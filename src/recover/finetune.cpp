@@ -114,6 +114,8 @@ std::vector<int> trainable_constants(const Graph& graph) {
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control) {
   check_options(options);
+  if (trainable_constants(graph).empty())
+    throw InputError("the network has no weights that its outputs depend on: nothing can be trained");
   if (!options.work.empty()) make_folder(options.work, "work folder");
   Trainer trainer(graph, options);
   const TrainingProgress before = options.work.empty() ? TrainingProgress{} : trainer.take_up(options.work);

@@ -258,6 +258,13 @@ TEST(Finetune, TrainsWeightsAndNotStatistics) {
   EXPECT_EQ(trainable_constants(graph), expected);
 }
 
+TEST(Finetune, RefusesANetworkWithoutWeights) {
+  const Graph truth = small_network(1);
+  Net net;
+  const Graph graph = net.finish(net.add("Relu", {net.input({-1, 3, -1, -1})}));
+  EXPECT_THROW(finetune(graph, Lessons(&truth), brief(1)), InputError);
+}
+
 TEST(Finetune, LeavesWeightsAloneThatSomethingElseReads) {
   Graph graph = testing::mixed_structures();
   const std::vector<int> all = trainable_constants(graph);

@@ -24,8 +24,8 @@ struct DistilResult {
   RefitResult refit;
   FinetuneResult training;
   bool trained = false;  ///< graph is the trained one
-  /// deciding(judge)'s metric on the calibration scenes that training didn't see, after the refit (which saw them
-  /// unless refit.all_scenes is off) and after training; as cut: refit.metric_before.
+  /// deciding(judge)'s metric on the calibration scenes that training didn't see, after the refit (which saw
+  /// them unless refit.all_scenes is off) and after training; as cut: refit.metric_before.
   double metric_refitted = 0, metric_trained = 0;
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
 };

@@ -76,9 +76,9 @@ struct FinetuneResult {
 /// random crops of the data's calibration part. Stopped runs return what they have; with a work folder the
 /// same call goes on from there as if it hadn't been stopped.
 /// Networks whose file fixes the batch get their crops one by one, the gradients are added up.
-/// Throws InputError if nothing can be trained, there are neither targets nor a teacher, an option is out of range, a feature doesn't
-/// have its teacher's shape, the loss is no longer finite, or the work folder holds the state of a network of
-/// other shapes or of another problem.
+/// Throws InputError if nothing can be trained, there are neither targets nor a teacher, an option is out of
+/// range, a feature doesn't have its teacher's shape, the loss is no longer finite, or the work folder holds
+/// the state of a network of other shapes or of another problem.
 FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
                         const Control& control = {});
 

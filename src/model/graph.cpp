@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/kept_nodes.h"
+
 namespace quboprune {
 
 Attribute Attribute::of(std::int64_t value) {
@@ -69,22 +71,7 @@ std::vector<std::vector<int>> Graph::consumers() const {
 }
 
 std::vector<char> Graph::needed_nodes() const {
-  std::vector<char> wanted(values.size(), 0);
-  for (int v : outputs) wanted[static_cast<std::size_t>(v)] = 1;
-  std::vector<char> result(nodes.size(), 0);
-  for (std::size_t n = nodes.size(); n-- > 0;) {
-    for (int v : nodes[n].outputs) {
-      const auto at = static_cast<std::size_t>(v);
-      if (v >= 0 && wanted[at] != 0 && !values[at].is_constant()) result[n] = 1;
-    }
-    if (result[n] == 0) continue;
-    for (const auto* list : {&nodes[n].inputs, &nodes[n].captured}) {
-      for (int v : *list) {
-        if (v >= 0) wanted[static_cast<std::size_t>(v)] = 1;
-      }
-    }
-  }
-  return result;
+  return kept_nodes(*this, std::vector<char>(nodes.size(), 0));
 }
 
 void Graph::number_producers() {

@@ -455,6 +455,22 @@ TEST(Moments, AreTheSameInOneChunkAndInMany) {
   EXPECT_NEAR(whole.relative_error(*a), parts.relative_error(*b), 1e-5);
 }
 
+TEST(Moments, TellErrorsWhereOutputsHaveLargeMeans) {
+  const at::Tensor rows = numbers({1, 300, 5}, 1);
+  const at::Tensor targets = numbers({1, 300, 2}, 2) + rows.slice(2, 0, 2) + 500;
+  Moments moments(true);
+  moments.add(rows, targets, targets, at::ones({300}));
+  const auto change = moments.solve(1e-3);
+  ASSERT_TRUE(change);
+  const at::Tensor t = targets[0].to(at::kDouble);
+  const double energy = (t - t.mean(0, true)).square().sum().item<double>();
+  const at::Tensor left = t - at::matmul(rows[0].to(at::kDouble), change->delta[0].t()) - change->offset[0];
+  // float32 keeps targets of 500 to 3e-5, their squares about the mean of 1 to a relative 1e-4 at worst.
+  EXPECT_NEAR(moments.relative_error(), t.square().sum().item<double>() / energy,
+              1e-3 * moments.relative_error());
+  EXPECT_NEAR(moments.relative_error(*change), left.square().sum().item<double>() / energy, 1e-3);
+}
+
 TEST(Moments, SolveTheWeightedRidgeProblem) {
   const at::Tensor rows = numbers({1, 300, 5}, 1) + 2;
   const at::Tensor residuals = numbers({1, 300, 2}, 2) + rows.slice(2, 0, 2) + 7;

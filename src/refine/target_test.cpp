@@ -179,6 +179,39 @@ TEST(ParametersAndMacs, AreTheLargestNotAboveTheTarget) {
   }
 }
 
+/// Of few coarse groups: nothing that holds the guarded ones and leaves no room unused has less energy.
+TEST(ParametersAndMacs, OfSmallNetworksAreTheBest) {
+  const ChannelGroups groups = analyse(mixed_structures());
+  const int n = groups.size();
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const Formulation f = formulation(n, seed);
+    const auto fixed = guard_layers(groups, f.importance);
+    for (const double removed : {0.2, 0.4, 0.6}) {
+      const double allowed = allowance(groups, {Cost::macs, removed});
+      const auto fits = [&](const Mask& x) { return groups.cost().value(Cost::macs, x) <= allowed; };
+      double best = INFINITY;
+      for (unsigned bits = 0; bits < 1U << static_cast<unsigned>(n); ++bits) {
+        Mask x(index_of(n));
+        bool candidate = true;
+        for (int g = 0; g < n; ++g) {
+          x[index_of(g)] = static_cast<std::uint8_t>(bits >> static_cast<unsigned>(g) & 1U);
+          candidate = candidate && (fixed[index_of(g)] != 1 || x[index_of(g)] == 1);
+        }
+        candidate = candidate && fits(x);
+        for (int g = 0; candidate && g < n; ++g) {
+          if (x[index_of(g)] != 0) continue;
+          Mask more = x;
+          more[index_of(g)] = 1;
+          candidate = !fits(more);
+        }
+        if (candidate) best = std::min(best, f.qubo.energy(x));
+      }
+      const auto solved = solve_at_target(f, groups, {Cost::macs, removed}, kQuick);
+      EXPECT_NEAR(solved.pool.front().energy, best, 1e-9) << seed << " " << removed;
+    }
+  }
+}
+
 /// More variables than a search under costs takes: a price on the cost serves.
 TEST(ParametersAndMacs, OfManyGroupsAreMetToo) {
   constexpr int kMany = kMostVariablesWithCosts + 500;

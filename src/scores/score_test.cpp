@@ -293,6 +293,26 @@ TEST(Similarity, IsTheCosineAndPearsonsCorrelationOfActivations) {
   }
 }
 
+TEST(Similarity, IsRightWhereMeansAreLargeAgainstSpreads) {
+  Graph graph = one_layer();
+  for (auto& value : graph.values) {
+    if (value.is_constant() && value.constant.dim() == 1 && value.constant.size(0) == 6)
+      value.constant = value.constant.tensor() + 300;
+  }
+  const auto samples = testing::twin_scenes(3, {3, 8, 8});
+  const at::Tensor a = activations(graph, samples).to(at::kDouble);
+  const at::Tensor centred = a - a.mean(1, true);
+  const Scores s = score(analyse(graph), samples, by_loss(), {});
+  for (int g = 0; g < 6; ++g) {
+    for (int h = 0; h < 6; ++h) {
+      const double pearson =
+          ((centred[g] * centred[h]).sum() / (centred[g].norm() * centred[h].norm())).item<double>();
+      // The activations' own rounding, 2^-24 · 300 = 2e-5, beside spreads of about 1.
+      EXPECT_NEAR(s.similarity[0].pearson[index_of(6 * g + h)], pearson, 1e-3) << g << " " << h;
+    }
+  }
+}
+
 TEST(Similarity, OfADeadGroupIsZero) {
   Graph graph = one_layer();
   for (auto& value : graph.values) {

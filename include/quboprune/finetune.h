@@ -35,12 +35,12 @@ struct FinetuneOptions {
   /// Largest norm of the whole gradient, at least 0; keeps rare hard crops from undoing a day. 0: none.
   double clip = 1.0;
   double ema = 0.999;  ///< in [0, 1), of the exponential average of the weights, which is returned; 0: none
-  Loss loss = Loss::l1;
   /// Batch norm learns new statistics (true, for training from scratch) or keeps those it has, which is
   /// safer on few crops: re-estimating them hurt in our pilot.
   bool train_batch_norm = false;
   const Graph* teacher = nullptr;  ///< its outputs are a second target
-  /// Of its loss, in [0, 1]; the data's own has 1 - that. 1 where there are no targets.
+  /// Of its loss, in [0, 1]; the data's own has 1 - that. 1 where there are no targets, and where judge.loss
+  /// is the distance to the original's outputs: targets that there may be don't count then.
   double teacher_weight = 0.5;
   std::vector<Feature> features{};  ///< what to follow the teacher in besides its output; cut_features()
   /// Of the features' part of the teacher's loss: their mean squared differences, each divided by the mean
@@ -54,7 +54,7 @@ struct FinetuneOptions {
   /// What the state in `work` is of, in the caller's words (network, data, whatever else makes another
   /// training of it): a state with other words isn't taken up. Steps and time limit may change.
   std::string problem{};
-  Judge judge{};
+  Judge judge{};  ///< its loss is what is trained; `output`: the mean squared distance to the teacher's outputs
 };
 
 struct FinetuneResult {

@@ -13,6 +13,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
 #include "cli/commands.h"
+#include "quboprune/computed_weights.h"
 #include "quboprune/distil.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -72,7 +73,7 @@ std::vector<Feature> features_of(const Options& o, const Graph& model, const Gra
                                  std::span<const Sample> samples) {
   AnalyseOptions options{.allow_empty = true};
   if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
-  const ChannelGroups groups = analyse(teacher, options);
+  const ChannelGroups groups = analyse(as_pruned(teacher), options);
   std::unordered_map<std::string, int> by_name;
   for (std::size_t v = 0; v < model.values.size(); ++v) by_name[model.values[v].name] = static_cast<int>(v);
   std::vector<Feature> features = cut_features(groups, mask_of(read_plan(o.plan), o.plan, groups));
@@ -121,7 +122,7 @@ std::string problem_of(const Options& o, const Model& model, const Model* teache
                               {"lr", o.train.learning_rate},
                               {"weight_decay", o.train.weight_decay},
                               {"ema", o.train.ema},
-                              {"loss", name_of(o.train.loss)},
+                              {"loss", name_of(o.train.judge.loss)},
                               {"batch_norm", o.batch_norm},
                               {"seed", o.train.seed}};
   return sha256_of_bytes(key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -130,7 +131,6 @@ std::string problem_of(const Options& o, const Model& model, const Model* teache
 /// What the data and the shared options say about the training.
 void complete(Options& o, const Dataset& data, const Graph& model, std::uint64_t seed) {
   o.train.judge = o.data.judge(data, model);
-  o.train.loss = o.train.judge.loss == Loss::output ? Loss::mse : o.train.judge.loss;
   o.train.crop = o.data.options.crop;
   o.train.seed = seed;
   o.train.train_batch_norm = o.batch_norm == "train";

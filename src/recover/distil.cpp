@@ -65,11 +65,6 @@ FinetuneOptions training_of(const DistilOptions& options, const ChannelGroups& g
                             const Judge& judge) {
   FinetuneOptions train = options.train;
   train.judge = judge;
-  train.loss = judge.loss;
-  if (judge.loss == Loss::output) {  // targets that there may be don't count
-    train.loss = Loss::mse;
-    train.teacher_weight = 1;
-  }
   train.teacher = &groups.analysis().graph;
   train.features = cut_features(groups, mask);
   return train;

@@ -152,7 +152,7 @@ class Trained : public Distil {
   Graph from(const Graph& start) const {
     FinetuneOptions train = options_.train;
     train.teacher = &graph_;
-    train.loss = Loss::mse;
+    train.judge.loss = Loss::output;
     train.features = cut_features(groups_, mask_);
     return finetune(start, data_, train).graph;
   }

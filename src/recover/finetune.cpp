@@ -61,6 +61,8 @@ void check_options(const FinetuneOptions& o) {
           "time_limit, weight_decay, clip and feature_weight must be at least 0");
   require(o.teacher_weight >= 0 && o.teacher_weight <= 1, "teacher_weight must be in [0, 1]");
   require(o.ema >= 0 && o.ema < 1, "ema must be in [0, 1)");
+  require(o.judge.loss != Loss::output || o.teacher != nullptr,
+          "the loss is the distance to a teacher's outputs; name one (--teacher), or give data with targets");
 }
 
 /// Means of the losses over 100 steps each.

@@ -61,7 +61,7 @@ class Lessons : public Dataset {
 };
 
 FinetuneOptions brief(std::int64_t steps) {
-  return {.steps = steps, .batch = 4, .crop = 8, .learning_rate = 1e-2, .ema = 0, .loss = Loss::mse};
+  return {.steps = steps, .batch = 4, .crop = 8, .learning_rate = 1e-2, .ema = 0, .judge = {.loss = Loss::mse}};
 }
 
 /// Mean squared difference of two networks on data that neither was trained on.
@@ -228,6 +228,16 @@ TEST(Teacher, CountsByItsWeight) {
   EXPECT_LT(distance(all, teacher), 0.1 * distance(all, truth));
   EXPECT_LT(distance(half, truth), distance(all, truth));
   EXPECT_LT(distance(half, teacher), distance(none, teacher));
+}
+
+TEST(Teacher, IsAllThatCountsWhereTheLossIsTheDistanceToIt) {
+  const Graph truth = small_network(1), teacher = small_network(21), start = small_network(11);
+  FinetuneOptions options = brief(400);
+  options.judge.loss = Loss::output;
+  EXPECT_THROW(finetune(start, Lessons(&truth), options), InputError);
+  options.teacher = &teacher;
+  const Graph trained = finetune(start, Lessons(&truth), options).graph;
+  EXPECT_LT(distance(trained, teacher), 0.1 * distance(trained, truth));
 }
 
 TEST(BatchNormOfFinetune, KeepsOrLearnsItsStatistics) {

@@ -50,13 +50,14 @@ at::Tensor FeatureLoss::mean() const {
   return terms_.empty() ? at::Tensor() : at::stack(terms_).mean();
 }
 
-TrainingLoss::TrainingLoss(const FinetuneOptions& options) : options_(options) {
+TrainingLoss::TrainingLoss(const FinetuneOptions& options)
+    : options_(options), teacher_weight_(options.judge.loss == Loss::output ? 1 : options.teacher_weight) {
   if (options.teacher) teacher_ = std::make_unique<Executor>(*options.teacher);
 }
 
 at::Tensor TrainingLoss::operator()(const Executor& network, const Batch& batch) const {
   const auto inputs = network_inputs(network.graph(), batch.input, options_.judge);
-  const bool taught = teacher_ && (options_.teacher_weight > 0 || !batch.target.defined());
+  const bool taught = teacher_ && (teacher_weight_ > 0 || !batch.target.defined());
   FeatureLoss features(options_.feature_weight > 0 ? std::span<const Feature>(options_.features)
                                                    : std::span<const Feature>());
   at::Tensor reference;
@@ -73,17 +74,16 @@ at::Tensor TrainingLoss::operator()(const Executor& network, const Batch& batch)
   if (!taught && !batch.target.defined())
     throw InputError(
         "the data has no targets: name a --teacher network to follow, or give data with targets");
-  const auto of_targets = [&] { return sample_losses(options_.loss, output, batch.target).mean(); };
+  const auto of_targets = [&] { return sample_losses(options_.judge.loss, output, batch.target).mean(); };
   if (!taught) return of_targets();
   const at::Tensor second = of_teacher(output, reference, features);
-  const double weight = options_.teacher_weight;
-  if (!batch.target.defined() || weight >= 1) return second;
-  return of_targets() * (1 - weight) + second * weight;
+  if (!batch.target.defined() || teacher_weight_ >= 1) return second;
+  return of_targets() * (1 - teacher_weight_) + second * teacher_weight_;
 }
 
 at::Tensor TrainingLoss::of_teacher(const at::Tensor& output, const at::Tensor& reference,
                                     const FeatureLoss& features) const {
-  const bool absolute = options_.loss == Loss::l1;
+  const bool absolute = options_.judge.loss == Loss::l1;
   const at::Tensor loss = sample_losses(absolute ? Loss::l1 : Loss::mse, output, reference).mean();
   const at::Tensor relative = features.mean();
   if (!relative.defined()) return loss;

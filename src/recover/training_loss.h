@@ -46,6 +46,7 @@ class TrainingLoss {
                         const FeatureLoss& features) const;
 
   const FinetuneOptions& options_;
+  double teacher_weight_;
   std::unique_ptr<Executor> teacher_;
 };
 

@@ -163,7 +163,7 @@ TEST_F(CutChain, AddsFeaturesInTheUnitOfTheOutputs) {
   batch.input = some_input();
   const Executor network(cut_);
   const auto loss = [&](Loss kind, double weight) {
-    options.loss = kind;
+    options.judge.loss = kind;
     options.feature_weight = weight;
     return TrainingLoss(options)(network, batch).item<double>();
   };

@@ -11,6 +11,7 @@
 #include "model/kept_nodes.h"
 #include "ops/base/operator.h"
 #include "quboprune/executor.h"
+#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 namespace {
@@ -166,6 +167,10 @@ Graph with_computed_weights(const Graph& graph) {
   }
   result.number_producers();
   return result;
+}
+
+Graph as_pruned(const Graph& file) {
+  return with_computed_weights(runnable(file));
 }
 
 Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Graph changed) {

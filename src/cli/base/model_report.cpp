@@ -5,7 +5,6 @@
 
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
-#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 
@@ -29,7 +28,7 @@ json model_json(const std::string& path, const Model& model, std::span<const Sam
   try {
     AnalyseOptions options;
     if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
-    return model_json(path, model, analyse(with_computed_weights(runnable(model.graph())), options));
+    return model_json(path, model, analyse(as_pruned(model.graph()), options));
   } catch (const InputError&) {  // it runs, but isn't one that could be pruned
     return {{"path", path}, {"sha256", model.sha256()}};
   }

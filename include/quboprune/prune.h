@@ -58,11 +58,12 @@ struct ChooseOptions {
   const MaskEvaluator* refine_by =
       nullptr;  ///< what refinement measures; nullptr: what settings are judged by
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
-  /// 0: any, but auto tries the mask that it settled on in multiples of 8, then of 4, which runtimes' fast
-  /// kernels want, and takes them where their error (as by `compare`) is at most 2 % larger, where half of
-  /// the odd layers become even at least, and where they hold the target: a count of filters exactly, by a
-  /// layer that keeps another number; of parameters or MACs at most 0.1 % more of the whole is removed than
-  /// without multiples. (Ours.)
+  /// 0: any, but auto then tries its mask in multiples of 8, then of 4, as runtimes' fast kernels want them, and
+  /// takes the first that
+  /// - raises the error (as by `compare`) by at most 2 %,
+  /// - makes at least half of the odd layers even,
+  /// - holds the target: a count of filters exactly, by a layer that keeps another number; of parameters or
+  ///   MACs at most 0.1 % more of the whole is removed than without multiples. (Ours.)
   int round_to = 0;
 };
 

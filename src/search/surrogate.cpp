@@ -141,6 +141,7 @@ void Surrogate::choose_points() {
 /// A few ruined masks, or infinite ones, would drown what the others say: cut at ten times the median of
 /// those that differ from the origin at all.
 void Surrogate::limit_values() {
+  limit_ = 1;  // on a plateau there is no scale yet
   std::vector<double> sizes;
   for (const Point& p : points_)
     if (p.value != 0) sizes.push_back(std::abs(p.value));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 namespace quboprune {
 
 /// Lets the process keep the memory that it frees, for programs that allocate large tensors over and over.
@@ -8,5 +10,9 @@ namespace quboprune {
 /// times and convolutions 1.25 times as slow (docs/refinement.md). The price: memory that was needed once
 /// stays taken, and may fragment. Once a process, early; does nothing where the C library isn't glibc.
 void keep_freed_memory();
+
+/// Whether a message of LibTorch's says that its allocator got no memory: it throws c10::Error for that as for
+/// everything else, and memory isn't the data's fault.
+bool says_no_memory(std::string_view message);
 
 }  // namespace quboprune

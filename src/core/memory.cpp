@@ -16,4 +16,8 @@ void keep_freed_memory() {
 #endif
 }
 
+bool says_no_memory(std::string_view message) {
+  return message.find("DefaultCPUAllocator") != std::string_view::npos;
+}
+
 }  // namespace quboprune

@@ -1,5 +1,6 @@
 #include "core/stored_json.h"
 
+#include "quboprune/error.h"
 #include "quboprune/file.h"
 
 namespace quboprune {
@@ -17,6 +18,15 @@ void store_json(const std::filesystem::path& path, const std::string& key, json 
   const auto cbor = json::to_cbor(json{{"key", key}, {"value", std::move(value)}});
   const std::string bytes(cbor.begin(), cbor.end());
   write_file_atomically(path, sha256_of_bytes(bytes) + bytes);
+}
+
+std::string try_to_store_json(const std::filesystem::path& path, const std::string& key, json value) {
+  try {
+    store_json(path, key, std::move(value));
+    return {};
+  } catch (const InputError& error) {
+    return error.what();
+  }
 }
 
 json stored_json(const std::filesystem::path& path, const std::string& key) {

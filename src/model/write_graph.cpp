@@ -188,6 +188,7 @@ class Writer {
     std::unordered_set<int> kept;
     for (const auto& node : before_.nodes) was[node.source] = &node;
     for (const auto& node : after_.nodes) {
+      check(was.contains(node.source), "a node that isn't the file's own can't be written");
       kept.insert(node.source);
       auto& proto = *graph_.mutable_node(node.source);
       const Node& old = *was.at(node.source);

@@ -2,7 +2,6 @@
 
 #include "core/stored_json.h"
 #include "core/text.h"
-#include "quboprune/error.h"
 
 namespace quboprune {
 
@@ -25,12 +24,7 @@ void KeptValues::keep(const std::string& question, const Mask& mask, Values valu
   nlohmann::json all = nlohmann::json::array();
   for (const auto& [asked, answer] : known_)
     all.push_back({{"question", asked.first}, {"mask", asked.second}, {"values", answer}});
-  try {
-    store_json(file_, problem_, std::move(all));
-    unsaved_.clear();
-  } catch (const InputError& error) {  // a disk that is full must not throw the choice away
-    unsaved_ = error.what();
-  }
+  unsaved_ = try_to_store_json(file_, problem_, std::move(all));
 }
 
 }  // namespace quboprune

@@ -4,11 +4,14 @@
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
+#include <new>
+
 #include "core/threads.h"
 #include "model/element_types.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/judged_outputs.h"
+#include "quboprune/memory.h"
 #include "runtime/last_uses.h"
 
 namespace quboprune {
@@ -125,6 +128,7 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   try {
     outputs = op->run(node, inputs, {options.training, options.fast});
   } catch (const c10::Error& e) {
+    if (says_no_memory(e.what_without_backtrace())) throw std::bad_alloc();
     refuse_data(graph_, node, values, e.what_without_backtrace());
   } catch (const std::out_of_range&) {
     throw InputError(node.title() + ": an input is missing; export the model again");

@@ -26,6 +26,8 @@ void add_common_options(CLI::App& command, Context& context) {
 
 namespace {
 
+constexpr auto* kNoMemory = "out of memory; use smaller crops (--crop) or fewer of them (--calibration)";
+
 /// One line, whatever the message holds.
 int failed(int code, std::string text) {
   finish_progress();
@@ -78,8 +80,9 @@ int main(int argc, char** argv) {
     return quboprune::failed(2,
                              e.path1().string() + ": " + e.code().message() + "; check its rights and links");
   } catch (const std::bad_alloc&) {
-    return quboprune::failed(1, "out of memory; use smaller crops (--crop) or fewer of them (--calibration)");
+    return quboprune::failed(1, quboprune::kNoMemory);
   } catch (const c10::Error& e) {
+    if (quboprune::says_no_memory(e.what_without_backtrace())) return quboprune::failed(1, quboprune::kNoMemory);
     return quboprune::failed(1, e.what_without_backtrace());
   } catch (const std::exception& e) {
     return quboprune::failed(1, e.what());

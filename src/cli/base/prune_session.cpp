@@ -31,7 +31,7 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
   if (arguments.of_live && arguments.target.empty())
     throw InputError("--of-live says what --target is a part of: give --target too");
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
-  graph_ = with_computed_weights(runnable(model_.graph()));
+  graph_ = as_pruned(model_.graph());
   // Before the analysis, which takes open sizes from it.
   if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
   groups_ = stages_.run("analyse", [&] { return analyse(graph_, arguments.layers); });
@@ -139,7 +139,8 @@ void PruneSession::find_scores(const std::string& objective) {
                        "' hold NaN or infinity: train or export the network again");
   }
   dense(Part::calibration);
-  work_.keep(*scores_, fingerprint());
+  const std::string unsaved = work_.keep(*scores_, fingerprint());
+  if (!unsaved.empty()) note("the scores aren't kept for another run: " + unsaved);
 }
 
 const Scores& PruneSession::scores(const std::string& objective) {
@@ -175,6 +176,19 @@ std::string PruneSession::of_values() const {
                      arguments_.refine_samples);
 }
 
+namespace {
+
+/// What decides which mask a refinement starts from.
+std::string where_it_starts(const ChooseOptions& o) {
+  const auto& f = o.formulation;
+  const json settings = {o.objective, o.tune,      f.taylor,       f.fisher,     f.redundancy,
+                         f.centred,   f.cross,     f.penalty,      f.per_layer,  f.rounds,
+                         o.round_to,  o.capacity,  o.solver.method, o.formulator.measure_samples};
+  return settings.dump();
+}
+
+}  // namespace
+
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   ChooseOptions kept = options;
@@ -184,7 +198,7 @@ Choice PruneSession::choose(const ChooseOptions& options) {
     kept.formulator.kept = std::make_shared<KeptValues>(work_.place("values", values, ".cbor"), values);
     // A refinement measures by races, so another search's values would be others.
     kept.search.problem = fmt::format("{} {} {} {} {}", of_values(), arguments_.target, arguments_.of_live,
-                                      options.objective, options.refine);
+                                      options.refine, where_it_starts(options));
     kept.search.state = work_.place("refinement", kept.search.problem, ".json");
   }
   kept.rounds.layers = arguments_.layers;

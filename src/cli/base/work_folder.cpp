@@ -29,8 +29,8 @@ std::optional<Scores> WorkFolder::scores(const std::string& problem) const {
   return stored.get<Scores>();
 }
 
-void WorkFolder::keep(const Scores& scores, const std::string& problem) const {
-  if (!folder_.empty()) store_json(scores_file(), problem, scores);
+std::string WorkFolder::keep(const Scores& scores, const std::string& problem) const {
+  return folder_.empty() ? "" : try_to_store_json(scores_file(), problem, scores);
 }
 
 }  // namespace quboprune

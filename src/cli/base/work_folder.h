@@ -23,7 +23,8 @@ class WorkFolder {
   /// The scores that were kept for this problem, as bits; those of another one, or of a damaged file, aren't
   /// taken up.
   std::optional<Scores> scores(const std::string& problem) const;
-  void keep(const Scores& scores, const std::string& problem) const;
+  /// Why they couldn't be kept; empty if they were, or there is no folder.
+  std::string keep(const Scores& scores, const std::string& problem) const;
 
  private:
   std::filesystem::path scores_file() const { return folder_ / "scores.cbor"; }

@@ -134,7 +134,7 @@ def summary(report):
 
 def interval(ours, theirs, resamples=4000):
     """Mean paired difference with its 95 % percentile bootstrap interval over images."""
-    differences = [a - b for a, b in zip(ours, theirs)]
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     draw = random.Random(1)
     means = sorted(sum(draw.choices(differences, k=len(differences))) / len(differences) for _ in range(resamples))
     return sum(differences) / len(differences), means[int(0.025 * resamples)], means[int(0.975 * resamples)]

@@ -141,6 +141,15 @@ def test_refinement_is_never_worse_on_its_own_data(quboprune, denoiser, pairs):
     assert 0 < refinement["evaluations"] <= 60
     assert refinement["best"] >= refinement["start"] or refinement["best"] == pytest.approx(refinement["start"])
 
+    def on_calibration():
+        return quboprune.report("eval", "out.onnx", "--data", "data.npz", "--part", "calibration", "--metric", "psnr"
+                                )["result"]["metric"]["calibration"]["dense"]
+
+    # The file that was written, on all that the search or its check saw.
+    refined = on_calibration()
+    prune(quboprune, "--refine", "none", "--recover", "none", "--metric", "psnr")
+    assert refined >= on_calibration() - 1e-4
+
 
 def test_same_seed_same_file(quboprune, denoiser, pairs):
     first = prune(quboprune, "--refine", "tt", "--evaluations", "40", "--seed", "3")[0].SerializeToString()

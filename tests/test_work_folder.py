@@ -61,6 +61,7 @@ def test_a_choice_that_was_stopped_goes_on(quboprune, denoiser, pairs):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
+    assert "stopped" in errors, errors
     again = quboprune.report(*AUTO[:-2], "--work", "work")
     for key in ("tried", "trust", "objective", "layers"):
         assert again.get(key) == whole.get(key), key

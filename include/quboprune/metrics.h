@@ -79,9 +79,10 @@ struct Interval {
 };
 
 /// Paired bootstrap: the percentile interval of the mean difference under resampling of the samples.
-/// a and b: the same samples' values under two networks, at least 2 of them. confidence in (0, 1).
+/// a and b: the same samples' values under two networks. confidence in (0, 1).
 /// `clusters`, where given, names each sample's scene: whole scenes are then resampled, as samples of one
-/// scene aren't independent. Throws InputError if the sizes differ.
+/// scene aren't independent. Throws InputError if the sizes differ, or there are fewer than two samples or
+/// scenes: of one nobody can say how far it is from the next.
 /// Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13.
 Interval paired_bootstrap(const std::vector<double>& a, const std::vector<double>& b,
                           double confidence = 0.95, int resamples = 2000, std::uint64_t seed = 1,

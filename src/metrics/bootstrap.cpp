@@ -45,10 +45,12 @@ Interval paired_bootstrap(const std::vector<double>& a, const std::vector<double
   if (a.size() != b.size() || (!clusters.empty() && clusters.size() != a.size()))
     throw InputError("a paired comparison needs the same samples on both sides, not " +
                      std::to_string(a.size()) + " and " + std::to_string(b.size()));
-  if (a.size() < 2) throw InputError("a bootstrap interval needs at least two samples");
   if (!(confidence > 0 && confidence < 1) || resamples < 1)
     throw InputError("a bootstrap interval needs a confidence between 0 and 1 and at least one resample");
   const std::vector<Cluster> units = clustered(a, b, clusters);
+  if (units.size() < 2)
+    throw InputError(std::string("a bootstrap interval needs at least two ") +
+                     (clusters.empty() ? "samples" : "scenes"));
   Rng rng(seed);
   std::vector<double> means;
   for (int r = 0; r < resamples; ++r) {

@@ -154,6 +154,7 @@ TEST(PairedBootstrap, IsExactWithoutSpreadAndSeeded) {
   EXPECT_EQ(paired_bootstrap(a, b, 0.95, 100, 3).low, paired_bootstrap(a, b, 0.95, 100, 3).low);
   EXPECT_THROW(paired_bootstrap({1}, {1}), InputError);
   EXPECT_THROW(paired_bootstrap({1, 2}, {1}), InputError);
+  EXPECT_THROW(paired_bootstrap({1, 2}, {1, 3}, 0.9, 100, 1, {"one", "one"}), InputError);
 }
 
 TEST(PairedBootstrap, ResamplesWholeScenes) {

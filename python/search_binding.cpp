@@ -65,6 +65,7 @@ void bind_search(py::module_& module) {
       .def_readonly("seconds", &SearchResult::seconds)
       .def_readonly("seconds_outside_objective", &SearchResult::seconds_outside_objective)
       .def_readonly("reason", &SearchResult::reason)
+      .def_readonly("unsaved", &SearchResult::unsaved, "Why the state file couldn't be written; usually empty.")
       .def_property_readonly(
           "history",
           [](const SearchResult& result) {
@@ -96,6 +97,11 @@ void bind_search(py::module_& module) {
           "prior", [](const SearchOptions& options) { return options.prior; },
           [](SearchOptions& options, const Array<double>& values) {
             options.prior = vector_of(values, "prior");
+          })
+      .def_property(
+          "blocks", [](const SearchOptions& options) { return options.blocks; },
+          [](SearchOptions& options, const Array<int>& values) {
+            options.blocks = vector_of(values, "blocks");
           })
       .def_property(
           "state", [](const SearchOptions& options) { return options.state.string(); },

@@ -23,7 +23,7 @@ struct Layer {
 };
 
 /// Where a group's channels reach the rest of the network: input `input` of node `node`, along `axis`.
-/// Removing channels means multiplying this input by the mask.
+/// Removing channels means multiplying this input by the mask. An input of a node has one at most.
 struct GatePoint {
   int node = -1;
   int input = 0;

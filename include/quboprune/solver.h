@@ -18,13 +18,13 @@ inline constexpr int kMostVariablesWithCosts = 12000;
 
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()
-  double seconds = 10;          ///< wall time; the search is anytime
+  double seconds = 10;          ///< wall time, at least 0; the search is anytime
   /// Count `seconds` in the process's processor time, divided by `threads`: for fair runs on a busy machine.
   bool processor_time = false;
   std::int64_t max_moves = 0;  ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
   std::uint64_t seed = 1;
-  int threads = 1;
-  int pool_size = 1;      ///< how many distinct solutions to keep, best first
+  int threads = 1;        ///< 1 to 1024
+  int pool_size = 1;      ///< how many distinct solutions to keep, best first; 1 to 10,000
   int pool_distance = 1;  ///< smallest Hamming distance between two of them
   double target_energy = -std::numeric_limits<double>::infinity();  ///< stop when reached
   bool bound = false;                                               ///< also compute a lower bound
@@ -49,7 +49,9 @@ struct SolverResult {
   std::string reason;      ///< why it ended
 };
 
-/// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible or sizes don't fit.
+/// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is out
+/// of its range, the method isn't known, energies could exceed 1e100, or the time ended before the first
+/// feasible x was found.
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control = {});
 

@@ -49,12 +49,7 @@ SolverResult solve_at_target(const Formulation& formulation, const ChannelGroups
                              const Target& target, const SolverOptions& options,
                              CapacityMode mode = CapacityMode::direct, const Control& control = {});
 
-/// The faithful search on any QUBO: bisects the multiplier m of E(x) - m·sum x until the count brackets K,
-/// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
-///
-/// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
-/// the options' time. Throws InputError if the fixed variables leave no such count. Source: the trade-off of
-/// QUBO feature selection, arXiv 2203.13261; the repair is ours.
+/// What bisect_capacity() found.
 struct BisectResult {
   Mask x;
   double energy = 0;
@@ -62,6 +57,13 @@ struct BisectResult {
   bool reached = false;
   int solves = 0;
 };
+
+/// The faithful search on any QUBO: bisects the multiplier m of E(x) - m·sum x until the count brackets K,
+/// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
+///
+/// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
+/// the options' time. Throws InputError if the fixed variables leave no such count. Source: the trade-off of
+/// QUBO feature selection, arXiv 2203.13261; the repair is ours.
 BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
                              const SolverOptions& options, const Control& control = {});
 

@@ -257,12 +257,14 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   for (int g = 0; g < groups; ++g) {
     if (result.names_[at_index(g)].empty()) result.names_[at_index(g)] = "channel:" + std::to_string(g);
   }
+  std::set<std::pair<int, int>> places;
   for (const auto& c : a->coupling->contractions()) {
     GatePoint gate{
         c.node, c.input, c.axis,
         groups_of(*a, a->coupling->peek(a->graph.nodes[at_index(c.node)].input(at_index(c.input)), c.axis))};
-    if (std::any_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; }))
-      result.gates_.push_back(std::move(gate));
+    if (std::none_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; })) continue;
+    check(places.insert({gate.node, gate.input}).second, "an input is cut along two axes at one node");
+    result.gates_.push_back(std::move(gate));
   }
   result.frozen_ = frozen_of(*a, result.layers_);
   result.cost_ = cost_of(*a, groups);

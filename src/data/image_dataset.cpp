@@ -160,6 +160,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
       usable.push_back(p);
     else
       leave_out(pieces[p].item);
+    report(control, usable.size(), wanted);
     if (usable.size() == wanted) break;
   }
   if (usable.empty()) refuse_sizes(options_.crop);

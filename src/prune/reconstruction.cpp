@@ -31,8 +31,8 @@ std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int
   if (std::find(needed.begin(), needed.end(), true) == needed.end()) return result;
   if (scores.probe_rows == 0)
     throw InputError(
-        "reconstruction: some channels reach layers that can't be refitted, which takes scores "
-        "with probes; use --probes 1 or more");
+        "reconstruction: some channels reach layers that can't be refitted, or that have too many inputs for "
+        "it, which takes scores with probes; use --probes 1 or more");
   for (std::size_t i = 0; i < scores.probes.size(); ++i) {
     const std::size_t g = i % result.size();
     if (needed[g]) result[g] += static_cast<double>(scores.probes[i]) * scores.probes[i] / scores.probe_rows;

@@ -247,7 +247,7 @@ class Walk {
 
   /// Rows times the old weights: [groups, n, outputs].
   at::Tensor product_of(const LinearLayer& layer, const at::Tensor& rows) const {
-    const at::Tensor& weight = bench_.graph().values[at_index(layer.weight_value())].constant;
+    const at::Tensor weight = bench_.graph().values[at_index(layer.weight_value())].constant;
     return product_with_transposed(rows, layer.matrix(weight).to(rows.scalar_type()));
   }
 

@@ -60,7 +60,7 @@ BiasPlace place_behind(const Graph& graph, const Node& node, std::int64_t output
 }
 
 bool is_depthwise(const Graph& graph, const Node& node) {
-  const at::Tensor& weight = graph.values[at_index(node.input(1))].constant;
+  const Constant& weight = graph.values[at_index(node.input(1))].constant;
   const auto groups = node.integer("group", 1);
   return groups > 1 && (node.op == "Conv" ? weight.size(1) == 1 : weight.size(0) == groups);
 }
@@ -93,7 +93,7 @@ bool LinearLayer::read_convolution(const Graph& graph, const Graph& original, st
     why_not = "its weights are computed";
     return false;
   }
-  const at::Tensor& weight = graph.values[at_index(weight_value_)].constant;
+  const Constant& weight = graph.values[at_index(weight_value_)].constant;
   const bool forward = node.op == "Conv";
   groups_ = node.integer("group", 1);
   kernel_.assign(weight.sizes().begin() + 2, weight.sizes().end());
@@ -122,7 +122,7 @@ bool LinearLayer::read_product(const Graph& graph, std::string& why_not) {
     why_not = "its weights are computed";
     return false;
   }
-  const at::Tensor& weight = graph.values[at_index(weight_value_)].constant;
+  const Constant& weight = graph.values[at_index(weight_value_)].constant;
   if (weight.dim() != 2) {
     why_not = "its weights aren't one matrix";
     return false;

@@ -217,7 +217,7 @@ Formulation formulate(const std::string& objective, const ChannelGroups& groups,
     f = greedy(random_importance(s.groups, o.seed));
   else if (objective == "measured" || objective == "reconstruction")
     throw InputError("objective '" + objective +
-                     "' runs the network on many masks: it works with prune and compare, not here");
+                     "' runs the network, which scores alone can't tell: a Formulator makes it");
   else {
     std::string names;
     for (const auto& name : objective_names()) names += (names.empty() ? "" : ", ") + name;

@@ -27,7 +27,7 @@ void override_capacity(Problem& problem, double capacity);
 /// couplings, constraint, groups, maximise}, solver {name, energy, bound, gap, seconds, flips, optimal,
 /// reason, proven_ones, proven_zeros: variables (from 0) that have this value in every optimal solution},
 /// pool [{energy, x}] best first. bound is an upper bound where the family maximises; gap is |bound
-/// - energy| / max(1e-12, |energy|); both are null if no bound is known.
+/// - energy| / |energy|, 0 where they are equal; null if no bound is known, or the energy is 0.
 nlohmann::json solve_report(const Problem& problem, const std::string& path, const SolverResult& result,
                             std::uint64_t seed);
 

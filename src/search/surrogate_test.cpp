@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 namespace quboprune {
 namespace {
@@ -121,6 +122,20 @@ TEST(Surrogate, OfFarMasksOnlyThoseThatItAskedForMatter) {
   model.add(far, 100, true);
   model.fit(centre, 0);
   EXPECT_NE(model.draw({&mean, 1}, rng), before);
+}
+
+// All masks alike, as by a metric that counts: there is no scale yet by which a ruined mask could be cut down.
+TEST_F(ExtendedModel, HoldsARuinedMaskForWorseAfterAPlateau) {
+  for (int k = 0; k < 40; ++k) model_.add(random_mask(), 3, false);
+  const Mask centre = random_mask();
+  model_.add(centre, 3, false);
+  model_.fit(centre, 3);
+  Mask ruined = centre;
+  for (int i = 0; i < 6; ++i) ruined[static_cast<std::size_t>(i)] ^= 1U;
+  model_.add(ruined, std::numeric_limits<double>::infinity(), true);
+  model_.fit(centre, 3);
+  const double mean = 0;
+  EXPECT_GT(model_.predict(ruined, model_.draw({&mean, 1}, rng_).front()), 0);
 }
 
 }  // namespace

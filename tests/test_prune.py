@@ -46,6 +46,15 @@ def test_filters_are_met_exactly(quboprune, denoiser, pairs, objective):
     assert run_onnx(out, x).shape == x.shape
 
 
+def test_the_held_out_change_has_an_interval_over_scenes(quboprune, denoiser, pairs):
+    _, report = prune(quboprune, "--refine", "none", "--recover", "refit", "--objective", "taylor")
+    heldout = report["result"]["metric"]["heldout"]
+    change, samples = heldout["change"], heldout["samples"]
+    assert change["mean"] == pytest.approx(np.mean(samples["recovered"]) - np.mean(samples["dense"]))
+    assert change["low"] < change["mean"] < change["high"]
+    assert change["scenes"] == len(report["data"]["heldout_scenes"])
+
+
 @pytest.mark.parametrize("kind", ["params", "macs"])
 @pytest.mark.parametrize("part", [0.2, 0.5])
 def test_costs_never_exceed_what_may_stay(quboprune, denoiser, pairs, kind, part):

@@ -32,7 +32,8 @@ json full_report() {
                "groups_kept": 328, "groups_total": 512,
                "metric": {"name": "psnr",
                           "calibration": {"dense": 33.5, "pruned": 33.25, "recovered": 33.375},
-                          "heldout": {"dense": 32.5, "pruned": 31.25, "recovered": 32.0}}},
+                          "heldout": {"dense": 32.5, "pruned": 31.25, "recovered": 32.0,
+                                      "change": {"mean": -0.5, "low": -0.75, "high": 0.25}}}},
     "layers": [{"name": "Conv_0", "channels": 64, "kept": 32, "kept_indices": [0]},
                {"name": "Conv_1", "channels": 64, "kept": 64, "kept_indices": [0]}],
     "solver": {"name": "swap tabu", "energy": -12.5, "bound": -13, "gap": 0.04, "seconds": 2.5, "flips": 1000},
@@ -57,7 +58,7 @@ bool holds(const std::string& text, const std::string& part) {
 TEST(TerminalReport, ShowsSizesAndQualityWithTheirData) {
   const std::string text = terminal_report(full_report());
   for (const char* part :
-       {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB", "held-out", "calibration", "Conv_0",
+       {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB [-0.75, +0.25]", "held-out", "calibration", "Conv_0",
         "taylor", "30.75 dB", "1 min 15 s", "1.5 GB", "hybrid, channels in multiples of 8"}) {
     EXPECT_TRUE(holds(text, part)) << part << " is missing in\n" << text;
   }

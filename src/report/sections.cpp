@@ -37,7 +37,8 @@ std::string quality_tile(const Json& report, const std::string& key, const std::
   if (!final) return dense ? tile(name, show_metric(metric, dense), "original") : "";
   return tile(
       name, show_metric(metric, final),
-      fmt::format("original {}, change {}", show_metric(metric, dense), show_change(metric, final, dense)));
+      fmt::format("original {}, change {}{}", show_metric(metric, dense), show_change(metric, final, dense),
+                  show_interval(metric, at(report, path + "/change"))));
 }
 
 std::string latency_tile(const Json& report) {
@@ -106,7 +107,8 @@ std::string quality_section(const Json& report) {
     body += html::chart("quality", 190, "Change of the metric against the original network after each stage");
   }
   return html::section("Quality after each stage",
-                       "Calibration data chose the mask; only the held-out figures say what it is worth.",
+                       "Calibration data chose the mask; only the held-out figures say what it is worth. "
+                       "In brackets: the 95 % bootstrap interval over the held-out scenes.",
                        body);
 }
 

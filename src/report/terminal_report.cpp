@@ -96,7 +96,8 @@ std::string quality(const Json& report) {
     trained = trained || refitted;
     rows.push_back({name, show_metric(metric, dense), show_metric(metric, pruned),
                     show_metric(metric, refitted), show_metric(metric, recovered),
-                    show_change(metric, recovered ? recovered : pruned, dense)});
+                    show_change(metric, recovered ? recovered : pruned, dense) +
+                        show_interval(metric, at(report, path + "/change"))});
   }
   Row head{"", "original", "pruned", "refitted", "recovered", "change"};
   if (!trained) {  // a step of its own only where training follows

@@ -110,6 +110,13 @@ std::string show_change(const std::string& metric, std::optional<double> value, 
   return fmt::format("{:+.{}f}{}", (*value - *base) * unit_scale(metric), decimals(metric), unit(metric));
 }
 
+std::string show_interval(const std::string& metric, const Json& change) {
+  const auto low = number(change, "/low"), high = number(change, "/high");
+  if (!low || !high) return "";
+  const double scale = unit_scale(metric);
+  return fmt::format(" [{:+.{}f}, {:+.{}f}]", *low * scale, decimals(metric), *high * scale, decimals(metric));
+}
+
 std::optional<double> removed_part(std::optional<double> before, std::optional<double> after) {
   if (!before || !after || *before <= 0) return std::nullopt;
   return 1 - *after / *before;

@@ -32,6 +32,9 @@ std::string show_metric(const std::string& metric, std::optional<double> value);
 /// value - base with its sign, in the metric's unit; "–" where one is missing.
 std::string show_change(const std::string& metric, std::optional<double> value, std::optional<double> base);
 
+/// " [low, high]" of a `change` with an interval, in the metric's unit; empty where there is none.
+std::string show_interval(const std::string& metric, const Json& change);
+
 /// The part removed: 1 - after / before.
 std::optional<double> removed_part(std::optional<double> before, std::optional<double> after);
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "cli/base/latency.h"
 #include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "quboprune/error.h"
+#include "quboprune/metrics.h"
 
 namespace quboprune {
 namespace {
@@ -57,15 +59,37 @@ json refinement_json(const PruneSession& session, const Choice& choice, const st
   return j;
 }
 
+/// What the held-out metric gained over the original's, with the interval that scenes like these leave open;
+/// null where they are too few for one, or a value isn't finite.
+json change_json(const Score& dense, const Score& shipped, std::span<const Sample> samples) {
+  constexpr double kConfidence = 0.95;
+  const auto finite = [](double value) { return std::isfinite(value); };
+  if (!std::ranges::all_of(dense.samples, finite) || !std::ranges::all_of(shipped.samples, finite))
+    return nullptr;
+  std::vector<std::string> scenes;
+  for (const Sample& sample : samples) scenes.push_back(sample.scene);
+  const auto count = std::set<std::string>(scenes.begin(), scenes.end()).size();
+  if (count < 2) return nullptr;
+  const Interval interval =
+      paired_bootstrap(shipped.samples, dense.samples, kConfidence, /*resamples=*/4000, /*seed=*/1, scenes);
+  return {{"mean", interval.mean},
+          {"low", interval.low},
+          {"high", interval.high},
+          {"confidence", kConfidence},
+          {"scenes", count}};
+}
+
 json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
   const auto& calibration = session.on_calibration();
   const auto& heldout = session.on_heldout();
   json metric = {{"name", name_of(session.judge().metric)}};
-  metric["calibration"] = {{"dense", number(session.dense(Part::calibration))},
+  metric["calibration"] = {{"dense", number(session.dense(Part::calibration).mean)},
                            {"pruned", number(calibration.score(outcome.cut).mean)}};
   const Score pruned = heldout.score(outcome.cut);
-  metric["heldout"] = {{"dense", number(session.dense(Part::heldout))}, {"pruned", number(pruned.mean)}};
-  metric["heldout"]["samples"] = {{"pruned", pruned.samples}};
+  const Score& dense = session.dense(Part::heldout);
+  metric["heldout"] = {{"dense", number(dense.mean)}, {"pruned", number(pruned.mean)}};
+  metric["heldout"]["samples"] = {{"dense", dense.samples}, {"pruned", pruned.samples}};
+  metric["heldout"]["change"] = change_json(dense, pruned, session.heldout());
   if (outcome.refitted) {
     metric["calibration"]["refitted"] = number(calibration.score(*outcome.refitted).mean);
     metric["heldout"]["refitted"] = number(heldout.score(*outcome.refitted).mean);
@@ -75,6 +99,7 @@ json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
     const Score recovered = heldout.score(*outcome.recovered);
     metric["heldout"]["recovered"] = number(recovered.mean);
     metric["heldout"]["samples"]["recovered"] = recovered.samples;
+    metric["heldout"]["change"] = change_json(dense, recovered, session.heldout());
   }
   return metric;
 }

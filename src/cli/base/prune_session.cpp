@@ -89,15 +89,15 @@ void PruneSession::note(const std::string& sentence) {
   if (std::ranges::find(notes_, sentence) == notes_.end()) notes_.push_back(sentence);
 }
 
-double PruneSession::dense(Part part) {
+const Score& PruneSession::dense(Part part) {
   if (part == Part::heldout) {
-    if (!dense_heldout_) dense_heldout_ = on_heldout_->score(graph_).mean;
+    if (!dense_heldout_) dense_heldout_ = on_heldout_->score(graph_);
     return *dense_heldout_;
   }
   if (!dense_calibration_) {
-    const Score score = on_calibration_->score(graph_);
+    Score score = on_calibration_->score(graph_);
     check_score(score, calibration_, arguments_.model);
-    dense_calibration_ = score.mean;
+    dense_calibration_ = std::move(score);
   }
   return *dense_calibration_;
 }

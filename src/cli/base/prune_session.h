@@ -44,7 +44,7 @@ class PruneSession {
 
   /// The original's metric on a part. Throws InputError where it has none on the calibration data: nothing
   /// can be chosen by figures that the original doesn't have.
-  double dense(Part part);
+  const Score& dense(Part part);
   /// What the objective needs, from --work where that has it.
   const Scores& scores(const std::string& objective);
   /// The target that --target names, as a part of the whole network also where --of-live asks for one of its
@@ -93,7 +93,7 @@ class PruneSession {
   WorkFolder work_;
   std::optional<Target> target_;
   std::optional<Scores> scores_;
-  std::optional<double> dense_calibration_, dense_heldout_;
+  std::optional<Score> dense_calibration_, dense_heldout_;
 };
 
 }  // namespace quboprune

@@ -11,7 +11,7 @@
 #include "prune/output_sensitivity.h"
 #include "prune/repaired_layer.h"
 #include "quboprune/error.h"
-#include "refine/unmet_target.h"
+#include "target/unmet_target.h"
 
 namespace quboprune {
 namespace {

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "prune/candidates.h"
-#include "refine/fit_cost.h"
+#include "target/fit_cost.h"
 
 namespace quboprune {
 namespace {

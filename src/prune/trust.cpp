@@ -7,7 +7,7 @@
 
 #include "core/shuffle.h"
 #include "quboprune/random.h"
-#include "refine/fit_cost.h"
+#include "target/fit_cost.h"
 
 namespace quboprune {
 namespace {

@@ -92,7 +92,7 @@ TEST(BatchNorm, DoesNoHarmOnOtherScenes) {
     RefitOptions options;
     options.seed = seed;
     const RefitResult result = reestimate_batch_norm(groups, mask, samples, by_output(), options);
-    const auto check = split_scenes(samples, options.check_share, seed).check;
+    const auto check = check_split(samples, options.check_share, seed).check;
     const auto references = outputs_of(Executor(graph), check, by_output());
     const double after = evaluate_network(Executor(result.graph), check, by_output(), references).mean;
     const double before =

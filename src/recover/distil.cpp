@@ -103,7 +103,7 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
     return result;
   }
   // The same scenes are kept back as in the refit, which saw them in its last walk alone.
-  const CheckSplit split = split_scenes(calibration, options.refit.check_share, options.refit.seed);
+  const CheckSplit split = check_split(calibration, options.refit.check_share, options.refit.seed);
   const FinetuneOptions train = training_of(options, groups, mask, judge);
   const std::set<std::string> judging = kept_back(split);
   if (judging.empty())

@@ -63,7 +63,7 @@ class Distil : public ::testing::Test {
   std::set<std::string> judging() const {
     std::set<std::string> scenes;
     const auto samples = data_.samples(Part::calibration);
-    for (const auto& s : split_scenes(samples, options_.refit.check_share, options_.refit.seed).check)
+    for (const auto& s : check_split(samples, options_.refit.check_share, options_.refit.seed).check)
       scenes.insert(s.scene);
     return scenes;
   }

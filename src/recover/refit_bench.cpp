@@ -29,7 +29,7 @@ std::size_t share_of(std::size_t n, double share) {
 
 }  // namespace
 
-CheckSplit split_scenes(std::span<const Sample> samples, double share, std::uint64_t seed) {
+CheckSplit check_split(std::span<const Sample> samples, double share, std::uint64_t seed) {
   if (samples.empty()) throw InputError("there are no calibration samples to refit on; give data");
   std::set<std::string> names;
   for (const auto& s : samples) names.insert(s.scene);
@@ -98,7 +98,7 @@ std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const st
 
 FitAndCheck::FitAndCheck(const Graph& graph, std::span<const Sample> calibration, const Judge& judge,
                          const RefitOptions& options)
-    : split(split_scenes(calibration, options.check_share, options.seed)), samples(split.fit) {
+    : split(check_split(calibration, options.check_share, options.seed)), samples(split.fit) {
   samples.insert(samples.end(), split.check.begin(), split.check.end());
   inputs = batched_inputs(graph, split.fit, judge, counts);
   fit_batches = counts.size();

@@ -18,7 +18,7 @@ struct CheckSplit {
 
 /// Keeps back `share` of the scenes (at least one, at most all but one), drawn by `seed`; of a single scene's
 /// samples the same share; a single sample serves both. Throws InputError if there is none.
-CheckSplit split_scenes(std::span<const Sample> samples, double share, std::uint64_t seed);
+CheckSplit check_split(std::span<const Sample> samples, double share, std::uint64_t seed);
 
 /// The metric on some batches of samples.
 class Trial {

@@ -319,7 +319,7 @@ TEST(Refit, ReportsTheMetricThatItsGraphHasOnTheScenesKeptBack) {
   RefitOptions options;
   options.all_scenes = false;
   const RefitResult result = refit(groups, mask, samples, by_output(), options);
-  const CheckSplit split = split_scenes(samples, options.check_share, options.seed);
+  const CheckSplit split = check_split(samples, options.check_share, options.seed);
   EXPECT_EQ(split.check.size(), 3U);
   const Executor original(graph);
   const auto references = outputs_of(original, split.check, by_output());
@@ -347,7 +347,7 @@ TEST(Refit, FitsWhatOnlyTheScenesKeptBackShow) {
     samples.push_back(Sample{at::cat({first, first + third, third}), at::Tensor(), "rare", "rare"});
   }
   RefitOptions options = plain();
-  while (split_scenes(samples, options.check_share, options.seed).check[0].scene != "rare") ++options.seed;
+  while (check_split(samples, options.check_share, options.seed).check[0].scene != "rare") ++options.seed;
   const ChannelGroups groups = analyse(graph);
   ASSERT_EQ(groups.size(), 3);
   const Mask mask = without(groups, {1});

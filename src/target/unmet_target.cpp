@@ -1,4 +1,4 @@
-#include "refine/unmet_target.h"
+#include "target/unmet_target.h"
 
 #include <fmt/core.h>
 

@@ -6,8 +6,8 @@
 
 #include "core/index.h"
 #include "quboprune/error.h"
-#include "refine/fit_cost.h"
-#include "refine/unmet_target.h"
+#include "target/fit_cost.h"
+#include "target/unmet_target.h"
 
 namespace quboprune {
 namespace {

@@ -1,4 +1,4 @@
-#include "refine/fit_cost.h"
+#include "target/fit_cost.h"
 
 #include <algorithm>
 #include <chrono>
@@ -7,7 +7,7 @@
 #include "core/clock.h"
 #include "core/index.h"
 #include "quboprune/error.h"
-#include "refine/unmet_target.h"
+#include "target/unmet_target.h"
 
 namespace quboprune {
 namespace {

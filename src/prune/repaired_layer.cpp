@@ -98,11 +98,10 @@ double RepairedLayer::error(const Mask& mask) const {
 
 RepairedLayer::Repair RepairedLayer::intact() const {
   const at::Tensor inverse = at::cholesky_inverse(at::linalg_cholesky(gram_));
-  return {inverse, weight_.clone()};
+  return {inverse, weight_.clone(), at::matmul(sensitivity_, weight_)};
 }
 
 void RepairedLayer::add_errors(const Repair& repair, const Mask& mask, std::vector<double>& errors) const {
-  const at::Tensor seen = at::matmul(sensitivity_, repair.weight);  // H B
   for (const auto& blocks : blocks_) {
     const auto count = blocks.columns.size(0);
     const auto size = blocks.columns.size(1);
@@ -118,7 +117,8 @@ void RepairedLayer::add_errors(const Repair& repair, const Mask& mask, std::vect
         inverse.select(1, static_cast<std::int64_t>(i)).diagonal(0, 1, 2).fill_(1);
     }
     const at::Tensor spread =
-        at::matmul(gather(repair.weight).transpose(2, 3), gather(seen));  // [g, m, s, s]
+        size == 1 ? (repair.weight * repair.seen).sum(1).index_select(1, blocks.columns.flatten()).view({-1, count, 1, 1})
+                  : at::matmul(gather(repair.weight).transpose(2, 3), gather(repair.seen));  // [g, m, s, s]
     const at::Tensor sums = (at::linalg_inv(inverse) * spread).sum({0, 2, 3}).contiguous();
     const auto* data = static_cast<const double*>(sums.data_ptr());
     for (std::size_t i = 0; i < blocks.groups.size(); ++i) {
@@ -133,18 +133,21 @@ void RepairedLayer::remove(Repair& repair, int group) const {
     const at::Tensor columns = columns_of(group);
     const at::Tensor rows = repair.inverse.index_select(1, columns);  // P_c [g, s, columns]
     const at::Tensor step = at::linalg_solve(rows.index_select(2, columns), rows);
-    repair.weight.sub_(at::matmul(repair.weight.index_select(2, columns), step));
+    for (auto* tensor : {&repair.weight, &repair.seen})
+      tensor->sub_(at::matmul(tensor->index_select(2, columns), step));
     repair.inverse.sub_(at::matmul(rows.transpose(1, 2), step));
     // Rounding leaves traces where zeros belong; they would grow in the steps that follow.
     repair.weight.index_fill_(2, columns, 0);
+    repair.seen.index_fill_(2, columns, 0);
     repair.inverse.index_fill_(1, columns, 0).index_fill_(2, columns, 0);
   }
   const auto per_group = repair.weight.size(1);
   for (std::size_t o = 0; o < outputs_.size(); ++o) {
     if (outputs_[o] != group) continue;
-    repair.weight.select(0, static_cast<std::int64_t>(o) / per_group)
-        .select(0, static_cast<std::int64_t>(o) % per_group)
-        .zero_();
+    const auto g = static_cast<std::int64_t>(o) / per_group, row = static_cast<std::int64_t>(o) % per_group;
+    const at::Tensor gone = repair.weight.select(0, g).select(0, row);
+    repair.seen.select(0, g).sub_(at::outer(sensitivity_.select(0, g).select(1, row), gone));
+    gone.zero_();
   }
 }
 

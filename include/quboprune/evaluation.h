@@ -54,6 +54,10 @@ std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& bat
 std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
                                    const Judge& judge, const Control& control = {});
 
+/// The original's outputs where the judge compares with them (or a sample has no target), else none.
+std::vector<at::Tensor> references_for(const Graph& original, std::span<const Sample> samples,
+                                       const Judge& judge, const Control& control = {});
+
 /// The metric of each sample. `references`: the original's outputs, used as targets where the metric or the
 /// loss is the distance to them, or the samples have none. Throws InputError if neither is there.
 Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,

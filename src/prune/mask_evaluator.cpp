@@ -252,9 +252,7 @@ MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> sa
   if (!(options.race >= 0 && options.race < 0.5))
     throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
   if (options.at_once < 1) throw InputError("evaluator: at least one sample must run at once");
-  bool targets = !measures_distance(judge);
-  for (const auto& s : samples_) targets = targets && s.target.defined();
-  if (!targets) references_ = outputs_of(Executor(groups.analysis().graph), samples_, judge, control);
+  references_ = references_for(groups.analysis().graph, samples_, judge, control);
   if (options_.refit && !options_.grams)
     options_.grams = std::make_shared<GramCache>(groups, samples_, judge, options.memory_limit, control);
   if (!samples_.empty()) work_ = std::make_shared<Work>(groups.analysis().graph, samples_, options);

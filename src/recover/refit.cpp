@@ -19,7 +19,10 @@
 #include "coupling/analysis.h"
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
+#include "quboprune/executor.h"
 #include "quboprune/recover.h"
+#include "quboprune/surgery.h"
 #include "recover/refit_algebra.h"
 #include "recover/refit_bench.h"
 #include "recover/refit_linear.h"
@@ -30,6 +33,17 @@ namespace quboprune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Takes back what was repaired; layers that kept their weights did so for a reason of their own.
+void keep_old(std::vector<RefitLayer>& layers, const char* why) {
+  for (auto& layer : layers) {
+    if (layer.kept_old) continue;
+    layer.error_after = layer.error_before;
+    layer.ridge = 0;
+    layer.kept_old = true;
+    layer.note = why;
+  }
+}
 
 struct Candidate {
   double ridge = 0;
@@ -132,13 +146,7 @@ class Walk {
   void undo(RefitResult& result) const {
     result.graph = bench_.cut_graph();
     result.metric_after = result.metric_before;
-    for (auto& layer : result.layers) {
-      if (layer.kept_old) continue;  // for a reason of its own
-      layer.error_after = layer.error_before;
-      layer.ridge = 0;
-      layer.kept_old = true;
-      layer.note = "all repairs together made the metric worse on other scenes";
-    }
+    keep_old(result.layers, "all repairs together made the metric worse on other scenes");
   }
 
  private:
@@ -364,10 +372,35 @@ RefitResult Refitter::operator()(const Mask& mask, const Control& control) const
   return result;
 }
 
+namespace {
+
+/// The scenes kept back judge alone so far: what they like may still ruin the others. On outputs near zero a
+/// relative error can be anything, and which scenes have such is left to the draw.
+void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, const Mask& mask,
+                             std::span<const Sample> calibration, const Judge& judge) {
+  const auto repaired = [](const RefitLayer& layer) { return !layer.kept_old; };
+  if (result.reason != "done" || std::ranges::none_of(result.layers, repaired)) return;
+  const Graph& original = groups.analysis().graph;
+  const Judge by = deciding(judge);
+  const auto references = references_for(original, calibration, by);
+  const auto error = [&](const Graph& graph) {
+    const double metric = evaluate_network(Executor(graph), calibration, by, references).mean;
+    return larger_is_better(by.metric) ? -metric : metric;
+  };
+  Graph cut = slice(groups, mask);
+  if (!(error(result.graph) > error(cut))) return;
+  result.graph = std::move(cut);
+  result.metric_after = result.metric_before;
+  keep_old(result.layers, "all repairs together made the metric worse on the calibration data as a whole");
+}
+
+}  // namespace
+
 RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const Sample> calibration,
                   const Judge& judge, const RefitOptions& options, const Control& control) {
   const auto start = Clock::now();
   RefitResult result = Refitter(groups, calibration, judge, options, control)(mask, control);
+  undo_where_all_is_worse(result, groups, mask, calibration, judge);
   result.seconds = seconds_since(start);
   return result;
 }

@@ -40,6 +40,14 @@ bool measures_distance(const Judge& judge) {
   return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
 }
 
+std::vector<at::Tensor> references_for(const Graph& original, std::span<const Sample> samples,
+                                       const Judge& judge, const Control& control) {
+  const bool targets = !measures_distance(judge) && std::all_of(samples.begin(), samples.end(), [](auto& s) {
+    return s.target.defined();
+  });
+  return targets ? std::vector<at::Tensor>{} : outputs_of(Executor(original), samples, judge, control);
+}
+
 Judge deciding(Judge judge) {
   if (judge.metric == Metric::top1) judge.metric = Metric::loss;
   return judge;

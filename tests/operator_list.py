@@ -1,7 +1,8 @@
 """The operators that quboprune promises to run, by family, and why single official cases don't pass."""
 
 FAMILIES = [
-    ("Convolutions and products", ["Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "Attention"]),
+    ("Convolutions and products", ["Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul", "Attention", "LSTM", "GRU",
+                                  "RNN"]),
     ("Normalisation", ["BatchNormalization", "InstanceNormalization", "LayerNormalization",
                        "GroupNormalization", "RMSNormalization", "LRN", "LpNormalization",
                        "MeanVarianceNormalization"]),

@@ -272,15 +272,19 @@ def is_bright(n, x):
     return n.node("Greater", n.node("ReduceMean", x, keepdims=0), n.constant(np.float32(0.5)))
 
 
-@with_subgraph
-def ends_in_lstm():
-    """A convolutional recurrent network, as readers of text are."""
+@unusual
+def reader_of_text():
+    """A convolutional recurrent network, as readers of text are: an LSTM both ways, then a GRU backwards."""
     n = Net()
-    h = dead_filters(n, n.input("x", [1, 1, 8, 32]), 1, 8, (1, 4, 6))
-    h = n.conv(h, 8, 4)
-    h = n.node("Transpose", n.node("Reshape", h, n.ints(1, 32, 32)), perm=[2, 0, 1])
-    y, _, _ = n.node("LSTM", h, n.weight(1, 24, 32), n.weight(1, 24, 6), outputs=3, hidden_size=6)
-    return n.out(n.gemm(n.node("Reshape", y, n.ints(-1, 6)), 6, 5)).model()
+    h = n.relu(n.conv(n.input("x", [1, 1, 8, 32]), 1, 8))
+    h = n.conv(h, 8, 6)
+    h = n.node("Transpose", n.node("Reshape", h, n.ints(1, 48, 32)), perm=[2, 0, 1])
+    y, _, _ = n.node("LSTM", h, n.weight(2, 24, 48), n.weight(2, 24, 6), n.weight(2, 48), outputs=3, hidden_size=6,
+                     direction="bidirectional")
+    h = n.node("Reshape", n.node("Transpose", y, perm=[0, 2, 1, 3]), n.ints(32, 1, 12))
+    _, last = n.node("GRU", h, n.weight(1, 15, 12), n.weight(1, 15, 5), outputs=2, hidden_size=5, direction="reverse",
+                     linear_before_reset=1)
+    return n.out(n.gemm(n.relu(n.gemm(n.node("Reshape", last, n.ints(-1, 5)), 5, 12)), 12, 3)).model()
 
 
 @with_subgraph

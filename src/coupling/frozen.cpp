@@ -37,8 +37,13 @@ std::string no_channels(const Analysis& a, const std::vector<bool>& free, const 
   return layer.title() + ": its weights come from " + a.graph.nodes[at_index(from)].title();
 }
 
-/// Layers behind operators that can't be run, by the first such operator: they stay, and for want of sizes
-/// their multiply-accumulates aren't counted.
+/// Does the node hold networks of its own, which aren't looked into?
+bool has_branches(const Node& node) {
+  return node.op == "If" || node.op == "Loop" || node.op == "Scan";
+}
+
+/// Operators that can't be run, with weights of their own, and the layers behind them, by the first such
+/// operator: they stay, and for want of sizes their multiply-accumulates aren't counted.
 std::vector<Frozen> behind_unknown(const Analysis& a) {
   std::vector<int> cause(a.graph.values.size(), -1);  // by value: the node
   struct Behind {
@@ -58,6 +63,13 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     for (int v : node.outputs) {
       if (v >= 0) cause[at_index(v)] = from;
     }
+    if (from == static_cast<int>(n)) {
+      double own = 0;
+      for (const auto* values : {&node.inputs, &node.captured}) {
+        for (int v : *values) own += v < 0 ? 0 : static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
+      }
+      if (own > 0 || has_branches(node)) by_cause[from].parameters += own;
+    }
     if (from == static_cast<int>(n) || node.input(1) < 0) continue;
     const Constant& weight = a.graph.values[at_index(node.input(1))].constant;
     if (!is_layer(node) || !weight.defined()) continue;
@@ -70,10 +82,14 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
   }
   std::vector<Frozen> result;
   for (const auto& [n, entry] : by_cause) {
-    result.push_back({fmt::format("{} layer{} behind {}, which can't be run, with {:.1f} % of the parameters",
-                                  entry.layers, entry.layers == 1 ? "" : "s",
-                                  a.graph.nodes[at_index(n)].title(), 100 * entry.parameters / all),
-                      entry.channels, 0, false});
+    const Node& node = a.graph.nodes[at_index(n)];
+    std::string reason = entry.layers == 0   ? ""
+                         : entry.layers == 1 ? "1 layer behind "
+                                             : fmt::format("{} layers behind ", entry.layers);
+    reason += node.title() + (has_branches(node) ? ", whose branches aren't looked into" : ", which can't be run");
+    if (entry.parameters > 0)
+      reason += fmt::format(", with {:.1f} % of the parameters", 100 * entry.parameters / all);
+    result.push_back({std::move(reason), entry.channels, 0, false});
   }
   return result;
 }
@@ -118,7 +134,8 @@ std::vector<Frozen> small_ones_together(const std::map<std::string, Frozen>& by_
 int channel_axis(const Node& node, const Coupling& coupling) {
   const int y = node.output(0);
   const int last = coupling.rank(y) - 1;
-  if (node.op == "Gemm" || (node.op == "Attention" && last == 2)) return last;
+  const bool recurrent = node.op == "LSTM" || node.op == "GRU" || node.op == "RNN";
+  if (node.op == "Gemm" || recurrent || (node.op == "Attention" && last == 2)) return last;
   if (node.op != "Einsum" && node.op != "MatMul") return std::min(1, last);
   int axis = last;
   while (axis > 0 && coupling.peek(y, axis).empty()) --axis;

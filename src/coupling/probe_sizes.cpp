@@ -52,16 +52,24 @@ std::int64_t channels_wanted(const Graph& graph, int input) {
   return 3;
 }
 
+/// The first axis that holds positions: behind the channels, but for images with their channels last.
+std::size_t first_position(const std::vector<std::int64_t>& declared) {
+  const bool channels_last =
+      declared.size() == 4 && declared[1] < 0 && declared[2] < 0 && declared[3] >= 1 && declared[3] <= 4;
+  return declared.size() == 2 || channels_last ? 1 : 2;
+}
+
 /// `sizes`: of the first axis of positions, the second, and so on, from the front again where there are more.
 InputShapes filled(const Graph& graph, const std::vector<std::int64_t>& sizes, std::int64_t batch) {
   InputShapes shapes;
   for (std::size_t k = 0; k < graph.inputs.size(); ++k) {
     std::vector<std::int64_t> shape = input_value(graph, k).shape;
+    const std::size_t first = first_position(shape);
     for (std::size_t a = 0; a < shape.size(); ++a) {
       if (shape[a] >= 0) continue;
-      shape[a] = a == 0                        ? batch
-                 : a == 1 && shape.size() >= 3 ? channels_wanted(graph, graph.inputs[k])
-                                               : sizes[(a == 1 ? 0 : a - 2) % sizes.size()];
+      shape[a] = a == 0      ? batch
+                 : a < first ? channels_wanted(graph, graph.inputs[k])
+                             : sizes[(a - first) % sizes.size()];
     }
     shapes.push_back(std::move(shape));
   }
@@ -101,11 +109,12 @@ InputShapes scaled(const Graph& graph, InputShapes shapes, const std::vector<Fra
                    std::int64_t batch) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
+    const std::size_t first = first_position(declared);
     for (std::size_t a = 0; a < shapes[k].size(); ++a) {
       if (declared[a] >= 0) continue;
       if (a == 0) shapes[k][a] = batch;
-      if (a < 2 && !(a == 1 && declared.size() == 2)) continue;
-      const Fraction f = fractions[(a == 1 ? 0 : a - 2) % fractions.size()];
+      if (a < first) continue;
+      const Fraction f = fractions[(a - first) % fractions.size()];
       shapes[k][a] = std::max<std::int64_t>(1, shapes[k][a] * f.numerator / f.denominator);
     }
   }
@@ -119,7 +128,7 @@ std::pair<std::size_t, std::int64_t> open_positions(const Graph& graph, const In
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
     std::size_t count = 0;
-    for (std::size_t a = 2; a < declared.size(); ++a) {
+    for (std::size_t a = first_position(declared); a < declared.size(); ++a) {
       if (declared[a] >= 0) continue;
       ++count;
       largest = std::max(largest, shapes[k][a]);
@@ -133,7 +142,7 @@ std::pair<std::size_t, std::int64_t> open_positions(const Graph& graph, const In
 bool all_change(const Graph& graph, const InputShapes& shapes, const InputShapes& first) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
-    for (std::size_t a = declared.size() == 2 ? 1 : 2; a < declared.size(); ++a) {
+    for (std::size_t a = first_position(declared); a < declared.size(); ++a) {
       if (declared[a] < 0 && shapes[k][a] == first[k][a]) return false;
     }
   }

@@ -36,13 +36,16 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
   if (!arguments.data.source.empty()) stages_.run("data", [&] { load_data(); });
   groups_ = stages_.run("analyse", [&] { return analyse(graph_, arguments.layers); });
   if (groups_.size() == 0) {
-    std::string why = groups_.frozen().empty() ? "it has no convolutions" : groups_.frozen().front().reason;
+    std::string why = groups_.frozen().empty() ? "it has no layers" : groups_.frozen().front().reason;
     throw InputError(arguments.model + ": nothing in this network can be pruned (" + why +
                      "); quboprune inspect says more");
   }
   for (const auto& f : groups_.frozen()) {
     if (!f.counted) note(f.reason + ": their MACs aren't counted, neither before nor after");
   }
+  if (graph_.stand_ins)
+    note("outputs behind operators that can't be run are judged by what these operators read: figures of quality are "
+         "of that, not of the outputs");
   if (!arguments.work.empty()) work_ = WorkFolder(arguments.work);
   if (data_) make_evaluators();
 }

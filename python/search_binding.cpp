@@ -65,7 +65,8 @@ void bind_search(py::module_& module) {
       .def_readonly("seconds", &SearchResult::seconds)
       .def_readonly("seconds_outside_objective", &SearchResult::seconds_outside_objective)
       .def_readonly("reason", &SearchResult::reason)
-      .def_readonly("unsaved", &SearchResult::unsaved, "Why the state file couldn't be written; usually empty.")
+      .def_readonly("unsaved", &SearchResult::unsaved,
+                    "Why the state file couldn't be written; usually empty.")
       .def_property_readonly(
           "history",
           [](const SearchResult& result) {

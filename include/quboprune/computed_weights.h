@@ -11,8 +11,8 @@ namespace quboprune {
 /// keep their numbers, nodes don't. Throws InputError where such a weight can't be computed.
 Graph with_computed_weights(const Graph& graph);
 
-/// The network as pruning sees it: what can be run of it (runnable()), its weights computed. Values keep their
-/// numbers. Plans name the groups of this one. Throws InputError as with_computed_weights() does.
+/// The network as pruning sees it: what can be run of it (runnable()), its weights computed. Values keep
+/// their numbers. Plans name the groups of this one. Throws InputError as with_computed_weights() does.
 Graph as_pruned(const Graph& file);
 
 /// `changed`, made from `computed`, which with_computed_weights() made from `file`: weights that weren't

@@ -65,14 +65,14 @@ Score evaluate_network(const Executor& network, std::span<const Sample> samples,
 
 /// How strongly the judge's metric reacts to a squared change of each sample's output: its derivative there.
 ///
-/// Weights w such that w · mean((change of the output)²) follows the loss in the metric. psnr and ssim weigh a
-/// change against the error that the original already makes, output against the output's size: psnr falls by 10/ln 10 · (added mean squared error) / (the original's). So a unit of
-/// error on a sample that is nearly clean counts for more than on a noisy one. For psnr and ssim
-/// peak² / max(mean squared error, peak²·1e-5) (above 50 dB errors aren't told apart), for output
-/// 1 / mean(output²), for top1 and loss 1. Only ratios have a meaning.
-/// outputs: the original's, [n, ...] for the n samples, or one sample's without a batch axis. A sample
-/// without a target of the output's shape (for psnr and ssim), or with an output of zeros (for output),
-/// weighs 1. Source: ours.
+/// Weights w such that w · mean((change of the output)²) follows the loss in the metric. psnr and ssim weigh
+/// a change against the error that the original already makes, output against the output's size: psnr falls
+/// by 10/ln 10 · (added mean squared error) / (the original's). So a unit of error on a sample that is nearly
+/// clean counts for more than on a noisy one. For psnr and ssim peak² / max(mean squared error, peak²·1e-5)
+/// (above 50 dB errors aren't told apart), for output 1 / mean(output²), for top1 and loss 1. Only ratios
+/// have a meaning. outputs: the original's, [n, ...] for the n samples, or one sample's without a batch axis.
+/// A sample without a target of the output's shape (for psnr and ssim), or with an output of zeros (for
+/// output), weighs 1. Source: ours.
 std::vector<double> metric_weights(std::span<const Sample> samples, const at::Tensor& outputs,
                                    const Judge& judge);
 

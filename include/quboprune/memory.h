@@ -11,8 +11,8 @@ namespace quboprune {
 /// stays taken, and may fragment. Once a process, early; does nothing where the C library isn't glibc.
 void keep_freed_memory();
 
-/// Whether a message of LibTorch's says that its allocator got no memory: it throws c10::Error for that as for
-/// everything else, and memory isn't the data's fault.
+/// Whether a message of LibTorch's says that its allocator got no memory: it throws c10::Error for that as
+/// for everything else, and memory isn't the data's fault.
 bool says_no_memory(std::string_view message);
 
 }  // namespace quboprune

@@ -58,8 +58,8 @@ struct ChooseOptions {
   const MaskEvaluator* refine_by =
       nullptr;  ///< what refinement measures; nullptr: what settings are judged by
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
-  /// 0: any, but auto then tries its mask in multiples of 8, then of 4, as runtimes' fast kernels want them, and
-  /// takes the first that
+  /// 0: any, but auto then tries its mask in multiples of 8, then of 4, as runtimes' fast kernels want them,
+  /// and takes the first that
   /// - raises the error (as by `compare`) by at most 2 %,
   /// - makes at least half of the odd layers even,
   /// - holds the target: a count of filters exactly, by a layer that keeps another number; of parameters or

@@ -78,8 +78,8 @@ struct RefitResult {
 /// those are repaired, and the judge's metric on those is asked once; unless that makes up for four fifths of
 /// the loss, a second walk asks it at every layer, which keeps its old weights where it gets worse. The
 /// better of both is taken, and never anything worse than the cut network. Without targets the metric is
-/// the distance to the original's outputs. refit() at last, not a Refitter, undoes a repair that is worse than
-/// none on the calibration data as a whole.
+/// the distance to the original's outputs. refit() at last, not a Refitter, undoes a repair that is worse
+/// than none on the calibration data as a whole.
 ///
 /// All scenes: the layers that this repaired are then fitted with the same ridges on all scenes. What only
 /// the scenes kept back show (a colour, say) would else be left to chance. All figures are of the fit without

@@ -49,8 +49,8 @@ struct SolverResult {
   std::string reason;      ///< why it ended
 };
 
-/// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is out
-/// of its range, the method isn't known, energies could exceed 1e100, or the time ended before the first
+/// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is
+/// out of its range, the method isn't known, energies could exceed 1e100, or the time ended before the first
 /// feasible x was found.
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control = {});

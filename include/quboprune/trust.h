@@ -23,8 +23,8 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b);
 std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
                               const std::vector<Mask>& seeds, int count, std::uint64_t seed);
 
-/// What the trust meter found: where measured values can't tell objectives apart, some masks (trust_masks()) are
-/// measured, and the objective whose energies rank them best is trusted. (Ours.)
+/// What the trust meter found: where measured values can't tell objectives apart, some masks (trust_masks())
+/// are measured, and the objective whose energies rank them best is trusted. (Ours.)
 struct Trust {
   /// By objective: the rank correlation of its energies with the true values.
   std::vector<std::pair<std::string, double>> correlations;

@@ -40,7 +40,8 @@ std::vector<Method> methods_of(const std::string& text) {
     if (name.find('+') != std::string::npos) m.refine = name.substr(name.find('+') + 1);
     const auto known = objective_names();
     if (m.objective != "auto" && std::find(known.begin(), known.end(), m.objective) == known.end())
-      throw InputError(fmt::format("--methods {}: no such objective; take auto, {}", name, fmt::join(known, ", ")));
+      throw InputError(
+          fmt::format("--methods {}: no such objective; take auto, {}", name, fmt::join(known, ", ")));
     if (m.refine != "none" && m.refine != "tt" && m.refine != "local" && m.refine != "tt+local")
       throw InputError("--methods " + name + ": refine with +tt, +local or +tt+local");
     result.push_back(m);

@@ -10,8 +10,10 @@ namespace quboprune {
 /// InputError as write_file_atomically() does.
 void store_json(const std::filesystem::path& path, const std::string& key, nlohmann::json value);
 
-/// The same where the result must not be lost to a disk that is full: why it couldn't be kept, empty if it was.
-std::string try_to_store_json(const std::filesystem::path& path, const std::string& key, nlohmann::json value);
+/// The same where the result must not be lost to a disk that is full: why it couldn't be kept, empty if it
+/// was.
+std::string try_to_store_json(const std::filesystem::path& path, const std::string& key,
+                              nlohmann::json value);
 
 /// That value, if the file is there, undamaged, and was written under the same key; otherwise null.
 nlohmann::json stored_json(const std::filesystem::path& path, const std::string& key);

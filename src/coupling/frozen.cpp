@@ -66,7 +66,8 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     if (from == static_cast<int>(n)) {
       double own = 0;
       for (const auto* values : {&node.inputs, &node.captured}) {
-        for (int v : *values) own += v < 0 ? 0 : static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
+        for (int v : *values)
+          own += v < 0 ? 0 : static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
       }
       if (own > 0 || has_branches(node)) by_cause[from].parameters += own;
     }
@@ -86,7 +87,8 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     std::string reason = entry.layers == 0   ? ""
                          : entry.layers == 1 ? "1 layer behind "
                                              : fmt::format("{} layers behind ", entry.layers);
-    reason += node.title() + (has_branches(node) ? ", whose branches aren't looked into" : ", which can't be run");
+    reason +=
+        node.title() + (has_branches(node) ? ", whose branches aren't looked into" : ", which can't be run");
     if (entry.parameters > 0)
       reason += fmt::format(", with {:.1f} % of the parameters", 100 * entry.parameters / all);
     result.push_back({std::move(reason), entry.channels, 0, false});

@@ -1,6 +1,6 @@
 // LSTM, GRU and RNN: one layer, in either or both directions, batch or positions first, with initial states,
-// lengths, peepholes and clipping. Activations are Sigmoid, Tanh, Relu, Softsign or Softplus. The channels that
-// it reads may go; its hidden units stay.
+// lengths, peepholes and clipping. Activations are Sigmoid, Tanh, Relu, Softsign or Softplus. The channels
+// that it reads may go; its hidden units stay.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -14,7 +14,8 @@
 namespace quboprune {
 namespace {
 
-constexpr std::size_t kWeights = 1, kRecurrent = 2, kBias = 3, kLengths = 4, kHidden = 5, kCell = 6, kPeepholes = 7;
+constexpr std::size_t kWeights = 1, kRecurrent = 2, kBias = 3, kLengths = 4, kHidden = 5, kCell = 6,
+                      kPeepholes = 7;
 
 at::Tensor given(const Tensors& in, std::size_t k) {
   return k < in.size() ? in[k] : at::Tensor();
@@ -33,14 +34,14 @@ Activation activation_of(const Node& node, const std::string& name) {
 
 /// One direction's numbers, and what it remembers.
 struct Direction {
-  at::Tensor weights;    ///< [gates x hidden, inputs]
-  at::Tensor recurrent;  ///< [gates x hidden, hidden]
+  at::Tensor weights;             ///< [gates x hidden, inputs]
+  at::Tensor recurrent;           ///< [gates x hidden, hidden]
   at::Tensor bias_in, bias_back;  ///< [gates x hidden]
-  at::Tensor peepholes;  ///< [3 x hidden], LSTM's, or undefined
+  at::Tensor peepholes;           ///< [3 x hidden], LSTM's, or undefined
   std::vector<Activation> activations;
-  double clip = 0;                ///< of what activations read; 0: none
-  bool coupled = false;           ///< LSTM: what isn't let in is forgotten
-  bool resets_last = false;       ///< GRU: the reset gate acts behind the recurrent product
+  double clip = 0;           ///< of what activations read; 0: none
+  bool coupled = false;      ///< LSTM: what isn't let in is forgotten
+  bool resets_last = false;  ///< GRU: the reset gate acts behind the recurrent product
 
   at::Tensor bounded(const at::Tensor& x) const { return clip > 0 ? x.clamp(-clip, clip) : x; }
   at::Tensor activated(std::size_t k, const at::Tensor& x) const { return activations[k](bounded(x)); }
@@ -69,7 +70,8 @@ State gru_step(const Direction& d, const at::Tensor& input, const State& s) {
 }
 
 State lstm_step(const Direction& d, const at::Tensor& input, const State& s) {
-  const auto gates = (input + at::matmul(s.hidden, d.recurrent.t()) + d.bias_back).chunk(4, 1);  // in, out, forget, cell
+  const auto gates =
+      (input + at::matmul(s.hidden, d.recurrent.t()) + d.bias_back).chunk(4, 1);  // in, out, forget, cell
   const auto looks = d.peepholes.defined() ? d.peepholes.chunk(3, 0) : std::vector<at::Tensor>{};
   const auto with = [&](std::size_t gate, std::size_t peephole, const at::Tensor& cell) {
     return looks.empty() ? gates[gate] : gates[gate] + looks[peephole] * cell;
@@ -98,12 +100,14 @@ class Recurrent final : public Operator {
     const std::int64_t ways = way == "bidirectional" ? 2 : 1;
     const std::int64_t hidden = in.at(kRecurrent).size(2);
     if (x.dim() != 3 || in.at(kWeights).size(0) != ways || in.at(kWeights).size(1) != kind_.gates * hidden)
-      throw InputError(node.title() + ": weights that don't fit its direction and input; export the model again");
+      throw InputError(node.title() +
+                       ": weights that don't fit its direction and input; export the model again");
     std::vector<at::Tensor> outputs, last, cells;
     for (std::int64_t w = 0; w < ways; ++w) {
       const Direction d = direction(node, in, w, hidden);
       const bool backwards = way == "reverse" || w == 1;
-      State state{initial(given(in, kHidden), batch_first, w, x, hidden), initial(given(in, kCell), batch_first, w, x, hidden)};
+      State state{initial(given(in, kHidden), batch_first, w, x, hidden),
+                  initial(given(in, kCell), batch_first, w, x, hidden)};
       outputs.push_back(walk(d, x, given(in, kLengths), backwards, state));
       last.push_back(state.hidden);
       cells.push_back(state.cell);
@@ -127,10 +131,13 @@ class Recurrent final : public Operator {
       c.set(node.output(k), axis, c.labels(x, batch));
       const auto& shape = c.shape(node.output(k));
       if (shape.back() > 1)
-        c.set(node.output(k), -1, c.frozen_labels(static_cast<std::size_t>(shape.back()), "hidden units stay"));
+        c.set(node.output(k), -1,
+              c.frozen_labels(static_cast<std::size_t>(shape.back()), "hidden units stay"));
     }
     for (std::size_t k : {kHidden, kCell}) {
-      if (node.input(k) >= 0) c.tie(c.labels(x, batch), c.labels(node.input(k), batch_first ? 0 : 1), "joins samples that must stay");
+      if (node.input(k) >= 0)
+        c.tie(c.labels(x, batch), c.labels(node.input(k), batch_first ? 0 : 1),
+              "joins samples that must stay");
     }
     c.tie(c.labels(x, 2), c.labels(node.input(kWeights), 2), "reads channels that must stay");
     c.contracts(0, 2);
@@ -155,11 +162,13 @@ class Recurrent final : public Operator {
     d.bias_back = bias.defined() ? bias.select(0, w).slice(0, rows) : at::zeros({rows}, d.weights.options());
     if (given(in, kPeepholes).defined() && kind_.gates == 4) d.peepholes = in[kPeepholes].select(0, w);
     const auto given_names = node.attributes.find("activations");
-    const auto names = given_names == node.attributes.end() ? std::vector<std::string>{} : given_names->second.strings;
+    const auto names =
+        given_names == node.attributes.end() ? std::vector<std::string>{} : given_names->second.strings;
     const auto each = kind_.activations.size();
     for (std::size_t k = 0; k < each; ++k) {
       const std::size_t place = static_cast<std::size_t>(w) * each + k;
-      d.activations.push_back(activation_of(node, place < names.size() ? names[place] : kind_.activations[k]));
+      d.activations.push_back(
+          activation_of(node, place < names.size() ? names[place] : kind_.activations[k]));
     }
     d.clip = node.real("clip", 0);
     d.coupled = node.integer("input_forget", 0) != 0;

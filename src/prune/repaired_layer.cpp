@@ -117,7 +117,10 @@ void RepairedLayer::add_errors(const Repair& repair, const Mask& mask, std::vect
         inverse.select(1, static_cast<std::int64_t>(i)).diagonal(0, 1, 2).fill_(1);
     }
     const at::Tensor spread =
-        size == 1 ? (repair.weight * repair.seen).sum(1).index_select(1, blocks.columns.flatten()).view({-1, count, 1, 1})
+        size == 1 ? (repair.weight * repair.seen)
+                        .sum(1)
+                        .index_select(1, blocks.columns.flatten())
+                        .view({-1, count, 1, 1})
                   : at::matmul(gather(repair.weight).transpose(2, 3), gather(repair.seen));  // [g, m, s, s]
     const at::Tensor sums = (at::linalg_inv(inverse) * spread).sum({0, 2, 3}).contiguous();
     const auto* data = static_cast<const double*>(sums.data_ptr());

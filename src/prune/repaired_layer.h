@@ -26,7 +26,8 @@ class RepairedLayer {
   struct Repair {
     at::Tensor inverse;  ///< [conv groups, columns, columns]
     at::Tensor weight;   ///< [conv groups, outputs a group, columns]
-    at::Tensor seen;     ///< H times `weight`, of the same shape: anew each time it would take outputs² · columns
+    at::Tensor
+        seen;  ///< H times `weight`, of the same shape: anew each time it would take outputs² · columns
   };
   Repair intact() const;
   /// Adds to errors[g], for each kept input group, what its removal alone would add to E.

@@ -27,7 +27,8 @@ using RoundChoice = std::function<Mask(const ChannelGroups& groups, const Scores
 /// QUBO solved at each round's exact count, and repair in between: ours.
 ///
 /// scores: of the whole network, for the first round. The result meets the target on the original groups. An
-/// empty mask: it was stopped, the last round missed the target, or the cut network's groups don't correspond to the original's.
+/// empty mask: it was stopped, the last round missed the target, or the cut network's groups don't correspond
+/// to the original's.
 Mask mask_in_rounds(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
                     const Target& target, int rounds, const RoundsOptions& options, const RoundChoice& choose,
                     const Control& control);

@@ -61,7 +61,8 @@ class Lessons : public Dataset {
 };
 
 FinetuneOptions brief(std::int64_t steps) {
-  return {.steps = steps, .batch = 4, .crop = 8, .learning_rate = 1e-2, .ema = 0, .judge = {.loss = Loss::mse}};
+  return {
+      .steps = steps, .batch = 4, .crop = 8, .learning_rate = 1e-2, .ema = 0, .judge = {.loss = Loss::mse}};
 }
 
 /// Mean squared difference of two networks on data that neither was trained on.

@@ -392,6 +392,8 @@ void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, c
   result.graph = std::move(cut);
   result.metric_after = result.metric_before;
   keep_old(result.layers, "all repairs together made the metric worse on the calibration data as a whole");
+  result.notes.emplace_back(
+      "the repair is undone: it was worse than none on the calibration data as a whole");
 }
 
 }  // namespace

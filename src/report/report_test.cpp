@@ -57,9 +57,9 @@ bool holds(const std::string& text, const std::string& part) {
 
 TEST(TerminalReport, ShowsSizesAndQualityWithTheirData) {
   const std::string text = terminal_report(full_report());
-  for (const char* part :
-       {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB [-0.75, +0.25]", "held-out", "calibration", "Conv_0",
-        "taylor", "30.75 dB", "1 min 15 s", "1.5 GB", "hybrid, channels in multiples of 8"}) {
+  for (const char* part : {"414.7 k", "207.3 k", "50.0 %", "2.50 G", "32.50 dB", "-0.50 dB [-0.75, +0.25]",
+                           "held-out", "calibration", "Conv_0", "taylor", "30.75 dB", "1 min 15 s", "1.5 GB",
+                           "hybrid, channels in multiples of 8"}) {
     EXPECT_TRUE(holds(text, part)) << part << " is missing in\n" << text;
   }
 }

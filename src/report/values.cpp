@@ -114,7 +114,8 @@ std::string show_interval(const std::string& metric, const Json& change) {
   const auto low = number(change, "/low"), high = number(change, "/high");
   if (!low || !high) return "";
   const double scale = unit_scale(metric);
-  return fmt::format(" [{:+.{}f}, {:+.{}f}]", *low * scale, decimals(metric), *high * scale, decimals(metric));
+  return fmt::format(" [{:+.{}f}, {:+.{}f}]", *low * scale, decimals(metric), *high * scale,
+                     decimals(metric));
 }
 
 std::optional<double> removed_part(std::optional<double> before, std::optional<double> after) {

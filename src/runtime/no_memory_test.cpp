@@ -1,8 +1,8 @@
-#include "quboprune/memory.h"
-
 #include <ATen/Functions.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
+
+#include "quboprune/memory.h"
 
 namespace quboprune {
 namespace {

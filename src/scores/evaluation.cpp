@@ -42,9 +42,8 @@ bool measures_distance(const Judge& judge) {
 
 std::vector<at::Tensor> references_for(const Graph& original, std::span<const Sample> samples,
                                        const Judge& judge, const Control& control) {
-  const bool targets = !measures_distance(judge) && std::all_of(samples.begin(), samples.end(), [](auto& s) {
-    return s.target.defined();
-  });
+  const bool targets = !measures_distance(judge) && std::all_of(samples.begin(), samples.end(),
+                                                                [](auto& s) { return s.target.defined(); });
   return targets ? std::vector<at::Tensor>{} : outputs_of(Executor(original), samples, judge, control);
 }
 

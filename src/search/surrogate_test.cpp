@@ -124,7 +124,7 @@ TEST(Surrogate, OfFarMasksOnlyThoseThatItAskedForMatter) {
   EXPECT_NE(model.draw({&mean, 1}, rng), before);
 }
 
-// All masks alike, as by a metric that counts: there is no scale yet by which a ruined mask could be cut down.
+// All masks alike, as by a metric that counts: there is no scale yet by which a ruined one could be cut down.
 TEST_F(ExtendedModel, HoldsARuinedMaskForWorseAfterAPlateau) {
   for (int k = 0; k < 40; ++k) model_.add(random_mask(), 3, false);
   const Mask centre = random_mask();

@@ -11,8 +11,8 @@ namespace quboprune {
 
 /// Costs as integers. Whole costs and decimals of up to six places, over their greatest common divisor, are
 /// exact up to 2^31 in sum. Others are rounded down, under "at most", on a grid of 2^30 steps to the
-/// capacity: a selection may overrun the true capacity by as little, which take() checks. Under an exact total
-/// those, and such with too many sums for a table, are rounded to an eighth of their mean.
+/// capacity: a selection may overrun the true capacity by as little, which take() checks. Under an exact
+/// total those, and such with too many sums for a table, are rounded to an eighth of their mean.
 struct IntegerCosts {
   IntegerCosts(const Constraint& constraint, std::size_t variables);
   std::vector<std::int32_t> costs;

@@ -147,7 +147,8 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
   Rng rng(1);
   const auto sizes = sizes_to_try(a);
   for (const auto& shapes : sizes) {
-    if (sizes.size() > 3 && &shapes == &sizes[3] && result.shapes.size() > 1) break;  // a fallback, for want of two that run
+    if (sizes.size() > 3 && &shapes == &sizes[3] && result.shapes.size() > 1)
+      break;  // a fallback, for want of two that run
     std::vector<at::Tensor> inputs;
     std::string text;
     for (std::size_t k = 0; k < shapes.size(); ++k) {

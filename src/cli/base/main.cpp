@@ -82,7 +82,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return quboprune::failed(1, quboprune::kNoMemory);
   } catch (const c10::Error& e) {
-    if (quboprune::says_no_memory(e.what_without_backtrace())) return quboprune::failed(1, quboprune::kNoMemory);
+    if (quboprune::says_no_memory(e.what_without_backtrace()))
+      return quboprune::failed(1, quboprune::kNoMemory);
     return quboprune::failed(1, e.what_without_backtrace());
   } catch (const std::exception& e) {
     return quboprune::failed(1, e.what());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/index.h"
 #include "ops/base/layers.h"
@@ -42,13 +43,24 @@ bool has_branches(const Node& node) {
   return node.op == "If" || node.op == "Loop" || node.op == "Scan";
 }
 
+/// What a node and its branches read of floating-point constants.
+std::set<int> constants_of(const Graph& graph, const Node& node) {
+  std::set<int> constants;
+  for (const auto* values : {&node.inputs, &node.captured}) {
+    for (int v : *values) {
+      if (v >= 0 && floats_in(graph.values[at_index(v)].constant) > 0) constants.insert(v);
+    }
+  }
+  return constants;
+}
+
 /// Operators that can't be run, with weights of their own, and the layers behind them, by the first such
 /// operator: they stay, and for want of sizes their multiply-accumulates aren't counted.
 std::vector<Frozen> behind_unknown(const Analysis& a) {
   std::vector<int> cause(a.graph.values.size(), -1);  // by value: the node
   struct Behind {
     int layers = 0, channels = 0;
-    double parameters = 0;
+    std::set<int> constants;  ///< that they and the operator read; each counts once
   };
   std::map<int, Behind> by_cause;
   double all = 0;
@@ -64,22 +76,17 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
       if (v >= 0) cause[at_index(v)] = from;
     }
     if (from == static_cast<int>(n)) {
-      double own = 0;
-      for (const auto* values : {&node.inputs, &node.captured}) {
-        for (int v : *values)
-          own += v < 0 ? 0 : static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
-      }
-      if (own > 0 || has_branches(node)) by_cause[from].parameters += own;
+      auto own = constants_of(a.graph, node);
+      if (!own.empty() || has_branches(node)) by_cause[from].constants.merge(own);
+      continue;
     }
-    if (from == static_cast<int>(n) || node.input(1) < 0) continue;
+    if (node.input(1) < 0) continue;
     const Constant& weight = a.graph.values[at_index(node.input(1))].constant;
     if (!is_layer(node) || !weight.defined()) continue;
     Behind& entry = by_cause[from];
     ++entry.layers;
     entry.channels += static_cast<int>(channels_made(node, weight.sizes()));
-    for (int v : node.inputs) {
-      if (v >= 0) entry.parameters += static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
-    }
+    entry.constants.merge(constants_of(a.graph, node));
   }
   std::vector<Frozen> result;
   for (const auto& [n, entry] : by_cause) {
@@ -89,8 +96,10 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
                                              : fmt::format("{} layers behind ", entry.layers);
     reason +=
         node.title() + (has_branches(node) ? ", whose branches aren't looked into" : ", which can't be run");
-    if (entry.parameters > 0)
-      reason += fmt::format(", with {:.1f} % of the parameters", 100 * entry.parameters / all);
+    double parameters = 0;
+    for (int v : entry.constants)
+      parameters += static_cast<double>(floats_in(a.graph.values[at_index(v)].constant));
+    if (parameters > 0) reason += fmt::format(", with {:.1f} % of the parameters", 100 * parameters / all);
     result.push_back({std::move(reason), entry.channels, 0, false});
   }
   return result;

@@ -283,7 +283,8 @@ def reader_of_text():
                      direction="bidirectional")
     h = n.node("Reshape", n.node("Transpose", y, perm=[0, 2, 1, 3]), n.ints(32, 1, 12))
     _, last = n.node("GRU", h, n.weight(1, 15, 12), n.weight(1, 15, 5), outputs=2, hidden_size=5, direction="reverse",
-                     linear_before_reset=1)
+                     linear_before_reset=1, activations=["hardsigmoid", "LeakyRelu"], activation_alpha=[0.3, 0.1],
+                     activation_beta=[0.4])
     return n.out(n.gemm(n.relu(n.gemm(n.node("Reshape", last, n.ints(-1, 5)), 5, 12)), 12, 3)).model()
 
 

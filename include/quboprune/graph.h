@@ -51,6 +51,12 @@ struct Node {
   /// The value at an input or output, -1 where it is omitted or not there.
   int input(std::size_t k) const { return k < inputs.size() ? inputs[k] : -1; }
   int output(std::size_t k) const { return k < outputs.size() ? outputs[k] : -1; }
+  /// The first output that isn't omitted; -1 if all are.
+  int result() const {
+    for (int v : outputs)
+      if (v >= 0) return v;
+    return -1;
+  }
   /// "Conv 'name'": how errors and reports call it.
   std::string title() const { return op + " '" + name + "'"; }
 };

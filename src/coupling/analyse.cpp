@@ -45,7 +45,7 @@ void couple_all(Analysis& a) {
     const Node& node = a.graph.nodes[n];
     const Operator* op = operators().find(node);
     c.begin(static_cast<int>(n));
-    if (op && c.seen(node.output(0)) &&
+    if (op && c.seen(node.result()) &&
         std::all_of(node.inputs.begin(), node.inputs.end(), [&](int v) { return v < 0 || c.seen(v); }))
       op->cost(node, c);
   }
@@ -149,7 +149,7 @@ std::vector<Layer> layers_of(const Analysis& a) {
   std::vector<Layer> layers;
   for (const auto& [n, amount] : macs) {
     const Node& node = a.graph.nodes[at_index(n)];
-    const int out = node.output(0);
+    const int out = node.result();
     const int axis = channel_axis(node, *a.coupling);
     Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount};
     if (layer.groups.empty())
@@ -191,7 +191,7 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
   a.coupling->begin(-1);
   for (int n : nodes) {
     const Node& node = a.graph.nodes[at_index(n)];
-    const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
+    const Labels labels = a.coupling->peek(node.result(), channel_axis(node, *a.coupling));
     if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
     const bool weighted =  // else its channels are those of what it multiplies
         std::ranges::any_of(node.inputs, [&](int v) { return a.coupling->known(v).defined(); });

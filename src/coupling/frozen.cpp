@@ -19,6 +19,7 @@ namespace {
 std::int64_t channels_made(const Node& node, at::IntArrayRef weight) {
   if (weight.size() < 2) return 1;
   if (node.op == "Conv") return weight[0];
+  if (is_recurrent(node)) return weight[0] * weight[1] / gates_of(node);
   if (node.op == "ConvTranspose") return weight[1] * node.integer("group", 1);
   return node.op == "Gemm" && node.integer("transB", 0) != 0 ? weight[0] : weight[weight.size() - 1];
 }
@@ -82,7 +83,7 @@ std::vector<Frozen> behind_unknown(const Analysis& a) {
     }
     if (node.input(1) < 0) continue;
     const Constant& weight = a.graph.values[at_index(node.input(1))].constant;
-    if (!is_layer(node) || !weight.defined()) continue;
+    if ((!is_layer(node) && !is_recurrent(node)) || !weight.defined()) continue;
     Behind& entry = by_cause[from];
     ++entry.layers;
     entry.channels += static_cast<int>(channels_made(node, weight.sizes()));
@@ -143,10 +144,9 @@ std::vector<Frozen> small_ones_together(const std::map<std::string, Frozen>& by_
 }  // namespace
 
 int channel_axis(const Node& node, const Coupling& coupling) {
-  const int y = node.output(0);
+  const int y = node.result();
   const int last = coupling.rank(y) - 1;
-  const bool recurrent = node.op == "LSTM" || node.op == "GRU" || node.op == "RNN";
-  if (node.op == "Gemm" || recurrent || (node.op == "Attention" && last == 2)) return last;
+  if (node.op == "Gemm" || is_recurrent(node) || (node.op == "Attention" && last == 2)) return last;
   if (node.op != "Einsum" && node.op != "MatMul") return std::min(1, last);
   int axis = last;
   while (axis > 0 && coupling.peek(y, axis).empty()) --axis;
@@ -160,7 +160,7 @@ std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layer
   for (const auto& layer : layers) {
     all += layer.macs;
     const Node& node = a.graph.nodes[at_index(layer.node)];
-    const Labels labels = a.coupling->peek(node.output(0), channel_axis(node, *a.coupling));
+    const Labels labels = a.coupling->peek(node.result(), channel_axis(node, *a.coupling));
     const std::string plain = labels.empty() ? no_channels(a, free, node) : "";
     for (std::size_t i = 0; i < layer.groups.size(); ++i) {
       if (layer.groups[i] >= 0) continue;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string>
 
 #include "quboprune/error.h"
 
@@ -52,10 +54,22 @@ std::int64_t channels_wanted(const Graph& graph, int input) {
   return 3;
 }
 
-/// The first axis that holds positions: behind the channels, but for images with their channels last.
-std::size_t first_position(const std::vector<std::int64_t>& declared) {
-  const bool channels_last =
-      declared.size() == 4 && declared[1] < 0 && declared[2] < 0 && declared[3] >= 1 && declared[3] <= 4;
+/// Does the network turn channels from last to first, what comes before that being done to each number alone?
+bool moves_channels_forward(const Graph& graph, int value) {
+  static const std::set<std::string> kOfEach{"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Sub"};
+  return std::ranges::any_of(graph.nodes, [&](const Node& node) {
+    if (std::ranges::find(node.inputs, value) == node.inputs.end()) return false;
+    if (node.op == "Transpose") return node.integers("perm") == std::vector<std::int64_t>{0, 3, 1, 2};
+    return kOfEach.contains(node.op) && node.output(0) >= 0 && moves_channels_forward(graph, node.output(0));
+  });
+}
+
+/// The first axis of an input that holds positions: behind the channels, but for images with their channels
+/// last.
+std::size_t first_position(const Graph& graph, std::size_t k) {
+  const auto& declared = input_value(graph, k).shape;
+  const bool channels_last = declared.size() == 4 && declared[1] < 0 && declared[3] >= 1 &&
+                             moves_channels_forward(graph, graph.inputs[k]);
   return declared.size() == 2 || channels_last ? 1 : 2;
 }
 
@@ -64,7 +78,7 @@ InputShapes filled(const Graph& graph, const std::vector<std::int64_t>& sizes, s
   InputShapes shapes;
   for (std::size_t k = 0; k < graph.inputs.size(); ++k) {
     std::vector<std::int64_t> shape = input_value(graph, k).shape;
-    const std::size_t first = first_position(shape);
+    const std::size_t first = first_position(graph, k);
     for (std::size_t a = 0; a < shape.size(); ++a) {
       if (shape[a] >= 0) continue;
       shape[a] = a == 0      ? batch
@@ -109,7 +123,7 @@ InputShapes scaled(const Graph& graph, InputShapes shapes, const std::vector<Fra
                    std::int64_t batch) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
-    const std::size_t first = first_position(declared);
+    const std::size_t first = first_position(graph, k);
     for (std::size_t a = 0; a < shapes[k].size(); ++a) {
       if (declared[a] >= 0) continue;
       if (a == 0) shapes[k][a] = batch;
@@ -128,7 +142,7 @@ std::pair<std::size_t, std::int64_t> open_positions(const Graph& graph, const In
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
     std::size_t count = 0;
-    for (std::size_t a = first_position(declared); a < declared.size(); ++a) {
+    for (std::size_t a = first_position(graph, k); a < declared.size(); ++a) {
       if (declared[a] >= 0) continue;
       ++count;
       largest = std::max(largest, shapes[k][a]);
@@ -142,7 +156,7 @@ std::pair<std::size_t, std::int64_t> open_positions(const Graph& graph, const In
 bool all_change(const Graph& graph, const InputShapes& shapes, const InputShapes& first) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
     const auto& declared = input_value(graph, k).shape;
-    for (std::size_t a = first_position(declared); a < declared.size(); ++a) {
+    for (std::size_t a = first_position(graph, k); a < declared.size(); ++a) {
       if (declared[a] < 0 && shapes[k][a] == first[k][a]) return false;
     }
   }

@@ -95,5 +95,15 @@ TEST(ProbeSizes, WhereNoneRunsTheErrorSaysWhatWasTriedAndWhy) {
   EXPECT_EQ(with_data.other_input_shapes, (InputShapes{{2, 3, 1994, 3988}}));
 }
 
+TEST(ProbeSizes, KeepChannelsLastWhereTheNetworkTurnsThemForward) {
+  const std::map<std::string, Attribute> forward{
+      {"perm", Attribute::of(std::vector<std::int64_t>{0, 3, 1, 2})}};
+  EXPECT_EQ(first_sizes(network({-1, -1, -1, 3}, "Transpose", forward), {}).shapes.front().front(),
+            (std::vector<std::int64_t>{1, 128, 128, 3}));
+  // A width of three, not three channels.
+  EXPECT_EQ(first_sizes(network({-1, -1, -1, 3}, "Relu"), {}).shapes.front().front(),
+            (std::vector<std::int64_t>{1, 3, 128, 3}));
+}
+
 }  // namespace
 }  // namespace quboprune

@@ -1,11 +1,14 @@
 // LSTM, GRU and RNN: one layer, in either or both directions, batch or positions first, with initial states,
-// lengths, peepholes and clipping. Activations are Sigmoid, Tanh, Relu, Softsign or Softplus. The channels
-// that it reads may go; its hidden units stay.
+// lengths, peepholes, clipping and all of ONNX's activations. The channels that it reads may go; its hidden
+// units stay.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+#include <cctype>
 #include <functional>
+#include <map>
 #include <utility>
 
 #include "ops/base/operator.h"
@@ -23,13 +26,61 @@ at::Tensor given(const Tensors& in, std::size_t k) {
 
 using Activation = std::function<at::Tensor(const at::Tensor&)>;
 
-Activation activation_of(const Node& node, const std::string& name) {
-  if (name == "Sigmoid") return [](const at::Tensor& x) { return at::sigmoid(x); };
-  if (name == "Tanh") return [](const at::Tensor& x) { return at::tanh(x); };
-  if (name == "Relu") return [](const at::Tensor& x) { return at::relu(x); };
-  if (name == "Softsign") return [](const at::Tensor& x) { return x / (1 + x.abs()); };
-  if (name == "Softplus") return [](const at::Tensor& x) { return at::softplus(x); };
-  throw InputError(node.title() + ": its activation " + name + " isn't supported; use Sigmoid, Tanh or Relu");
+/// Those that take no numbers, by their names in lower case, as runtimes read them.
+const std::map<std::string, Activation>& plain_activations() {
+  static const std::map<std::string, Activation> all{
+      {"sigmoid", [](const at::Tensor& x) { return at::sigmoid(x); }},
+      {"tanh", [](const at::Tensor& x) { return at::tanh(x); }},
+      {"relu", [](const at::Tensor& x) { return at::relu(x); }},
+      {"softsign", [](const at::Tensor& x) { return x / (1 + x.abs()); }},
+      {"softplus", [](const at::Tensor& x) { return at::softplus(x); }}};
+  return all;
+}
+
+/// One that takes an alpha, and perhaps a beta.
+struct Shaped {
+  double alpha, beta;  ///< where the file gives none
+  bool takes_beta;
+  at::Tensor (*of)(const at::Tensor& x, double alpha, double beta);
+};
+
+const std::map<std::string, Shaped>& shaped_activations() {
+  static const std::map<std::string, Shaped> all{
+      {"leakyrelu", {0.01, 0, false, [](auto& x, double a, double) { return at::leaky_relu(x, a); }}},
+      {"thresholdedrelu", {1, 0, false, [](auto& x, double a, double) { return at::threshold(x, a, 0); }}},
+      {"elu", {1, 0, false, [](auto& x, double a, double) { return at::elu(x, a); }}},
+      {"affine", {1, 0, true, [](auto& x, double a, double b) { return x * a + b; }}},
+      {"scaledtanh", {1, 1, true, [](auto& x, double a, double b) { return at::tanh(x * b) * a; }}},
+      {"hardsigmoid", {0.2, 0.5, true, [](auto& x, double a, double b) { return (x * a + b).clamp(0, 1); }}}};
+  return all;
+}
+
+/// A node's activations in the order of its list; those that take numbers draw them from two lists in turn.
+std::vector<Activation> activations_of(const Node& node, std::vector<std::string> names) {
+  const auto own = node.attributes.find("activations");
+  if (own != node.attributes.end()) {
+    const auto& listed = own->second.strings;
+    std::copy_n(listed.begin(), std::min(listed.size(), names.size()), names.begin());
+  }
+  const auto alphas = node.reals("activation_alpha"), betas = node.reals("activation_beta");
+  std::size_t alpha = 0, beta = 0;
+  std::vector<Activation> result;
+  for (std::string name : names) {
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto plain = plain_activations().find(name);
+    if (plain != plain_activations().end()) {
+      result.push_back(plain->second);
+      continue;
+    }
+    const auto found = shaped_activations().find(name);
+    if (found == shaped_activations().end())
+      throw InputError(node.title() + ": no such activation as " + name + "; export the model again");
+    const Shaped& shaped = found->second;
+    const double a = alpha < alphas.size() ? alphas[alpha++] : shaped.alpha;
+    const double b = shaped.takes_beta && beta < betas.size() ? betas[beta++] : shaped.beta;
+    result.push_back([of = shaped.of, a, b](const at::Tensor& x) { return of(x, a, b); });
+  }
+  return result;
 }
 
 /// One direction's numbers, and what it remembers.
@@ -98,13 +149,17 @@ class Recurrent final : public Operator {
     const at::Tensor x = batch_first ? in.at(0).transpose(0, 1) : in.at(0);  // [positions, batch, inputs]
     const std::string way = node.text("direction", "forward");
     const std::int64_t ways = way == "bidirectional" ? 2 : 1;
-    const std::int64_t hidden = in.at(kRecurrent).size(2);
-    if (x.dim() != 3 || in.at(kWeights).size(0) != ways || in.at(kWeights).size(1) != kind_.gates * hidden)
-      throw InputError(node.title() +
-                       ": weights that don't fit its direction and input; export the model again");
+    check_shapes(node, in, ways);
+    const std::int64_t hidden = in[kRecurrent].size(2);
+    std::vector<std::string> names;
+    for (std::int64_t w = 0; w < ways; ++w)
+      names.insert(names.end(), kind_.activations.begin(), kind_.activations.end());
+    const auto activations = activations_of(node, std::move(names));
     std::vector<at::Tensor> outputs, last, cells;
     for (std::int64_t w = 0; w < ways; ++w) {
-      const Direction d = direction(node, in, w, hidden);
+      Direction d = direction(node, in, w, hidden);
+      const auto each = static_cast<std::ptrdiff_t>(kind_.activations.size());
+      d.activations.assign(activations.begin() + w * each, activations.begin() + (w + 1) * each);
       const bool backwards = way == "reverse" || w == 1;
       State state{initial(given(in, kHidden), batch_first, w, x, hidden),
                   initial(given(in, kCell), batch_first, w, x, hidden)};
@@ -125,6 +180,8 @@ class Recurrent final : public Operator {
     const bool batch_first = node.integer("layout", 0) != 0;
     const int batch = batch_first ? 0 : 1;
     c.freeze(c.labels(x, 1 - batch), "are positions of a sequence");
+    if (node.input(kLengths) >= 0) c.freeze(c.labels(x, batch), "have a length each");
+    c.freeze_value(node.input(kRecurrent), "hidden units stay");  // who reads it as W too mustn't cut it
     for (std::size_t k = 0; k < 3; ++k) {
       if (node.output(k) < 0 || !c.seen(node.output(k))) continue;
       const int axis = batch_first ? 0 : k == 0 ? 2 : 1;
@@ -152,6 +209,20 @@ class Recurrent final : public Operator {
   }
 
  private:
+  void check_shapes(const Node& node, const Tensors& in, std::int64_t ways) const {
+    const std::string way = node.text("direction", "forward");
+    const auto three = [&](std::size_t k) { return !given(in, k).defined() || in[k].dim() == 3; };
+    const at::Tensor w = given(in, kWeights), r = given(in, kRecurrent);
+    const bool fits = (way == "forward" || way == "reverse" || way == "bidirectional") &&
+                      in.at(0).dim() == 3 && w.defined() && r.defined() && three(kWeights) &&
+                      three(kRecurrent) && three(kHidden) && (kind_.gates != 4 || three(kCell)) &&
+                      w.size(0) == ways && r.size(0) == ways && w.size(1) == kind_.gates * r.size(2) &&
+                      r.size(1) == w.size(1);
+    if (!fits)
+      throw InputError(node.title() +
+                       ": weights or states that don't fit its direction and input; export the model again");
+  }
+
   Direction direction(const Node& node, const Tensors& in, std::int64_t w, std::int64_t hidden) const {
     Direction d;
     const auto rows = kind_.gates * hidden;
@@ -161,15 +232,6 @@ class Recurrent final : public Operator {
     d.bias_in = bias.defined() ? bias.select(0, w).slice(0, 0, rows) : at::zeros({rows}, d.weights.options());
     d.bias_back = bias.defined() ? bias.select(0, w).slice(0, rows) : at::zeros({rows}, d.weights.options());
     if (given(in, kPeepholes).defined() && kind_.gates == 4) d.peepholes = in[kPeepholes].select(0, w);
-    const auto given_names = node.attributes.find("activations");
-    const auto names =
-        given_names == node.attributes.end() ? std::vector<std::string>{} : given_names->second.strings;
-    const auto each = kind_.activations.size();
-    for (std::size_t k = 0; k < each; ++k) {
-      const std::size_t place = static_cast<std::size_t>(w) * each + k;
-      d.activations.push_back(
-          activation_of(node, place < names.size() ? names[place] : kind_.activations[k]));
-    }
     d.clip = node.real("clip", 0);
     d.coupled = node.integer("input_forget", 0) != 0;
     d.resets_last = node.integer("linear_before_reset", 0) != 0;
@@ -200,6 +262,11 @@ class Recurrent final : public Operator {
       }
       outputs[static_cast<std::size_t>(t)] = output;
       state = std::move(next);
+    }
+    if (lengths.defined()) {  // of an empty sequence nothing is remembered, as ONNX Runtime has it
+      const at::Tensor any = (lengths > 0).view({-1, 1});
+      state.hidden = at::where(any, state.hidden, at::zeros_like(state.hidden));
+      if (state.cell.defined()) state.cell = at::where(any, state.cell, at::zeros_like(state.cell));
     }
     return at::stack(outputs, 0);
   }

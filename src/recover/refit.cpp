@@ -377,9 +377,10 @@ namespace {
 /// The scenes kept back judge alone so far: what they like may still ruin the others. On outputs near zero a
 /// relative error can be anything, and which scenes have such is left to the draw.
 void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, const Mask& mask,
-                             std::span<const Sample> calibration, const Judge& judge) {
+                             std::span<const Sample> calibration, const Judge& judge,
+                             const Control& control) {
   const auto repaired = [](const RefitLayer& layer) { return !layer.kept_old; };
-  if (result.reason != "done" || std::ranges::none_of(result.layers, repaired)) return;
+  if (result.reason != "done" || control.stopped() || std::ranges::none_of(result.layers, repaired)) return;
   const Graph& original = groups.analysis().graph;
   const Judge by = deciding(judge);
   const auto references = references_for(original, calibration, by);
@@ -388,7 +389,8 @@ void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, c
     return larger_is_better(by.metric) ? -metric : metric;
   };
   Graph cut = slice(groups, mask);
-  if (!(error(result.graph) > error(cut))) return;
+  const double none = error(cut);
+  if (std::isnan(none) || error(result.graph) <= none) return;  // a repair that gives NaN isn't
   result.graph = std::move(cut);
   result.metric_after = result.metric_before;
   keep_old(result.layers, "all repairs together made the metric worse on the calibration data as a whole");
@@ -402,7 +404,7 @@ RefitResult refit(const ChannelGroups& groups, const Mask& mask, std::span<const
                   const Judge& judge, const RefitOptions& options, const Control& control) {
   const auto start = Clock::now();
   RefitResult result = Refitter(groups, calibration, judge, options, control)(mask, control);
-  undo_where_all_is_worse(result, groups, mask, calibration, judge);
+  undo_where_all_is_worse(result, groups, mask, calibration, judge, control);
   result.seconds = seconds_since(start);
   return result;
 }

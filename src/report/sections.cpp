@@ -106,10 +106,12 @@ std::string quality_section(const Json& report) {
   if (charts.contains("quality")) {
     body += html::chart("quality", 190, "Change of the metric against the original network after each stage");
   }
-  return html::section("Quality after each stage",
-                       "Calibration data chose the mask; only the held-out figures say what it is worth. "
-                       "In brackets: the 95 % bootstrap interval over the held-out scenes.",
-                       body);
+  const bool sure = number(report, "/result/metric/heldout/change/low").has_value();
+  return html::section(
+      "Quality after each stage",
+      std::string("Calibration data chose the mask; only the held-out figures say what it is worth.") +
+          (sure ? " In brackets: the 95 % bootstrap interval over the held-out scenes." : ""),
+      body);
 }
 
 std::string methods_section(const Json& report) {

@@ -60,23 +60,24 @@ json refinement_json(const PruneSession& session, const Choice& choice, const st
 }
 
 /// What the held-out metric gained over the original's, with the interval that scenes like these leave open;
-/// null where they are too few for one, or a value isn't finite.
-json change_json(const Score& dense, const Score& shipped, std::span<const Sample> samples) {
+/// null where they are too few for one, also served to choose by, or a value isn't finite.
+json change_json(const PruneSession& session, const Score& dense, const Score& shipped) {
   constexpr double kConfidence = 0.95;
   const auto finite = [](double value) { return std::isfinite(value); };
   if (!std::ranges::all_of(dense.samples, finite) || !std::ranges::all_of(shipped.samples, finite))
     return nullptr;
   std::vector<std::string> scenes;
-  for (const Sample& sample : samples) scenes.push_back(sample.scene);
-  const auto count = std::set<std::string>(scenes.begin(), scenes.end()).size();
-  if (count < 2) return nullptr;
+  for (const Sample& sample : session.heldout()) scenes.push_back(sample.scene);
+  const std::set<std::string> distinct(scenes.begin(), scenes.end());
+  const auto held_out = [&](const Sample& sample) { return !distinct.contains(sample.scene); };
+  if (distinct.size() < 2 || !std::ranges::all_of(session.calibration(), held_out)) return nullptr;
   const Interval interval =
       paired_bootstrap(shipped.samples, dense.samples, kConfidence, /*resamples=*/4000, /*seed=*/1, scenes);
   return {{"mean", interval.mean},
           {"low", interval.low},
           {"high", interval.high},
           {"confidence", kConfidence},
-          {"scenes", count}};
+          {"scenes", distinct.size()}};
 }
 
 json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
@@ -89,7 +90,7 @@ json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
   const Score& dense = session.dense(Part::heldout);
   metric["heldout"] = {{"dense", number(dense.mean)}, {"pruned", number(pruned.mean)}};
   metric["heldout"]["samples"] = {{"dense", dense.samples}, {"pruned", pruned.samples}};
-  metric["heldout"]["change"] = change_json(dense, pruned, session.heldout());
+  metric["heldout"]["change"] = change_json(session, dense, pruned);
   if (outcome.refitted) {
     metric["calibration"]["refitted"] = number(calibration.score(*outcome.refitted).mean);
     metric["heldout"]["refitted"] = number(heldout.score(*outcome.refitted).mean);
@@ -99,7 +100,7 @@ json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
     const Score recovered = heldout.score(*outcome.recovered);
     metric["heldout"]["recovered"] = number(recovered.mean);
     metric["heldout"]["samples"]["recovered"] = recovered.samples;
-    metric["heldout"]["change"] = change_json(dense, recovered, session.heldout());
+    metric["heldout"]["change"] = change_json(session, dense, recovered);
   }
   return metric;
 }

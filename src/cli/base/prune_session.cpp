@@ -46,8 +46,7 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
   if (graph_.stand_ins)
     note(
         "outputs behind operators that can't be run are judged by what these operators read: figures of "
-        "quality are "
-        "of that, not of the outputs");
+        "quality are of that, not of the outputs");
   if (!arguments.work.empty()) work_ = WorkFolder(arguments.work);
   if (data_) make_evaluators();
 }
@@ -186,13 +185,10 @@ namespace {
 /// What decides which mask a refinement starts from.
 std::string where_it_starts(const ChooseOptions& o) {
   const auto& f = o.formulation;
-  const json settings = {o.objective,     o.tune,
-                         f.taylor,        f.fisher,
-                         f.redundancy,    f.centred,
-                         f.cross,         f.penalty,
-                         f.per_layer,     f.rounds,
-                         o.round_to,      o.capacity,
-                         o.solver.method, o.formulator.measure_samples};
+  const json settings = {
+      o.objective, o.tune,     f.taylor,        f.fisher,         f.redundancy,
+      f.centred,   f.cross,    f.penalty,       f.per_layer,      f.rounds,
+      o.round_to,  o.capacity, o.solver.method, o.solver.seconds, o.formulator.measure_samples};
   return settings.dump();
 }
 

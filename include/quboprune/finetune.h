@@ -54,8 +54,8 @@ struct FinetuneOptions {
   /// What the state in `work` is of, in the caller's words (network, data, whatever else makes another
   /// training of it): a state with other words isn't taken up. Steps and time limit may change.
   std::string problem{};
-  Judge
-      judge{};  ///< its loss is what is trained; `output`: the mean squared distance to the teacher's outputs
+  /// Its loss is what is trained; `output`: the mean squared distance to the teacher's outputs.
+  Judge judge{};
 };
 
 struct FinetuneResult {

@@ -11,6 +11,7 @@
 #include <map>
 #include <utility>
 
+#include "ops/base/layers.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 
@@ -135,7 +136,6 @@ State lstm_step(const Direction& d, const at::Tensor& input, const State& s) {
 
 /// What differs between the three.
 struct Kind {
-  std::int64_t gates;
   Step step;
   std::vector<std::string> activations;
 };
@@ -215,8 +215,8 @@ class Recurrent final : public Operator {
     const at::Tensor w = given(in, kWeights), r = given(in, kRecurrent);
     const bool fits = (way == "forward" || way == "reverse" || way == "bidirectional") &&
                       in.at(0).dim() == 3 && w.defined() && r.defined() && three(kWeights) &&
-                      three(kRecurrent) && three(kHidden) && (kind_.gates != 4 || three(kCell)) &&
-                      w.size(0) == ways && r.size(0) == ways && w.size(1) == kind_.gates * r.size(2) &&
+                      three(kRecurrent) && three(kHidden) && (gates_of(node) != 4 || three(kCell)) &&
+                      w.size(0) == ways && r.size(0) == ways && w.size(1) == gates_of(node) * r.size(2) &&
                       r.size(1) == w.size(1);
     if (!fits)
       throw InputError(node.title() +
@@ -225,13 +225,13 @@ class Recurrent final : public Operator {
 
   Direction direction(const Node& node, const Tensors& in, std::int64_t w, std::int64_t hidden) const {
     Direction d;
-    const auto rows = kind_.gates * hidden;
+    const auto rows = gates_of(node) * hidden;
     d.weights = in.at(kWeights).select(0, w);
     d.recurrent = in.at(kRecurrent).select(0, w);
     const at::Tensor bias = given(in, kBias);
     d.bias_in = bias.defined() ? bias.select(0, w).slice(0, 0, rows) : at::zeros({rows}, d.weights.options());
     d.bias_back = bias.defined() ? bias.select(0, w).slice(0, rows) : at::zeros({rows}, d.weights.options());
-    if (given(in, kPeepholes).defined() && kind_.gates == 4) d.peepholes = in[kPeepholes].select(0, w);
+    if (given(in, kPeepholes).defined() && gates_of(node) == 4) d.peepholes = in[kPeepholes].select(0, w);
     d.clip = node.real("clip", 0);
     d.coupled = node.integer("input_forget", 0) != 0;
     d.resets_last = node.integer("linear_before_reset", 0) != 0;
@@ -277,9 +277,9 @@ class Recurrent final : public Operator {
 }  // namespace
 
 void make_recurrent(OperatorTable& table) {
-  table.add("LSTM", std::make_shared<Recurrent>(Kind{4, lstm_step, {"Sigmoid", "Tanh", "Tanh"}}));
-  table.add("GRU", std::make_shared<Recurrent>(Kind{3, gru_step, {"Sigmoid", "Tanh"}}));
-  table.add("RNN", std::make_shared<Recurrent>(Kind{1, rnn_step, {"Tanh"}}));
+  table.add("LSTM", std::make_shared<Recurrent>(Kind{lstm_step, {"Sigmoid", "Tanh", "Tanh"}}));
+  table.add("GRU", std::make_shared<Recurrent>(Kind{gru_step, {"Sigmoid", "Tanh"}}));
+  table.add("RNN", std::make_shared<Recurrent>(Kind{rnn_step, {"Tanh"}}));
 }
 
 }  // namespace quboprune

@@ -63,8 +63,7 @@ void check_options(const FinetuneOptions& o) {
   require(o.ema >= 0 && o.ema < 1, "ema must be in [0, 1)");
   require(o.judge.loss != Loss::output || o.teacher != nullptr,
           "the loss is the distance to a teacher's outputs; name one (--teacher), or take another loss with "
-          "data that "
-          "have targets");
+          "data that have targets");
 }
 
 /// Means of the losses over 100 steps each.

@@ -30,6 +30,14 @@ std::vector<Sample> one_dark_scene() {
   return samples;
 }
 
+/// Such that the dark scene is one of those that are fitted on.
+RefitOptions judged_by_bright_scenes(const std::vector<Sample>& samples) {
+  RefitOptions options;
+  options.weigh_by_output = false;
+  while (holds_dark(check_split(samples, options.check_share, options.seed).check)) ++options.seed;
+  return options;
+}
+
 /// The removed channel is about one where it is bright, and a repair adds that to the bias. The dark scene, a
 /// thousand times as dim, is then wrong by thousands of times its size, which the bright scenes kept back
 /// don't see.
@@ -41,9 +49,7 @@ TEST(Refit, IsUndoneWhereItIsWorseThanNoneOnAllOfTheData) {
       net.finish(net.add("Conv", {h, net.constant(at::ones({1, 3, 1, 1})), net.constant(at::zeros({1}))}));
   const std::vector<Sample> samples = one_dark_scene();
   const Judge judge{.metric = Metric::output};
-  RefitOptions options;
-  options.weigh_by_output = false;
-  while (holds_dark(check_split(samples, options.check_share, options.seed).check)) ++options.seed;
+  const RefitOptions options = judged_by_bright_scenes(samples);
   const ChannelGroups groups = analyse(graph);
   const Mask mask{1, 0, 1};
   const RefitResult kept_back = Refitter(groups, samples, judge, options)(mask);
@@ -68,9 +74,7 @@ TEST(Refit, IsUndoneWhereItGivesNaN) {
   std::vector<Sample> samples = one_dark_scene();
   for (Sample& s : samples) s.input[0] += s.scene == "dark" ? 0.01 : 4;
   const Judge judge{.metric = Metric::output};
-  RefitOptions options;
-  options.weigh_by_output = false;
-  while (holds_dark(check_split(samples, options.check_share, options.seed).check)) ++options.seed;
+  const RefitOptions options = judged_by_bright_scenes(samples);
   const ChannelGroups groups = analyse(graph);
   const Mask mask{1, 0, 1};
   const at::Tensor dark = samples[0].input.unsqueeze(0);

@@ -74,10 +74,11 @@ endif()
 # ONNX: the official schema as protobuf classes.
 find_package(Protobuf REQUIRED)
 find_library(QUBOPRUNE_ONNX_PROTO onnx_proto REQUIRED)
-find_path(QUBOPRUNE_ONNX_INCLUDE onnx/onnx_pb.h REQUIRED)
+# Python's onnx brings headers too, of another release, but not this one, which protoc wrote for the library.
+find_path(QUBOPRUNE_ONNX_PROTO_INCLUDE onnx/onnx-ml.pb.h REQUIRED)
 add_library(quboprune_onnx INTERFACE)
 add_library(quboprune::onnx ALIAS quboprune_onnx)
-target_include_directories(quboprune_onnx SYSTEM INTERFACE "${QUBOPRUNE_ONNX_INCLUDE}")
+target_include_directories(quboprune_onnx SYSTEM INTERFACE "${QUBOPRUNE_ONNX_PROTO_INCLUDE}")
 target_compile_definitions(quboprune_onnx INTERFACE ONNX_NAMESPACE=onnx ONNX_ML=1)
 target_link_libraries(quboprune_onnx INTERFACE "${QUBOPRUNE_ONNX_PROTO}" protobuf::libprotobuf)
 

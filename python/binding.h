@@ -4,24 +4,21 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <atomic>
-#include <chrono>
-#include <future>
-#include <optional>
+#include <cstdint>
+#include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "calling_thread.h"
 #include "quboprune/error.h"
 #include "quboprune/mask.h"
 #include "quboprune/progress.h"
+#include "quboprune/qubo.h"
 
 namespace quboprune::python {
 
-namespace py = pybind11;
-
-/// Arrays as they come in: converted to the type and laid out row by row where they aren't already.
+/// An array of one type, laid out row by row.
 template <typename T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
@@ -29,13 +26,13 @@ void bind_qubo(py::module_& module);
 void bind_solve(py::module_& module);
 void bind_search(py::module_& module);
 
-/// A mask from a one-dimensional array of zeros and ones (any number or bool type).
-/// Throws InputError for another shape or other values.
-Mask mask_of(const Array<double>& array);
-/// uint8, one-dimensional.
-py::array_t<std::uint8_t> array_of(const Mask& mask);
+/// The numbers of anything that NumPy makes an array of. Throws InputError, naming the argument, for what
+/// isn't an array of real numbers: ragged lists, text, dates, complex numbers, sparse matrices.
+Array<double> numbers_of(const py::object& values, const std::string& name);
+/// The same for whole numbers that fit an int; 1.0 is none. The values of a one-dimensional array.
+std::vector<int> indices_of(const py::object& values, const std::string& name);
 
-/// The values of a one-dimensional array. Throws InputError for another shape; `name` says which.
+/// The values of a one-dimensional array. Throws InputError for another shape.
 template <typename T>
 std::vector<T> vector_of(const Array<T>& array, const std::string& name) {
   if (array.ndim() != 1)
@@ -43,45 +40,34 @@ std::vector<T> vector_of(const Array<T>& array, const std::string& name) {
   return {array.data(), array.data() + array.size()};
 }
 
-/// A Control that calls a Python function (stage, done, total, best), or nothing if it is None, and that
-/// ends the work once `stop` is set.
-Control control_of(const py::object& progress, const std::atomic<bool>& stop);
-
-/// Runs long C++ work on a thread of its own, without the interpreter lock. This thread waits and looks for
-/// Ctrl-C every 50 ms: then `stop` is set and, once the work has ended, KeyboardInterrupt raised. What the
-/// work throws (also from Python functions that it calls) is thrown here.
-template <typename Work>
-auto run_interruptibly(std::atomic<bool>& stop, Work work) {
-  std::exception_ptr interrupt;
-  std::optional<decltype(work())> result;
-  std::exception_ptr failure;
-  {
-    std::promise<void> done;
-    std::future<void> ended = done.get_future();
-    std::thread thread([&] {
-      try {
-        result.emplace(work());
-      } catch (...) {
-        failure = std::current_exception();
-      }
-      done.set_value();
-    });
-    while (true) {
-      {
-        py::gil_scoped_release release;
-        if (ended.wait_for(std::chrono::milliseconds(50)) == std::future_status::ready) break;
-      }
-      if (!interrupt && PyErr_CheckSignals() != 0) {
-        interrupt = std::make_exception_ptr(py::error_already_set());
-        stop = true;
-      }
-    }
-    py::gil_scoped_release release;
-    thread.join();
-  }
-  if (interrupt) std::rethrow_exception(interrupt);
-  if (failure) std::rethrow_exception(failure);
-  return std::move(*result);
+/// A mask from a one-dimensional array of zeros and ones (any number or bool type).
+/// Throws InputError for another shape or other values.
+Mask mask_of(const py::object& values, const std::string& name);
+template <typename T>
+py::array_t<T> array_of(const std::vector<T>& values) {
+  return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
 }
+
+/// A Control that ends the work once the caller was interrupted, and that calls a Python function (stage,
+/// done, total, best) unless it is None.
+Control control_of(const py::object& progress, CallingThread& caller);
+
+/// Python's Qubo. It may be added to while solve() is at work on it in another thread: what is in use stays
+/// as it is, and a copy is changed.
+class SharedQubo {
+ public:
+  explicit SharedQubo(Qubo qubo) : qubo_(std::make_shared<Qubo>(std::move(qubo))) {}
+
+  const Qubo& get() const { return *qubo_; }
+  /// The problem as it is now, for as long as the pointer is held.
+  std::shared_ptr<const Qubo> now() const { return qubo_; }
+  Qubo& to_change() {
+    if (qubo_.use_count() > 1) qubo_ = std::make_shared<Qubo>(*qubo_);
+    return *qubo_;
+  }
+
+ private:
+  std::shared_ptr<Qubo> qubo_;
+};
 
 }  // namespace quboprune::python

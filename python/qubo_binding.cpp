@@ -6,34 +6,49 @@
 namespace quboprune::python {
 namespace {
 
-void add_linear(Qubo& qubo, const Array<double>& values) {
-  const auto linear = vector_of(values, "linear");
-  if (static_cast<int>(linear.size()) != qubo.size()) {
-    throw InputError(fmt::format("linear: {} values for {} variables", linear.size(), qubo.size()));
-  }
-  for (int i = 0; i < qubo.size(); ++i) qubo.add_linear(i, linear[static_cast<std::size_t>(i)]);
+void add_linear(SharedQubo& qubo, const py::object& values) {
+  const auto linear = vector_of(numbers_of(values, "linear"), "linear");
+  if (static_cast<int>(linear.size()) != qubo.get().size())
+    throw InputError(fmt::format("linear: {} values for {} variables", linear.size(), qubo.get().size()));
+  Qubo& changed = qubo.to_change();
+  for (int i = 0; i < changed.size(); ++i) changed.add_linear(i, linear[static_cast<std::size_t>(i)]);
 }
 
-void add_dense_block(Qubo& qubo, const Array<int>& variables, const Array<double>& values) {
-  Qubo::DenseBlock block{vector_of(variables, "variables"), {}};
+/// All or none of them.
+void add_pairs(SharedQubo& qubo, const py::object& i, const py::object& j, const py::object& values) {
+  const auto first = indices_of(i, "i");
+  const auto second = indices_of(j, "j");
+  const auto coupling = vector_of(numbers_of(values, "values"), "values");
+  if (first.size() != second.size() || first.size() != coupling.size())
+    throw InputError(fmt::format("i, j and values: {}, {} and {} entries; give as many of each", first.size(),
+                                 second.size(), coupling.size()));
+  Qubo changed = qubo.get();
+  changed.reserve_pairs(changed.pairs().size() + first.size());
+  for (std::size_t k = 0; k < first.size(); ++k) changed.add_pair(first[k], second[k], coupling[k]);
+  qubo = SharedQubo(std::move(changed));
+}
+
+void add_dense_block(SharedQubo& qubo, const py::object& variables, const py::object& values) {
+  Qubo::DenseBlock block{indices_of(variables, "variables"), {}};
   const auto m = static_cast<py::ssize_t>(block.variables.size());
-  if (values.ndim() != 2 || values.shape(0) != m || values.shape(1) != m) {
+  const auto matrix = numbers_of(values, "values");
+  if (matrix.ndim() != 2 || matrix.shape(0) != m || matrix.shape(1) != m)
     throw InputError(fmt::format("values: expected a {} x {} matrix", m, m));
-  }
-  block.values.assign(values.data(), values.data() + values.size());
-  qubo.add_dense_block(std::move(block));
+  block.values.assign(matrix.data(), matrix.data() + matrix.size());
+  qubo.to_change().add_dense_block(std::move(block));
 }
 
-void add_low_rank(Qubo& qubo, const Array<float>& factor, double scale) {
-  if (factor.ndim() != 2 || factor.shape(1) != qubo.size()) {
-    throw InputError(fmt::format("factor: expected [rank, {}]", qubo.size()));
-  }
-  qubo.add_low_rank(
-      {static_cast<int>(factor.shape(0)), scale, {factor.data(), factor.data() + factor.size()}});
+void add_low_rank(SharedQubo& qubo, const py::object& factor, double scale) {
+  const Array<float> rows(numbers_of(factor, "factor"));
+  if (rows.ndim() != 2 || rows.shape(1) != qubo.get().size())
+    throw InputError(fmt::format("factor: expected [rank, {}]", qubo.get().size()));
+  qubo.to_change().add_low_rank(
+      {static_cast<int>(rows.shape(0)), scale, {rows.data(), rows.data() + rows.size()}});
 }
 
 /// E(x) = x'Qx for any square matrix: the diagonal is linear, both triangles add up.
-Qubo from_matrix(const Array<double>& matrix) {
+Qubo from_matrix(const py::object& values) {
+  const auto matrix = numbers_of(values, "matrix");
   if (matrix.ndim() != 2 || matrix.shape(0) != matrix.shape(1))
     throw InputError("matrix: expected a square one");
   const auto n = matrix.shape(0);
@@ -66,48 +81,100 @@ Qubo from_matrix(const Array<double>& matrix) {
   return qubo;
 }
 
-py::tuple to_dense(const Qubo& qubo) {
+py::tuple to_dense(const SharedQubo& qubo) {
   std::vector<double> couplings;
   std::vector<double> diagonal;
-  qubo.to_dense(couplings, diagonal);
-  const auto n = static_cast<py::ssize_t>(qubo.size());
-  return py::make_tuple(py::array_t<double>({n, n}, couplings.data()),
-                        py::array_t<double>(n, diagonal.data()));
+  qubo.get().to_dense(couplings, diagonal);
+  const auto n = static_cast<py::ssize_t>(qubo.get().size());
+  return py::make_tuple(py::array_t<double>({n, n}, couplings.data()), array_of(diagonal));
 }
 
-double energy(const Qubo& qubo, const Array<double>& x) {
-  const Mask mask = mask_of(x);
-  if (static_cast<int>(mask.size()) != qubo.size()) {
-    throw InputError(fmt::format("x: {} values for {} variables", mask.size(), qubo.size()));
+double energy(const SharedQubo& qubo, const py::object& x) {
+  const Mask mask = mask_of(x, "x");
+  if (static_cast<int>(mask.size()) != qubo.get().size())
+    throw InputError(fmt::format("x: {} values for {} variables", mask.size(), qubo.get().size()));
+  return qubo.get().energy(mask);
+}
+
+/// For pickle: the parts as they were added, in arrays.
+py::tuple parts_of(const SharedQubo& shared) {
+  const Qubo& qubo = shared.get();
+  std::vector<int> i;
+  std::vector<int> j;
+  std::vector<double> values;
+  for (const auto& pair : qubo.pairs()) {
+    i.push_back(pair.i);
+    j.push_back(pair.j);
+    values.push_back(pair.value);
   }
-  return qubo.energy(mask);
+  py::list blocks;
+  for (const auto& block : qubo.dense_blocks()) {
+    const auto m = static_cast<py::ssize_t>(block.variables.size());
+    blocks.append(
+        py::make_tuple(array_of(block.variables), py::array_t<double>({m, m}, block.values.data())));
+  }
+  py::list factors;
+  for (const auto& term : qubo.low_rank()) {
+    const std::vector<py::ssize_t> shape{term.rank, qubo.size()};
+    factors.append(py::make_tuple(py::array_t<float>(shape, term.factor.data()), term.scale));
+  }
+  const std::vector<double> linear(qubo.linear().begin(), qubo.linear().end());
+  return py::make_tuple(qubo.offset(), array_of(linear),
+                        py::make_tuple(array_of(i), array_of(j), array_of(values)), blocks, factors);
+}
+
+SharedQubo from_parts(const py::tuple& parts) {
+  const py::object linear = parts[1];
+  SharedQubo qubo(Qubo(static_cast<int>(py::len(linear))));
+  qubo.to_change().add_offset(parts[0].cast<double>());
+  add_linear(qubo, linear);
+  const py::tuple pairs = parts[2];
+  add_pairs(qubo, pairs[0], pairs[1], pairs[2]);
+  for (const py::handle block : parts[3]) {
+    const auto [variables, values] = block.cast<std::pair<py::object, py::object>>();
+    add_dense_block(qubo, variables, values);
+  }
+  for (const py::handle term : parts[4]) {
+    const auto [factor, scale] = term.cast<std::pair<py::object, double>>();
+    add_low_rank(qubo, factor, scale);
+  }
+  return qubo;
 }
 
 }  // namespace
 
 void bind_qubo(py::module_& module) {
-  py::class_<Qubo>(module, "Qubo",
-                   "A quadratic function of n binary variables, always to be minimised:\n\n"
-                   "E(x) = offset + sum a_i x_i + sum_{i<j} b_ij x_i x_j + sum_r scale_r/2 |F_r x|^2")
-      .def(py::init([](int variables) {
-             if (variables < 0) throw InputError("variables: expected 0 or more");
-             return Qubo(variables);
-           }),
-           py::arg("variables"))
-      .def_static("from_matrix", &from_matrix, py::arg("matrix"),
-                  "x'Qx of a square matrix: the diagonal is linear, both triangles add up.")
-      .def("__len__", &Qubo::size)
-      .def_property_readonly("offset", &Qubo::offset)
-      .def("add_offset", &Qubo::add_offset, py::arg("value"))
+  py::class_<SharedQubo>(
+      module, "Qubo",
+      "A quadratic function of n binary variables, always to be minimised:\n\n"
+      "E(x) = offset + sum a_i x_i + sum_{i<j} b_ij x_i x_j + sum_r scale_r/2 |F_r x|^2\n\n"
+      "A solve() that is under way in another thread goes on with the problem as it was when it began.")
+      .def(py::init([](int variables) { return SharedQubo(Qubo(variables)); }), py::arg("variables"))
+      .def_static(
+          "from_matrix", [](const py::object& matrix) { return SharedQubo(from_matrix(matrix)); },
+          py::arg("matrix"), "x'Qx of a square matrix: the diagonal is linear, both triangles add up.")
+      .def("__len__", [](const SharedQubo& qubo) { return qubo.get().size(); })
+      .def_property_readonly("offset", [](const SharedQubo& qubo) { return qubo.get().offset(); })
+      .def(
+          "add_offset", [](SharedQubo& qubo, double value) { qubo.to_change().add_offset(value); },
+          py::arg("value"))
+      .def(
+          "add_linear", [](SharedQubo& qubo, int i, double value) { qubo.to_change().add_linear(i, value); },
+          py::arg("i"), py::arg("value"))
       .def("add_linear", &add_linear, py::arg("values"), "Adds an array of n linear coefficients.")
-      .def("add_linear", &Qubo::add_linear, py::arg("i"), py::arg("value"))
-      .def("add_pair", &Qubo::add_pair, py::arg("i"), py::arg("j"), py::arg("value"))
+      .def(
+          "add_pair",
+          [](SharedQubo& qubo, int i, int j, double value) { qubo.to_change().add_pair(i, j, value); },
+          py::arg("i"), py::arg("j"), py::arg("value"))
+      .def("add_pairs", &add_pairs, py::arg("i"), py::arg("j"), py::arg("values"),
+           "Couples i[k] and j[k] by values[k]; pairs that come twice add up.")
       .def("add_dense_block", &add_dense_block, py::arg("variables"), py::arg("values"),
            "Couples `variables` (m) by a symmetric matrix [m, m]; its diagonal is ignored.")
       .def("add_low_rank", &add_low_rank, py::arg("factor"), py::arg("scale") = 1.0,
            "Adds scale/2 |F x|^2 for F [rank, n] (float32), which is never multiplied out.")
       .def("energy", &energy, py::arg("x"))
-      .def("to_dense", &to_dense, "(couplings [n, n], symmetric with zero diagonal; diagonal [n])");
+      .def("to_dense", &to_dense, "(couplings [n, n], symmetric with zero diagonal; diagonal [n])")
+      .def(py::pickle(&parts_of, &from_parts));
 }
 
 }  // namespace quboprune::python

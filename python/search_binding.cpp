@@ -10,48 +10,78 @@ namespace {
 
 /// A Python function of uint8 [masks, n] that gives [masks] values, as the search wants it. A plain pointer,
 /// as in control_of.
-MaskObjective objective_of(const py::object& function, int n) {
-  return [function = function.ptr(), n](std::span<const Mask> masks) {
-    const py::gil_scoped_acquire acquire;
-    py::array_t<std::uint8_t> batch({static_cast<py::ssize_t>(masks.size()), static_cast<py::ssize_t>(n)});
-    std::uint8_t* row = batch.mutable_data();
-    for (const Mask& mask : masks) row = std::copy(mask.begin(), mask.end(), row);
-    const auto values = py::reinterpret_borrow<py::function>(function)(batch).cast<Array<double>>();
-    if (values.ndim() != 1 || values.size() != static_cast<py::ssize_t>(masks.size())) {
-      throw InputError(
-          fmt::format("objective: expected {} values, one a mask, in one dimension", masks.size()));
-    }
-    return std::vector<double>(values.data(), values.data() + values.size());
+MaskObjective objective_of(const py::object& function, int n, CallingThread& caller) {
+  return [function = function.ptr(), n, &caller](std::span<const Mask> masks) {
+    std::vector<double> values;
+    caller.call([&] {
+      const std::vector<py::ssize_t> shape{static_cast<py::ssize_t>(masks.size()), n};
+      py::array_t<std::uint8_t> batch(shape);
+      std::uint8_t* row = batch.mutable_data();
+      for (const Mask& mask : masks) row = std::copy(mask.begin(), mask.end(), row);
+      const py::object returned = py::reinterpret_borrow<py::function>(function)(batch);
+      values = vector_of(numbers_of(returned, "what the objective returned"), "what the objective returned");
+      if (values.size() != masks.size())
+        throw InputError(fmt::format("the objective returned {} values for {} masks: give one a mask",
+                                     values.size(), masks.size()));
+    });
+    return values;
   };
 }
 
-SearchResult search(const py::object& objective, int n, MaskConstraint constraint,
-                    const std::vector<Array<double>>& seeds, const SearchOptions& options,
-                    const py::object& progress) {
+SearchResult search(const py::object& objective, int n, const MaskConstraint& constraint,
+                    const py::list& seeds, const SearchOptions& options, const py::object& progress) {
   std::vector<Mask> masks;
-  masks.reserve(seeds.size());
-  for (const auto& seed : seeds) masks.push_back(mask_of(seed));
-  std::atomic<bool> stop{false};
-  const Control control = control_of(progress, stop);
-  const MaskObjective function = objective_of(objective, n);
-  return run_interruptibly(stop,
-                           [&] { return search_masks(function, n, constraint, masks, options, control); });
+  for (const py::handle seed : seeds)
+    masks.push_back(mask_of(py::reinterpret_borrow<py::object>(seed), "seeds"));
+  CallingThread caller;
+  const Control control = control_of(progress, caller);
+  const MaskObjective function = objective_of(objective, n, caller);
+  return caller.run([&] { return search_masks(function, n, constraint, masks, options, control); });
 }
 
 SearchResult search_with(const py::object& objective, int n, const std::string& kind, double capacity,
-                         const Array<double>& costs, const std::vector<Array<double>>& seeds,
-                         const SearchOptions& options, const py::object& progress) {
+                         const py::object& costs, const py::list& seeds, const SearchOptions& options,
+                         const py::object& progress) {
   MaskConstraint constraint;
   if (kind == "exactly") {
     constraint.kind = MaskConstraint::Kind::exactly;
     constraint.count = static_cast<int>(capacity);
   } else if (kind == "at_most") {
     constraint.kind = MaskConstraint::Kind::at_most;
-    constraint.costs = vector_of(costs, "costs");
+    constraint.costs = vector_of(numbers_of(costs, "costs"), "costs");
     if (constraint.costs.empty()) constraint.costs.assign(static_cast<std::size_t>(std::max(n, 0)), 1.0);
     constraint.capacity = capacity;
   }
-  return search(objective, n, std::move(constraint), seeds, options, progress);
+  return search(objective, n, constraint, seeds, options, progress);
+}
+
+using History = std::vector<std::pair<std::int64_t, double>>;
+
+History history_of(const SearchResult& result) {
+  History points;
+  for (const HistoryPoint& point : result.history) points.emplace_back(point.evaluations, point.best);
+  return points;
+}
+
+/// For pickle.
+py::tuple parts_of(const SearchResult& r) {
+  return py::make_tuple(array_of(r.best), r.value, r.evaluations, r.computed, history_of(r), r.seconds,
+                        r.seconds_outside_objective, r.reason, r.unsaved);
+}
+
+SearchResult from_parts(const py::tuple& parts) {
+  SearchResult result;
+  result.best = mask_of(parts[0], "x");
+  result.value = parts[1].cast<double>();
+  result.evaluations = parts[2].cast<std::int64_t>();
+  result.computed = parts[3].cast<std::int64_t>();
+  for (const auto& [evaluations, best] : parts[4].cast<History>())
+    result.history.push_back({evaluations, best});
+  result.seconds = parts[5].cast<double>();
+  result.seconds_outside_objective = parts[6].cast<double>();
+  result.reason = parts[7].cast<std::string>();
+  result.unsaved = parts[8].cast<std::string>();
+  return result;
 }
 
 }  // namespace
@@ -67,15 +97,8 @@ void bind_search(py::module_& module) {
       .def_readonly("reason", &SearchResult::reason)
       .def_readonly("unsaved", &SearchResult::unsaved,
                     "Why the state file couldn't be written; usually empty.")
-      .def_property_readonly(
-          "history",
-          [](const SearchResult& result) {
-            std::vector<std::pair<std::int64_t, double>> points;
-            for (const HistoryPoint& point : result.history)
-              points.emplace_back(point.evaluations, point.best);
-            return points;
-          },
-          "(evaluations, best) of each improvement");
+      .def_property_readonly("history", &history_of, "(evaluations, best) of each improvement")
+      .def(py::pickle(&parts_of, &from_parts));
 
   py::class_<SearchOptions>(module, "SearchOptions")
       .def(py::init<>())
@@ -96,13 +119,13 @@ void bind_search(py::module_& module) {
           })
       .def_property(
           "prior", [](const SearchOptions& options) { return options.prior; },
-          [](SearchOptions& options, const Array<double>& values) {
-            options.prior = vector_of(values, "prior");
+          [](SearchOptions& options, const py::object& values) {
+            options.prior = vector_of(numbers_of(values, "prior"), "prior");
           })
       .def_property(
           "blocks", [](const SearchOptions& options) { return options.blocks; },
-          [](SearchOptions& options, const Array<int>& values) {
-            options.blocks = vector_of(values, "blocks");
+          [](SearchOptions& options, const py::object& values) {
+            options.blocks = indices_of(values, "blocks");
           })
       .def_property(
           "state", [](const SearchOptions& options) { return options.state.string(); },

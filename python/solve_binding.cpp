@@ -8,7 +8,7 @@ namespace {
 
 using Groups = std::vector<std::tuple<std::vector<int>, int, int>>;
 
-Constraint constraint_of(const std::string& kind, double capacity, const Array<double>& costs,
+Constraint constraint_of(const std::string& kind, double capacity, const py::object& costs,
                          const Array<std::int8_t>& fixed, const Groups& groups) {
   Constraint constraint;
   if (kind == "exactly") {
@@ -17,19 +17,39 @@ Constraint constraint_of(const std::string& kind, double capacity, const Array<d
     constraint.kind = Constraint::Kind::at_most;
   }
   constraint.capacity = capacity;
-  constraint.costs = vector_of(costs, "costs");
+  constraint.costs = vector_of(numbers_of(costs, "costs"), "costs");
   constraint.fixed = vector_of(fixed, "fixed");
   for (const auto& [variables, least, most] : groups) constraint.groups.push_back({variables, least, most});
   return constraint;
 }
 
-SolverResult solve_with(const Qubo& qubo, const std::string& kind, double capacity,
-                        const Array<double>& costs, const Array<std::int8_t>& fixed, const Groups& groups,
+SolverResult solve_with(const SharedQubo& qubo, const std::string& kind, double capacity,
+                        const py::object& costs, const Array<std::int8_t>& fixed, const Groups& groups,
                         const SolverOptions& options, const py::object& progress) {
   const Constraint constraint = constraint_of(kind, capacity, costs, fixed, groups);
-  std::atomic<bool> stop{false};
-  const Control control = control_of(progress, stop);
-  return run_interruptibly(stop, [&] { return solve(qubo, constraint, options, control); });
+  const std::shared_ptr<const Qubo> problem = qubo.now();
+  CallingThread caller;
+  const Control control = control_of(progress, caller);
+  return caller.run([&] { return solve(*problem, constraint, options, control); });
+}
+
+/// For pickle.
+py::tuple parts_of(const SolverResult& r) {
+  return py::make_tuple(r.pool, r.bound, r.optimal, array_of(r.persistent), r.seconds, r.moves, r.method,
+                        r.reason);
+}
+
+SolverResult from_parts(const py::tuple& parts) {
+  SolverResult result;
+  result.pool = parts[0].cast<std::vector<Solution>>();
+  result.bound = parts[1].cast<double>();
+  result.optimal = parts[2].cast<bool>();
+  result.persistent = parts[3].cast<decltype(result.persistent)>();
+  result.seconds = parts[4].cast<double>();
+  result.moves = parts[5].cast<decltype(result.moves)>();
+  result.method = parts[6].cast<std::string>();
+  result.reason = parts[7].cast<std::string>();
+  return result;
 }
 
 }  // namespace
@@ -37,7 +57,12 @@ SolverResult solve_with(const Qubo& qubo, const std::string& kind, double capaci
 void bind_solve(py::module_& module) {
   py::class_<Solution>(module, "Solution")
       .def_property_readonly("x", [](const Solution& solution) { return array_of(solution.x); })
-      .def_readonly("energy", &Solution::energy);
+      .def_readonly("energy", &Solution::energy)
+      .def(py::pickle(
+          [](const Solution& solution) { return py::make_tuple(array_of(solution.x), solution.energy); },
+          [](const py::tuple& parts) {
+            return Solution{mask_of(parts[0], "x"), parts[1].cast<double>()};
+          }));
 
   py::class_<SolverResult>(module, "SolverResult")
       .def_property_readonly("x", [](const SolverResult& result) { return array_of(result.pool.front().x); })
@@ -46,16 +71,13 @@ void bind_solve(py::module_& module) {
       .def_readonly("bound", &SolverResult::bound, "proven lower bound, -inf where none was computed")
       .def_readonly("optimal", &SolverResult::optimal, "proven")
       .def_property_readonly(
-          "persistent",
-          [](const SolverResult& result) {
-            return py::array_t<std::int8_t>(static_cast<py::ssize_t>(result.persistent.size()),
-                                            result.persistent.data());
-          },
+          "persistent", [](const SolverResult& result) { return array_of(result.persistent); },
           "0 or 1 where every optimal solution is proved to have that value, else -1; empty without a bound")
       .def_readonly("seconds", &SolverResult::seconds)
       .def_readonly("moves", &SolverResult::moves)
       .def_readonly("method", &SolverResult::method)
-      .def_readonly("reason", &SolverResult::reason, "why the search ended");
+      .def_readonly("reason", &SolverResult::reason, "why the search ended")
+      .def(py::pickle(&parts_of, &from_parts));
 
   py::class_<SolverOptions>(module, "SolverOptions")
       .def(py::init<>())
@@ -71,7 +93,7 @@ void bind_solve(py::module_& module) {
       .def_readwrite("bound", &SolverOptions::bound)
       .def_property(
           "start", [](const SolverOptions& options) { return array_of(options.start); },
-          [](SolverOptions& options, const Array<double>& x) { options.start = mask_of(x); });
+          [](SolverOptions& options, const py::object& x) { options.start = mask_of(x, "start"); });
 
   module.def("solve", &solve_with, py::arg("qubo"), py::arg("kind"), py::arg("capacity"), py::arg("costs"),
              py::arg("fixed"), py::arg("groups"), py::arg("options"), py::arg("progress"));

@@ -98,7 +98,8 @@ build_folder() {
   esac
 }
 
-# install_python_package: into .venv, with the program; compiled a second time by pip, mostly out of ccache.
+# install_python_package: into .venv, with the program; compiled a second time by pip, out of ccache: for that the
+# compiler must have the name that CMake gives it by itself, not the one that Python was built with.
 install_python_package() {
   settings="-Ccmake.define.QUBOPRUNE_STRICT=ON"
   [ "${QUBOPRUNE_TORCH:-debian}" = debian ] ||
@@ -107,6 +108,6 @@ install_python_package() {
   launcher=""
   command -v ccache >/dev/null && launcher=ccache
   # shellcheck disable=SC2086
-  CMAKE_CXX_COMPILER_LAUNCHER=$launcher CMAKE_BUILD_PARALLEL_LEVEL=$(build_jobs) \
+  CXX=${CXX:-c++} CMAKE_CXX_COMPILER_LAUNCHER=$launcher CMAKE_BUILD_PARALLEL_LEVEL=$(build_jobs) \
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps . $settings
 }

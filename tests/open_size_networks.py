@@ -45,7 +45,7 @@ def windows_of_an_open_image():
 
 @computing
 def one_computed_shape_for_two():
-    """Two branches are brought to the same list of sizes: they lose the same channels."""
+    """Two branches are brought to the same list of sizes."""
     n = Net()
     x = n.relu(n.conv(open_image(n), 3, 8))
     a, b = n.relu(n.conv(x, 8, 12)), n.relu(n.conv(x, 8, 12))

@@ -3,12 +3,14 @@
 import subprocess
 
 import numpy as np
+import onnx
 import pytest
 from onnx import numpy_helper
 from PIL import Image
 
 import networks
 from conftest import COMMAND
+from onnx_net import Net
 
 
 def expect_one_line(program, words, *mentions):
@@ -126,6 +128,11 @@ def test_targets_of_another_size(quboprune, denoiser):
     expect_one_line(quboprune, prune_words())
 
 
+def test_a_loss_that_the_data_have_no_targets_for(quboprune, denoiser):
+    save_arrays(quboprune.folder, inputs=np.zeros((8, 3, 32, 32)))
+    expect_one_line(quboprune, [*prune_words(), "--loss", "mse"], "--loss mse")
+
+
 def test_inputs_and_targets_of_different_number(quboprune, denoiser):
     save_arrays(quboprune.folder, inputs=np.zeros((8, 3, 32, 32)), targets=np.zeros((7, 3, 32, 32)))
     expect_one_line(quboprune, prune_words(), "7")
@@ -135,6 +142,14 @@ def test_images_that_do_not_fit_a_network_of_fixed_size(quboprune):
     networks.save(networks.classifier(), quboprune.folder / "net.onnx")
     save_arrays(quboprune.folder, inputs=np.zeros((8, 3, 20, 20)))
     expect_one_line(quboprune, prune_words())
+
+
+def test_files_that_fix_a_batch_of_several(quboprune):
+    n = Net()
+    h = n.node("Reshape", n.relu(n.conv(n.input("x", [2, 3, 16, 16]), 3, 8)), n.ints(2, 8 * 256))
+    onnx.save(n.out(n.gemm(h, 8 * 256, 4)).model(), quboprune.folder / "net.onnx")
+    save_arrays(quboprune.folder, inputs=np.zeros((8, 3, 16, 16)))
+    expect_one_line(quboprune, prune_words(), "batches of 2")
 
 
 @pytest.mark.parametrize("array", ["inputs", "targets"])

@@ -101,6 +101,7 @@ def test_defaults_serve_channels_on_other_axes(quboprune, name, recover, tmp_pat
 
 @pytest.mark.parametrize("name, whole", [
     ("squeeze_and_excite_by_expand", {"Conv_28"}),
+    ("one_list_of_sizes_for_two_of_which_one_stays_whole", {"Conv_12", "Conv_19"}),
     ("constant_expanded_to_the_size_of_features", {"Conv_2", "Conv_9", "Conv_16"})])
 def test_computed_sizes_keep_only_the_channels_that_they_would_miscount(quboprune, name, whole, tmp_path):
     onnx.save(ALL[name](), tmp_path / "net.onnx")

@@ -1,6 +1,9 @@
 """Pruned files: smaller as asked, what they should be, and the same in ONNX Runtime."""
 
 import json
+import signal
+import subprocess
+import time
 
 import numpy as np
 import onnx
@@ -8,6 +11,7 @@ import onnxruntime
 import pytest
 
 import networks
+from conftest import COMMAND
 
 QUICK = ["--refine", "none", "--recover", "none", "--seed", "1"]
 
@@ -212,6 +216,49 @@ def test_an_edited_plan_is_followed_wherever_it_was_edited(plan):
     assert expected != kept(made)
     del by_layers["removed"]
     assert kept(by_layers) == expected
+    by_removed["layers"] = []
+    assert kept(by_removed) == expected
+
+
+def test_a_plan_of_another_file_is_applied_and_said(plan):
+    made, _, kept, apply = plan
+    made["model"]["sha256"] = "0" * 64
+    assert apply(made).stdout.count("was made for another file") == 1
+
+
+def test_options_that_have_no_say_are_named(quboprune, denoiser, pairs):
+    _, report = prune(quboprune, "--objective", "l1", *QUICK, "--plan", "plan.json", "--evaluations", "5", "--finetune-steps",
+                      "3")
+    ignored = [note.split(" is ignored")[0] for note in report["notes"] if "ignored" in note]
+    assert ignored == ["--evaluations", "--finetune-steps"]
+    (quboprune.folder / "mask.txt").write_text("1" * report["model"]["filters"])
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--mask", "mask.txt", "--recover",
+                              "none", "--objective", "l1", "--gamma", "2")
+    assert any(note.startswith("--objective, --gamma are ignored") for note in report["notes"])
+    report = quboprune.report("apply", "net.onnx", "-o", "out.onnx", "--plan", "plan.json", "--crop", "16")
+    assert "--crop is ignored: no data were given" in report["notes"]
+    assert {r["group"] for r in report["removed"]} == set(json.loads((quboprune.folder / "plan.json").read_text())["removed"])
+
+
+def test_a_problem_that_was_stopped_is_not_written(quboprune, denoiser, pairs):
+    """What a stop left half-measured would be another problem."""
+    command = [COMMAND, "formulate", "net.onnx", "--data", "data.npz", "--target", "filters=0.3", "--objective", "measured",
+               "-o", "problem.coo", "--threads", "1"]
+    whole = subprocess.run(command, cwd=quboprune.folder, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    expected = (quboprune.folder / "problem.coo").read_bytes()
+    outcomes = set()
+    for wait in np.linspace(0.3, 1.5, 12):
+        (quboprune.folder / "problem.coo").unlink(missing_ok=True)
+        with subprocess.Popen(command, cwd=quboprune.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(wait)
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+        written = (quboprune.folder / "problem.coo").exists()
+        assert written == (process.returncode == 0)
+        assert not written or (quboprune.folder / "problem.coo").read_bytes() == expected
+        outcomes.add(written)
+    assert False in outcomes
 
 
 def test_contradictions_in_a_plan_are_one_line(plan):

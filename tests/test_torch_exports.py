@@ -21,7 +21,8 @@ NAMES = ["resnet", "mobilenet_v3", "efficientnet", "shufflenet_v2", "densenet", 
          "restormer"]
 
 
-@pytest.fixture(scope="module", params=["tracing", "dynamo"])
+# Of processes that share the tests each exporter's have one to themselves: it writes all its networks first.
+@pytest.fixture(scope="module", params=[pytest.param(e, marks=pytest.mark.xdist_group(e)) for e in ("tracing", "dynamo")])
 def exported(request, tmp_path_factory):
     """A folder of all networks, and why the exporter refused others."""
     for package in ("torch", *(["onnxscript"] if request.param == "dynamo" else [])):

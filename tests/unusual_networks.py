@@ -29,6 +29,18 @@ def resized_along_named_axes():
     return n.out(n.conv(h, 12, 3)).model()
 
 
+@unusual
+def one_list_of_sizes_for_two_of_which_one_stays_whole():
+    """Exporters keep one of equal lists; a mean over the channels of one reader says nothing of the other's."""
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 12))
+    rows = [n.node("Slice", n.node("Shape", h), n.ints(axis), n.ints(axis + 1), n.ints(0)) for axis in (0, 2, 3)]
+    list_of_both = n.node("Concat", rows[0], n.ints(12), rows[1], rows[2], axis=0)
+    a, b = (n.node("Reshape", n.relu(n.conv(h, 12, 12)), list_of_both) for _ in range(2))
+    h = n.node("Mul", n.relu(n.conv(a, 12, 8)), n.node("ReduceMean", b, axes=[1], keepdims=1))
+    return n.out(n.conv(h, 8, 3)).model()
+
+
 # The operator Attention -----------------------------------------------------------------------------------
 
 

@@ -71,6 +71,8 @@ class ChannelGroups {
   const std::vector<std::vector<int>>& branches() const { return branches_; }
   /// Sets of groups of which at least one must stay: those that make up some axis, but for the branches.
   const std::vector<std::vector<int>>& covers() const { return covers_; }
+  /// Throws InputError unless the mask has size() entries. So does everything that takes a mask with groups.
+  void check_size(const Mask& mask) const;
   /// Does the mask (size() entries) leave nothing of one of the covers?
   bool empties_an_axis(const Mask& mask) const;
   /// "1x3x128x128": the size of input that multiply-accumulates are counted on; sizes that the file leaves

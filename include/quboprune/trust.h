@@ -19,7 +19,8 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b);
 /// Masks to judge objectives by: they all meet the target, and lie from next to `seeds` to anywhere. About
 /// half are seeds with 2 % to 20 % of the removed groups exchanged at random, a quarter mixtures of two
 /// seeds, a quarter wholly random. No two are equal, and none is a seed; fewer than `count` where so many
-/// can't be found. Parameters and MACs: at most the allowance, by adding and removing at random.
+/// can't be found. Parameters and MACs: at most the allowance, by adding and removing at random. Throws
+/// InputError without seeds, and for seeds of another network.
 std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
                               const std::vector<Mask>& seeds, int count, std::uint64_t seed);
 

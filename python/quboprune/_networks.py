@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -23,17 +24,21 @@ def _program():
 
 
 _REPEATED = ("scope", "freeze", "input")
+_ON_BY_ITSELF = ("tune", "latency", "augment")
 
 
 def _arguments(options):
-    """noise="camera" becomes --noise camera; allow_empty=True becomes --allow-empty; None is left out. A list is a
-    word with commas (methods), or an option for each where the program takes it several times."""
+    """noise="camera" becomes --noise camera; allow_empty=True becomes --allow-empty, tune=False --no-tune; None is left
+    out. A list is a word with commas (methods), or an option for each where the program takes it several times."""
     words = []
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
-        if value is True:
-            words.append(flag)
-        elif value is not None and value is not False:
+        if isinstance(value, (bool, np.bool_)):
+            if name in _ON_BY_ITSELF:
+                words += [] if value else ["--no-" + name]
+            elif value:
+                words.append(flag)
+        elif value is not None:
             values = value if isinstance(value, (list, tuple)) else [value]
             values = [os.fspath(v) if isinstance(v, os.PathLike) else str(v) for v in values]
             for value in values if name in _REPEATED else [",".join(values)]:
@@ -41,18 +46,29 @@ def _arguments(options):
     return words
 
 
+def _stop(process):
+    """Has the program write its best result so far, as Ctrl-C does. Another exception meanwhile ends it at once."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+
+
 def run(*words):
     """Runs the program with these words. Returns what it prints; its progress isn't shown.
 
-    Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed.
+    Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed. Ctrl-C
+    (and whatever else a signal's handler raises) stops it as Ctrl-C does in a terminal: it writes its best so far.
     """
+    # In a session of its own it gets no Ctrl-C but ours, whether that reached this process alone or its whole group.
     with subprocess.Popen([_program(), *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, encoding="utf-8", errors="replace") as process:
+                          text=True, encoding="utf-8", errors="replace", start_new_session=True) as process:
         try:
             out, err = process.communicate()
-        except KeyboardInterrupt:
-            # The program got the same Ctrl-C and writes its best result so far.
-            process.communicate()
+        except BaseException:
+            _stop(process)
             raise
     if process.returncode == 0:
         return out
@@ -68,17 +84,23 @@ def _save_arrays(data, folder):
     if not all(hasattr(a, "__array__") for a in (inputs, targets) if a is not None):
         raise InputError("data: give a path, an array of inputs, or a tuple of arrays (inputs, targets)")
     path = os.path.join(folder, "data.npz")
-    arrays = {"inputs": np.ascontiguousarray(inputs)}
-    if targets is not None:
-        arrays["targets"] = np.ascontiguousarray(targets)
-    np.savez(path, **arrays)
+    arrays = {"inputs": inputs} if targets is None else {"inputs": inputs, "targets": targets}
+    np.savez(path, **{name: _native(array) for name, array in arrays.items()})
     return path
 
 
+def _native(array):
+    """In this machine's byte order, which is the one that the program reads."""
+    array = np.ascontiguousarray(array)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def _target(target):
+    if target is None:
+        return []
     if not isinstance(target, str):
         raise InputError(f"target={target!r}: say what to remove as text, such as 'filters=0.36' or 'macs=0.5'")
-    return target
+    return ["--target", target]
 
 
 def _with_report(command, model, words, options, data=None, flag="--report"):
@@ -98,14 +120,15 @@ def inspect(model, **options):
     return _with_report("inspect", model, [], options, flag="--json")
 
 
-def prune(model, output, *, data, target, **options):
+def prune(model, output, *, data, target=None, **options):
     """Writes a smaller network to `output` and returns the report (a dict; keys in docs/report.md).
 
     data: a path, an array of inputs, or a tuple of arrays (inputs, targets), samples along the first axis.
-    target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed. Other keywords are the
-    program's options: objective="hybrid", refine="none", evaluations=500, html="report.html", ...
+    target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed; not needed with mask="mask.txt". Other
+    keywords are the program's options: objective="hybrid", refine="none", evaluations=500, tune=False,
+    html="report.html", ...
     """
-    return _with_report("prune", model, ["-o", os.fspath(output), "--target", _target(target)], options, data)
+    return _with_report("prune", model, ["-o", os.fspath(output), *_target(target)], options, data)
 
 
 def apply(model, output, *, plan, data=None, **options):
@@ -117,7 +140,7 @@ def apply(model, output, *, plan, data=None, **options):
 def compare(model, *, data, target, methods, **options):
     """Prunes by several methods at the same budget; returns the report with "methods"."""
     names = methods if isinstance(methods, str) else ",".join(methods)
-    return _with_report("compare", model, ["--target", _target(target), "--methods", names], options, data)
+    return _with_report("compare", model, [*_target(target), "--methods", names], options, data)
 
 
 def finetune(model, output, *, data, **options):

@@ -1,5 +1,8 @@
 """solve and search_masks with keyword options."""
 
+import operator
+import os
+
 import numpy as np
 
 from . import _core
@@ -15,6 +18,8 @@ def _constraint(count, capacity, costs):
             raise _core.InputError("count: expected a whole number")
         return "exactly", float(count), np.empty(0)
     if capacity is not None:
+        if np.isnan(capacity):
+            raise _core.InputError("capacity: expected a number")
         return "at_most", float(capacity), np.empty(0) if costs is None else costs
     if costs is not None:
         raise _core.InputError("costs want a capacity: how much the ones may cost at most")
@@ -25,8 +30,55 @@ def _set(options, values):
     for name, value in values.items():
         if not hasattr(options, name):
             raise TypeError(f"unknown option {name!r}")
-        setattr(options, name, value)
+        if value is None:
+            continue
+        try:
+            setattr(options, name, os.fspath(value) if isinstance(value, os.PathLike) else value)
+        except TypeError:
+            kind = type(getattr(options, name)).__name__
+            raise _core.InputError(f"{name}={value!r:.80}: expected a value of type {kind}, in its range") from None
     return options
+
+
+def _problem(qubo):
+    """A Qubo of what people have: a matrix, one of scipy.sparse, {(i, j): value}, dimod's binary quadratic model."""
+    if isinstance(qubo, _core.Qubo):
+        return qubo
+    if hasattr(qubo, "to_qubo"):
+        entries, offset = qubo.to_qubo()
+        result = _of_entries(entries, qubo.num_variables)
+        result.add_offset(offset)
+        return result
+    if isinstance(qubo, dict):
+        return _of_entries(qubo)
+    if hasattr(qubo, "tocoo"):
+        sparse = qubo.tocoo()
+        if len(set(sparse.shape)) != 1:
+            raise _core.InputError("matrix: expected a square one")
+        return _of_triples(sparse.row, sparse.col, sparse.data, sparse.shape[0])
+    return _core.Qubo.from_matrix(qubo)
+
+
+def _of_entries(entries, n=None):
+    try:
+        pairs = np.array([(operator.index(i), operator.index(j)) for i, j in entries], np.int64).reshape(-1, 2)
+    except (TypeError, ValueError):
+        raise _core.InputError("a dict's keys: expected pairs of variables' numbers (i, j), counted from 0") from None
+    if n is None:
+        n = 1 + int(pairs.max(initial=-1))
+    return _of_triples(pairs[:, 0], pairs[:, 1], list(entries.values()), n)
+
+
+def _of_triples(i, j, values, n):
+    values = np.asarray(values)
+    result = _core.Qubo(n)
+    pairs = i != j
+    result.add_pairs(i[pairs], j[pairs], values[pairs])
+    linear = i[~pairs]
+    if linear.size and (linear.min() < 0 or linear.max() >= n):
+        raise _core.InputError(f"variables' numbers: expected 0 to {n - 1}")
+    result.add_linear(np.bincount(linear, values[~pairs], n))
+    return result
 
 
 def _fixed(values):
@@ -37,11 +89,13 @@ def _fixed(values):
 
 
 def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
-    """Minimises a Qubo, or x'Qx of a square matrix.
+    """Minimises a Qubo, or x'Qx of a square matrix: an array, one of scipy.sparse, or a dict {(i, j): value}. Also
+    dimod's binary quadratic models whose variables are 0, 1, 2, ...
 
     count: exactly so many ones. capacity: the sum of costs (n numbers, 1 each if not given) of the ones at
     most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. groups: (variables, least, most)
-    each, disjoint: so many of those are 1. progress: called with (stage, done, total, best).
+    each, disjoint: so many of those are 1. progress: called with (stage, done, total, best); what it raises ends
+    the work and comes back.
 
     options: method ("auto" or one of solver_names()), seconds (10), processor_time, max_moves, seed, threads, pool_size,
     pool_distance, target_energy, bound, start.
@@ -49,11 +103,13 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, persistent, seconds, moves, method, reason.
     Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
     """
-    if not isinstance(qubo, _core.Qubo):
-        qubo = _core.Qubo.from_matrix(qubo)
     kind, limit, cost_array = _constraint(count, capacity, costs)
-    groups = [([int(i) for i in variables], int(least), int(most)) for variables, least, most in groups]
-    return _core.solve(qubo, kind, limit, cost_array, _fixed(fixed), groups, _set(_core.SolverOptions(), options), progress)
+    whole = operator.index
+    try:
+        groups = [([whole(i) for i in variables], whole(least), whole(most)) for variables, least, most in groups or ()]
+    except (TypeError, ValueError):
+        raise _core.InputError("groups: expected (variables, least, most) each, of whole numbers") from None
+    return _core.solve(_problem(qubo), kind, limit, cost_array, _fixed(fixed), groups, _set(_core.SolverOptions(), options), progress)
 
 
 def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,
@@ -61,19 +117,23 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
     """Minimises any function of a mask of n variables.
 
     objective: takes uint8 [masks, n], gives [masks] values; lower is better; never asked twice for a mask.
-    count, capacity, costs: as in solve(). seeds: masks to start from; the result is never worse.
-    method: one of search_names(); "protes" also sets the rest to the published defaults.
+    count, capacity, costs, progress: as in solve(). seeds: masks to start from; the result is never worse than
+    any of them that obeys. method: one of search_names(); "protes" also sets the rest to the published defaults.
 
-    options: evaluations (1000), time_limit, seed, batch, top, rank, steps, learning_rate, start_weight,
-    fixed, prior; state: a JSON file with all masks and their values, from which a stopped search goes on, and
-    problem: a text that names what the objective is (a file that was kept under another one is refused).
+    options: evaluations (1000), time_limit (seconds; 0: none), seed, batch, top, rank, steps, learning_rate,
+    start_weight; fixed: as in solve(); prior: n guesses of how much each variable wants to be 1 (their unit doesn't
+    matter); blocks: a label in 0..n-1 for each variable, the same for those of one layer; state: a JSON file with all
+    masks and their values, from which a stopped search goes on, and problem: a text that names what the objective is
+    (a file that was kept under another one is refused).
 
-    Returns a SearchResult: x (uint8 [n]), value, evaluations, history, seconds, reason.
+    Returns a SearchResult: x (uint8 [n]), value, evaluations, computed (of them, in this call), history, seconds,
+    seconds_outside_objective, reason, unsaved (why the state couldn't be written; usually empty).
+    Raises InputError (a ValueError) if no mask is feasible or sizes don't fit; else what the objective raises.
     """
     kind, limit, cost_array = _constraint(count, capacity, costs)
     settings = _core.protes_options() if method == "protes" else _core.SearchOptions()
     if method is not None:
         options["method"] = method
-    if "fixed" in options:
+    if options.get("fixed") is not None:
         options["fixed"] = _fixed(options["fixed"])
-    return _core.search_masks(objective, n, kind, limit, cost_array, list(seeds), _set(settings, options), progress)
+    return _core.search_masks(objective, n, kind, limit, cost_array, list(seeds if seeds is not None else ()), _set(settings, options), progress)

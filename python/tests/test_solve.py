@@ -1,8 +1,13 @@
 """QUBO, solvers and search from Python, against brute force."""
 
+import copy
 import itertools
 import os
+import pickle
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -139,6 +144,140 @@ def test_other_threads_go_on_meanwhile():
     running = False
     thread.join()
     assert len(ticks) > 5  # of about 50; 1 or 2 if the interpreter lock were held
+
+
+def run_alone(code, timeout=60):
+    return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("work", [
+    "quboprune.solve(np.ones((300, 300)) - np.eye(300), count=100, seconds=30)",
+    "quboprune.solve(np.eye(300), count=100, seconds=30, progress=lambda *all: time.sleep(0.3))",
+    "quboprune.search_masks(slow, 30, count=10, evaluations=10**6)",
+])
+def test_a_program_ends_while_a_daemon_thread_is_at_work(work):
+    done = run_alone(f"""
+        import threading, time
+        import numpy as np, quboprune
+        def slow(masks):
+            time.sleep(0.1)
+            return masks.sum(1)
+        threading.Thread(target=lambda: {work}, daemon=True).start()
+        time.sleep(0.5)
+        """)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("add", ["add_low_rank(np.zeros((1, n), np.float32))", "add_dense_block([0, 1], np.zeros((2, 2)))",
+                                 "add_pair(0, 1, 0.0)", "add_linear(np.zeros(n))"])
+def test_a_problem_may_change_while_it_is_solved(add):
+    done = run_alone(f"""
+        import threading
+        import numpy as np, quboprune
+        n = 300
+        problem = quboprune.Qubo.from_matrix(np.random.default_rng(1).normal(size=(n, n)))
+        problem.add_low_rank(np.ones((2, n), np.float32))
+        before = problem.energy(np.ones(n))
+        thread = threading.Thread(target=lambda: quboprune.solve(problem, count=100, seconds=1, bound=True))
+        thread.start()
+        while thread.is_alive():
+            problem.{add}
+        assert abs(problem.energy(np.ones(n)) - before) < 1e-6 * abs(before)
+        """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_functions_are_called_in_the_thread_that_asked():
+    asked = set()
+
+    def objective(masks):
+        asked.add(threading.get_ident())
+        return masks.sum(1)
+
+    def progress(*_):
+        asked.add(threading.get_ident())
+
+    quboprune.search_masks(objective, 20, count=5, evaluations=200, progress=progress)
+    quboprune.solve(random_matrix(150, 8), seconds=1, threads=2, progress=progress)
+    assert asked == {threading.get_ident()}
+
+
+def test_ctrl_c_stops_a_slow_objective():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        quboprune.search_masks(lambda masks: time.sleep(30), 20, count=5)
+    assert time.monotonic() - start < 20
+
+
+def test_problems_and_results_are_copied_and_pickled():
+    problem = quboprune.Qubo(5)
+    problem.add_offset(0.5)
+    problem.add_linear(np.arange(5.0))
+    problem.add_pairs([0, 3], [4, 1], [-2.5, 1.0])
+    problem.add_dense_block([0, 2, 4], np.arange(9.0).reshape(3, 3) + np.arange(9.0).reshape(3, 3).T)
+    problem.add_low_rank(np.arange(10.0).reshape(2, 5), scale=-0.5)
+    for copied in (copy.deepcopy(problem), pickle.loads(pickle.dumps(problem))):
+        for x in itertools.product((0, 1), repeat=5):
+            assert copied.energy(x) == problem.energy(x)
+    result = quboprune.solve(problem, count=2, seconds=1, bound=True)
+    again = pickle.loads(pickle.dumps(result))
+    for name in ("energy", "bound", "optimal", "seconds", "moves", "method", "reason"):
+        assert getattr(again, name) == getattr(result, name)
+    assert np.array_equal(again.x, result.x) and np.array_equal(again.persistent, result.persistent)
+    assert [s.energy for s in again.pool] == [s.energy for s in result.pool]
+    found = quboprune.search_masks(lambda masks: masks @ np.arange(5.0), 5, count=2)
+    again = pickle.loads(pickle.dumps(found))
+    assert np.array_equal(again.x, found.x) and again.history == found.history and again.reason == found.reason
+
+
+def test_problems_come_in_the_forms_that_people_have():
+    matrix = random_matrix(6, 3)
+    entries = {(i, j): matrix[i, j] for i in range(6) for j in range(6)}
+    best = brute_force(matrix)
+    assert quboprune.solve(entries, seconds=1).energy == best
+    scipy = pytest.importorskip("scipy.sparse")
+    for form in (scipy.csr_matrix, scipy.csc_array, scipy.coo_matrix):
+        assert quboprune.solve(form(matrix), seconds=1).energy == best
+    dimod = pytest.importorskip("dimod")
+    model = dimod.BinaryQuadraticModel.from_qubo(entries)
+    assert quboprune.solve(model, seconds=1).energy == best
+    assert quboprune.solve(model.change_vartype("SPIN", inplace=False), seconds=1).energy == pytest.approx(best)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: quboprune.solve({("a", "b"): 1.0}),
+    lambda: quboprune.solve({(0, -1): 1.0}),
+    lambda: quboprune.solve({(-1, -1): 1.0}),
+    lambda: quboprune.solve([[1.0, 2.0], [3.0]]),
+    lambda: quboprune.solve(np.eye(3, dtype=complex)),
+    lambda: quboprune.solve([["a"]]),
+    lambda: quboprune.solve(np.eye(3), seed=-1),
+    lambda: quboprune.solve(np.eye(3), seconds="1"),
+    lambda: quboprune.solve(np.eye(3), groups=[([0.5, 1], 1, 1)]),
+    lambda: quboprune.solve(np.eye(3), capacity=np.nan),
+    lambda: quboprune.Qubo(3).add_dense_block(np.array([2**32, 1]), np.ones((2, 2))),
+    lambda: quboprune.Qubo(3).add_dense_block([0.9, 1.9], np.ones((2, 2))),
+    lambda: quboprune.Qubo(3).add_pairs([0], [1, 2], [1.0]),
+    lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, blocks=[0.5] * 3),
+    lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, time_limit=-1),
+    lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, learning_rate=np.inf),
+    lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, start_weight=np.nan),
+    lambda: quboprune.search_masks(lambda masks: [1.0], 3, count=1),
+])
+def test_wrong_numbers_are_said_in_a_short_line(call):
+    with pytest.raises(quboprune.InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_what_is_none_is_not_given(tmp_path):
+    matrix = random_matrix(6, 3)
+    assert quboprune.solve(matrix, groups=None, start=None, fixed=None, seconds=1).energy == brute_force(matrix)
+    found = quboprune.search_masks(lambda masks: masks.sum(1), 6, count=2, seeds=None, prior=None, fixed=None,
+                                   state=tmp_path / "state.json")
+    assert found.value == 2 and (tmp_path / "state.json").exists()
 
 
 def test_ctrl_c_stops_a_long_search():

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
 #include "cli/base/prune_report.h"
@@ -35,17 +36,32 @@ void add_target(json& report, const json& plan, const Mask& mask, PruneSession& 
   }
 }
 
-void run(Options& o, const Context& context) {
+/// Options that were given and have no say.
+void say_ignored(const Options& o, const CLI::App& command, PruneSession& session) {
+  if (o.prune.data.source.empty())
+    session.note(ignored_options(command,
+                                 {"--noise", "--crop", "--heldout-crop", "--calibration", "--heldout",
+                                  "--split", "--metric", "--loss"},
+                                 "no data were given"));
+  session.note(o.prune.without_say(command));
+}
+
+void run(Options& o, const CLI::App& command, const Context& context) {
   check_outputs({o.output, o.report},
                 {o.prune.model, o.prune.data.source, o.prune.data.options.split, o.plan});
   const json plan = read_plan(o.plan);
   PruneSession session(o.prune, context);
+  say_ignored(o, command, session);
+  if (const std::string made_for = sha256_of_model(plan);
+      !made_for.empty() && made_for != session.model().sha256())
+    session.note(o.plan + " was made for another file; what it names is removed from this one");
   const Mask mask = mask_of(plan, o.plan, session.groups());
   const auto outcome = session.cut(mask);
   session.save(o.output, outcome, plan.value("objective", ""));  // before what may fail of judging it
   json report = report_header(session, "apply");
   add_target(report, plan, mask, session);
   report["result"] = result_json(session, mask, outcome);
+  report["removed"] = removed_groups_json(session.groups(), mask);
   report["layers"] = layers_json(session.groups(), mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
@@ -68,8 +84,9 @@ void add_apply(CLI::App& app, Context& context) {
   options->prune.add_recovery(*command);
   command->add_option("--report", options->report, "Write all figures as JSON");
   add_common_options(*command, context);
-  command->callback(
-      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+  command->callback([options, command, &context] {
+    context.action = [options, command, &context] { run(*options, *command, context); };
+  });
 }
 
 }  // namespace quboprune

@@ -96,12 +96,13 @@ json measured(const Method& method, bool first, const Options& o, PruneSession& 
   return entry;
 }
 
-void run(Options& o, const Context& context) {
+void run(Options& o, const CLI::App& command, const Context& context) {
   check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
   const auto methods = methods_of(o.methods);
   auto& choose = o.prune.choose;
   target_from_text(o.prune.target);  // before any work
   PruneSession session(o.prune, context);
+  session.note(o.prune.without_say(command));
   choose.target = session.find_target(methods.front().objective);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
   json report = report_header(session, "compare");
@@ -143,12 +144,14 @@ void add_compare(CLI::App& app, Context& context) {
       ->capture_default_str();
   options->prune.add_choice(*command);
   options->prune.add_recovery(*command);
+  options->prune.add_refinement(*command);
   command->add_option("--report", options->report, "Write all figures as JSON");
   command->add_option("--html", options->html, "Write a page to read and keep");
   command->add_option("--networks", options->networks, "Folder to write each method's network to");
   add_common_options(*command, context);
-  command->callback(
-      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+  command->callback([options, command, &context] {
+    context.action = [options, command, &context] { run(*options, *command, context); };
+  });
 }
 
 }  // namespace quboprune

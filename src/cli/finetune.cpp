@@ -34,8 +34,10 @@ void add_options(CLI::App& command, Options& o) {
   command.add_option("model", o.model, "The ONNX file")->required();
   command.add_option("-o,--output", o.output, "The trained ONNX file")->required();
   o.data.add_to(command);
-  command.add_option("--teacher", o.teacher, "A network whose outputs are a second target (the original)");
+  auto* teacher = command.add_option("--teacher", o.teacher,
+                                     "A network whose outputs are a second target (the original)");
   command.add_option("--teacher-weight", o.train.teacher_weight, "Its share of the loss")
+      ->needs(teacher)
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   auto* plan = command.add_option("--plan", o.plan,

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
@@ -21,14 +22,11 @@ struct Options {
 
 /// Says what has no say in the problem: how it would be solved and its solution refined.
 void say_ignored(const CLI::App& command) {
-  std::vector<std::string> ignored;
-  for (const char* name : {"--solver", "--solver-time", "--capacity-mode", "--rounds", "--evaluations",
-                           "--time-limit", "--refine-samples"}) {
-    if (command.count(name) > 0) ignored.emplace_back(name);
-  }
-  if (!ignored.empty())
-    fmt::print(stderr, "formulate: {} {} ignored: a problem doesn't say how it is solved\n",
-               fmt::join(ignored, ", "), ignored.size() == 1 ? "is" : "are");
+  const std::string ignored = ignored_options(command,
+                                              {"--solver", "--solver-time", "--capacity-mode", "--rounds",
+                                               "--evaluations", "--time-limit", "--refine-samples"},
+                                              "a problem doesn't say how it is solved");
+  if (!ignored.empty()) fmt::print(stderr, "formulate: {}\n", ignored);
 }
 
 /// Some objectives are made for a count.
@@ -68,6 +66,8 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   const Formulator formulator(session.groups(), scores, evaluator, target, o.prune.choose.formulator,
                               context.control);
   const Formulation f = formulator(o.prune.choose.objective, o.prune.choose.formulation);
+  // Half-measured it would be another problem, which no one who solves it could tell.
+  if (context.control.stopped()) throw Stopped("stopped while formulating: nothing was written");
   Problem problem;
   problem.qubo = f.qubo;
   // dimod's BQM as JSON can't hold a constraint; all others state it.

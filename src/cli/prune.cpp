@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/mask_file.h"
 #include "cli/base/outputs.h"
 #include "cli/base/plan.h"
@@ -141,9 +142,28 @@ void add_search(json& report, const Options& o, PruneSession& session, const Cho
   report["removed"] = removed_json(session, choice);
 }
 
-void run(Options& o, const Context& context) {
+/// Options that were given and have no say.
+void say_ignored(const Options& o, const CLI::App& command, PruneSession& session) {
+  if (!o.mask.empty()) {
+    session.note(ignored_options(
+        command, {"--objective",   "--refine",     "--rounds",         "--no-tune",
+                  "--of-live",     "--solver",     "--solver-time",    "--capacity-mode",
+                  "--evaluations", "--time-limit", "--refine-samples", "--refine-before-refit",
+                  "--alpha",       "--beta",       "--gamma",          "--cross",
+                  "--centred",     "--per-layer",  "--penalty",        "--probes"},
+        "a mask was given, so none is chosen"));
+  } else if (o.prune.choose.refine == "none") {
+    session.note(ignored_options(
+        command, {"--evaluations", "--time-limit", "--refine-samples", "--refine-before-refit"},
+        "nothing is refined"));
+  }
+  session.note(o.prune.without_say(command));
+}
+
+void run(Options& o, const CLI::App& command, const Context& context) {
   prepare(o);
   PruneSession session(o.prune, context);
+  say_ignored(o, command, session);
   if (!o.prune.target.empty()) o.prune.choose.target = session.find_target(o.prune.choose.objective);
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
@@ -163,7 +183,11 @@ void run(Options& o, const Context& context) {
   report["layers"] = layers_json(session.groups(), choice.mask);
   report["equivalence"] = outcome.equivalence;
   if (outcome.recovered) report["recovery"] = outcome.recovery;
-  if (o.mask.empty()) add_search(report, o, session, choice);
+  if (o.mask.empty()) {
+    add_search(report, o, session, choice);
+  } else {
+    report["removed"] = removed_groups_json(session.groups(), choice.mask);
+  }
   add_latency(report, o, session, choice.round_to);
   finish_report(report, session);
   write_json(o.plan, plan_of(session, choice, report, report.value("target", json())));
@@ -209,13 +233,15 @@ void add_prune(CLI::App& app, Context& context) {
       ->capture_default_str();
   options->prune.add_choice(*command);
   options->prune.add_recovery(*command);
+  options->prune.add_refinement(*command);
   command->add_option("--report", options->report, "Write all figures as JSON");
   command->add_option("--html", options->html, "Write a page to read and keep");
   command->add_option("--plan", options->plan,
                       "Write what was removed, to be edited and used again by apply");
   add_common_options(*command, context);
-  command->callback(
-      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
+  command->callback([options, command, &context] {
+    context.action = [options, command, &context] { run(*options, *command, context); };
+  });
 }
 
 }  // namespace quboprune

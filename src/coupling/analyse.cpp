@@ -1,3 +1,4 @@
+#include <fmt/core.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -98,6 +99,15 @@ CostModel::Term term_of(const Analysis& a, double coefficient, const std::vector
   return term;
 }
 
+/// What a scatter writes into is a canvas of zeros that the exporter folded, not weights.
+bool is_canvas(const Graph& graph, int value, const std::vector<int>& readers) {
+  return !readers.empty() && std::ranges::all_of(readers, [&](int n) {
+    const Node& node = graph.nodes[at_index(n)];
+    return (node.op == "ScatterND" || node.op == "ScatterElements") && node.domain.empty() &&
+           node.input(0) == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1;
+  });
+}
+
 CostModel cost_of(const Analysis& a, int groups) {
   CostModel cost(groups);
   for (const auto& term : a.coupling->macs())
@@ -107,6 +117,7 @@ CostModel cost_of(const Analysis& a, int groups) {
     const Constant& constant = a.graph.values[v].constant;
     if (!constant.defined() || !at::isFloatingType(constant.scalar_type()) || !a.probe.seen[v]) continue;
     if (readers[v].empty() && !a.graph.values[v].output) continue;  // a weight was computed from it
+    if (is_canvas(a.graph, static_cast<int>(v), readers[v])) continue;
     double plain = 1;
     std::vector<Labels> axes;
     for (std::size_t k = 0; k < a.probe.shapes[v].size(); ++k) {
@@ -209,7 +220,14 @@ std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   return groups;
 }
 
+void ChannelGroups::check_size(const Mask& mask) const {
+  if (static_cast<int>(mask.size()) != size())
+    throw InputError(
+        fmt::format("a mask of {} entries for {} groups: it is another network's", mask.size(), size()));
+}
+
 bool ChannelGroups::empties_an_axis(const Mask& mask) const {
+  check_size(mask);
   return std::ranges::any_of(covers_, [&](const std::vector<int>& set) {
     return std::ranges::none_of(set, [&](int g) { return mask[at_index(g)] != 0; });
   });

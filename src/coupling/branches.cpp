@@ -123,6 +123,18 @@ std::optional<std::vector<Fate>> fates(const ChannelGroups& groups, const std::v
   return Walk(groups, gone).run();
 }
 
+namespace {
+
+/// Can these sets go, and nothing else?
+bool can_go(const ChannelGroups& groups, std::initializer_list<const std::vector<int>*> sets) {
+  std::vector<char> gone(at_index(groups.size()), 0);
+  for (const auto* set : sets)
+    for (int g : *set) gone[at_index(g)] = 1;
+  return fates(groups, gone).has_value();
+}
+
+}  // namespace
+
 std::vector<std::vector<int>> removable_branches(const ChannelGroups& groups) {
   const auto covers = groups.cost().covers();
   std::vector<std::vector<int>> result;
@@ -139,7 +151,12 @@ std::vector<std::vector<int>> removable_branches(const ChannelGroups& groups) {
     if (!alone) continue;
     std::vector<char> with = gone;
     for (int g : set) with[at_index(g)] = 1;
-    if (!fates(groups, with)) continue;
+    // A mask may empty any of them: each alone, and any two, besides all together.
+    if (!can_go(groups, {&set}) || !fates(groups, with) ||
+        !std::ranges::all_of(result, [&](const auto& other) {
+          return can_go(groups, {&set, &other});
+        }))
+      continue;
     gone = std::move(with);
     result.push_back(set);
   }

@@ -13,6 +13,7 @@
 #include "model/read_graph.h"
 #include "model/serialise.h"
 #include "model/shared_fills.h"
+#include "model/shared_lists.h"
 #include "model/stored_file.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -21,7 +22,8 @@ namespace quboprune {
 
 struct Model::File {
   std::shared_ptr<const onnx::ModelProto> proto;
-  Graph as_read;  ///< before part_shared_fills(): what the message says
+  Graph as_read;                                   ///< before part_shared_fills(): what the message says
+  std::map<std::string, std::string> list_copies;  ///< of part_shared_lists()
 };
 
 namespace {
@@ -64,8 +66,9 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
     embed_inner_data(*proto, {path.parent_path(), options.in_memory});
     inline_functions(*proto);
     expand_sparse(*proto);
+    auto list_copies = part_shared_lists(*proto->mutable_graph());
     model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
-    model.file_ = std::make_shared<const File>(File{proto, model.graph_});
+    model.file_ = std::make_shared<const File>(File{proto, model.graph_, std::move(list_copies)});
     part_shared_fills(model.graph_);
   } catch (const InputError& e) {
     throw InputError(path.string() + ": " + e.what());
@@ -77,7 +80,9 @@ void Model::write(const Graph& changed, const std::map<std::string, std::string>
                   const ByteSink& sink) const {
   try {
     const Graph written = with_unchanged_fills_shared(file_->as_read, changed);
-    serialise(write_graph(*file_->proto, file_->as_read, written, metadata), sink);
+    ModelToWrite model = write_graph(*file_->proto, file_->as_read, written, metadata);
+    share_equal_lists(*model.proto.mutable_graph(), file_->list_copies);
+    serialise(std::move(model), sink);
   } catch (const InputError& e) {
     throw InputError(path_.string() + ": " + e.what());
   }

@@ -251,6 +251,7 @@ MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> sa
     : groups_(groups), samples_(std::move(samples)), judge_(judge), options_(options) {
   if (!(options.race >= 0 && options.race < 0.5))
     throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
+  if (options.refit && !(options.ridge > 0)) throw InputError("evaluator: the refit's ridge must be above 0");
   if (options.at_once < 1) throw InputError("evaluator: at least one sample must run at once");
   references_ = references_for(groups.analysis().graph, samples_, judge, control);
   if (options_.refit && !options_.grams)

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/shuffle.h"
+#include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "target/fit_cost.h"
 
@@ -108,6 +109,8 @@ double spearman(const std::vector<double>& a, const std::vector<double>& b) {
 
 std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
                               const std::vector<Mask>& seeds, int count, std::uint64_t seed) {
+  if (seeds.empty()) throw InputError("trust_masks: give at least one mask to start from");
+  for (const Mask& mask : seeds) groups.check_size(mask);
   Maker maker(groups, target, seed);
   std::vector<Mask> known = seeds;
   std::vector<Mask> result;

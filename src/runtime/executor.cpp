@@ -12,6 +12,7 @@
 #include "quboprune/error.h"
 #include "quboprune/judged_outputs.h"
 #include "quboprune/memory.h"
+#include "runtime/fixed_batch.h"
 #include "runtime/last_uses.h"
 
 namespace quboprune {
@@ -30,6 +31,13 @@ at::Tensor as_run(const at::Tensor& constant) {
 
 namespace {
 
+void refuse_other_batch(const Graph& graph, const Node& node, const std::vector<at::Tensor>& values) {
+  if (graph.inputs.empty()) return;
+  const at::Tensor& given = values[static_cast<std::size_t>(graph.inputs.front())];
+  if (!given.defined() || given.dim() == 0) return;
+  if (const auto why = other_batch(graph, given.size(0))) throw InputError(node.title() + ": " + *why);
+}
+
 /// LibTorch's own check of shapes and types: its first line says what doesn't fit.
 [[noreturn]] void refuse_data(const Graph& graph, const Node& node, const std::vector<at::Tensor>& values,
                               const std::string& what) {
@@ -39,14 +47,7 @@ namespace {
     for (std::int64_t a = 0; input.defined() && a < input.dim(); ++a)
       sizes += (a > 0 ? "x" : sizes.empty() ? "" : ", ") + std::to_string(input.size(a));
   }
-  const int input = graph.inputs.empty() ? -1 : graph.inputs.front();
-  if (input >= 0 && graph.values[static_cast<std::size_t>(input)].declared) {
-    const auto& shape = graph.values[static_cast<std::size_t>(input)].shape;
-    const at::Tensor& given = values[static_cast<std::size_t>(input)];
-    if (!shape.empty() && shape[0] > 1 && given.defined() && given.dim() > 0 && given.size(0) != shape[0])
-      throw InputError(node.title() + ": the network is made for batches of " + std::to_string(shape[0]) +
-                       " alone, and samples are run one at a time; export it with an open batch, or of 1");
-  }
+  refuse_other_batch(graph, node, values);
   throw InputError(
       node.title() + ": the network doesn't take this data" + (sizes.empty() ? "" : " of " + sizes) + " (" +
       what.substr(0, what.find('\n')) +
@@ -133,6 +134,7 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   } catch (const std::out_of_range&) {
     throw InputError(node.title() + ": an input is missing; export the model again");
   } catch (const InputError&) {
+    refuse_other_batch(graph_, node, values);
     throw;
   } catch (const std::runtime_error& e) {  // of a few shapes LibTorch complains so
     refuse_data(graph_, node, values, e.what());

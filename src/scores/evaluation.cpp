@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "quboprune/error.h"
+#include "runtime/fixed_batch.h"
 
 namespace quboprune {
 namespace {
@@ -122,6 +123,7 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
     if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");
     const at::Tensor out = network.run(network_inputs(network.graph(), batch.input, judge)).front();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
+      if (const auto why = other_batch(network.graph(), batch.input.size(0))) throw InputError(*why);
       if (batch.samples.size() != 1)
         throw InputError(
             "the first axis of the network's first output isn't the batch; export it with the batch first");

@@ -251,6 +251,8 @@ class ScorePass {
 Scores score(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
              const ScoreOptions& options, const Control& control) {
   if (samples.empty()) throw InputError("no calibration samples: nothing to score on");
+  if (options.probes < 0 || options.batch < 1)
+    throw InputError("scores: give 0 or more probes, and batches of at least 1");
   return ScorePass(groups, samples, judge, options, control).run();
 }
 

@@ -99,7 +99,9 @@ void Ledger::compute(std::vector<Evaluated>& items) {
   const auto before = Clock::now();
   const std::vector<double> values = objective_(asked);
   objective_seconds_ += seconds_since(before);
-  check(values.size() == asked.size(), "mask search: the objective gave another number of values than masks");
+  if (values.size() != asked.size())
+    throw InputError("mask search: the objective gave " + std::to_string(values.size()) + " values for " +
+                     std::to_string(asked.size()) + " masks; give one a mask");
   for (std::size_t i = 0; i < places.size(); ++i)
     items[places[i]].value = std::isnan(values[i]) ? std::numeric_limits<double>::infinity() : values[i];
   result_.computed += static_cast<std::int64_t>(asked.size());

@@ -44,7 +44,11 @@ void check_options(const SearchOptions& options, int n) {
   if (options.evaluations < 1 || options.batch < 1 || options.top < 1 || options.rank < 1 ||
       options.steps < 1)
     throw InputError("mask search: evaluations, batch, top, rank and steps must be 1 or more");
-  if (!(options.learning_rate > 0)) throw InputError("mask search: the learning rate must be positive");
+  if (!(options.learning_rate > 0 && std::isfinite(options.learning_rate)))
+    throw InputError("mask search: the learning rate must be a positive number");
+  if (!std::isfinite(options.start_weight))
+    throw InputError("mask search: the start weight must be a finite number");
+  if (!(options.time_limit >= 0)) throw InputError("mask search: the time limit must be 0 (none) or seconds");
   if (!options.prior.empty() && static_cast<int>(options.prior.size()) != n)
     throw InputError("mask search: " + std::to_string(options.prior.size()) + " prior values for " +
                      std::to_string(n) + " variables; give one each or none");

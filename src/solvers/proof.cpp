@@ -69,12 +69,33 @@ class Proof {
       result_.persistent[i] = constraint_.fixed[i] = decided[p];
     }
     if (!any) return false;
+    if (nothing_is_left()) {
+      result_.optimal = true;
+      result_.bound = best.energy;
+      return false;
+    }
     problem_ = ReducedProblem(qubo_, constraint_);
     shares_ = SplitBound(problem_).shares();
     return !result_.optimal && !deadline_.expired();
   }
 
  private:
+  /// What every optimum has in common leaves no choice, and the best solution has it.
+  bool nothing_is_left() const {
+    const Mask& x = result_.pool.front().x;
+    double ones = 0;
+    double zeros = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (constraint_.fixed[i] < 0) continue;
+      if (constraint_.fixed[i] != x[i]) return false;
+      (x[i] != 0 ? ones : zeros) += 1;
+    }
+    const auto n = static_cast<double>(x.size());
+    const bool counted = constraint_.kind == Constraint::Kind::exactly;
+    return ones + zeros == n ||
+           (counted && (ones == constraint_.capacity || zeros == n - constraint_.capacity));
+  }
+
   void raise_bound(double bound) {
     const double energy = result_.pool.front().energy;
     result_.bound = std::max(result_.bound, std::min(bound, energy));

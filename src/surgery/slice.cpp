@@ -33,8 +33,7 @@ class Kept {
     auto kept = groups_.kept(value, axis, mask_);
     if (!kept) return {};
     if (kept->empty())
-      throw InputError("the mask removes all channels of " + emptied(value) +
-                       "; keep at least one (what quboprune formulate wrote doesn't ask for it)");
+      throw InputError("the mask removes all channels of " + emptied(value) + "; keep at least one");
     return *std::move(kept);
   }
 
@@ -97,7 +96,7 @@ std::vector<Fate> emptied_branches(const ChannelGroups& groups, Mask& mask) {
 }  // namespace
 
 Graph slice(const ChannelGroups& groups, const Mask& mask) {
-  check(static_cast<int>(mask.size()) == groups.size(), "a mask of another network");
+  groups.check_size(mask);
   const Analysis& analysis = groups.analysis();
   const Coupling& coupling = *analysis.coupling;
   Mask with_branches = mask;  // of each that is to go one group stays until what follows is known
@@ -123,6 +122,7 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
 }
 
 InputHook mask_hook(const ChannelGroups& groups, const Mask& mask) {
+  groups.check_size(mask);
   std::map<std::pair<int, int>, std::pair<int, at::Tensor>> gates;
   for (const auto& gate : groups.gates()) {
     std::vector<float> factors;

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "model/test_net.h"
+#include "quboprune/error.h"
 #include "quboprune/surgery.h"
 
 namespace quboprune {
@@ -104,6 +105,59 @@ TEST(SliceForms, AttentionThatKeepsItsKeysStaysWhole) {
     graph.values.back().producer = graph.values[static_cast<std::size_t>(node.outputs[0])].producer;
   }
   EXPECT_EQ(analyse(graph).size(), 0);
+}
+
+/// An image plus what a stream of four channels makes of it; within, a branch of three channels whose output
+/// a gate reads by its mean. The stream may go as a whole. The branch may not: the gate would be left.
+TEST(SliceForms, WhateverBranchesMayGoMayGoAloneAndTogether) {
+  Net net;
+  const Attribute same = list({1, 1, 1, 1});
+  const auto conv = [&](int input, std::int64_t in, std::int64_t out, std::uint64_t seed) {
+    return net.add("Conv",
+                   {input, net.constant(numbers({out, in, 3, 3}, seed, 0.3)),
+                    net.constant(numbers({out}, seed + 1, 0.3))},
+                   {{"pads", same}});
+  };
+  const int x = net.input({-1, 3, -1, -1});
+  const int stream = conv(x, 3, 4, 1);
+  const int branch = conv(net.add("Relu", {conv(stream, 4, 3, 3)}), 3, 4, 5);
+  const int gate = net.add("Sigmoid", {conv(net.add("GlobalAveragePool", {branch}), 4, 4, 7)});
+  const int sum = net.add("Add", {stream, net.add("Mul", {branch, gate})});
+  const Graph graph = net.finish(net.add("Add", {x, conv(sum, 4, 3, 9)}));
+  const ChannelGroups groups = analyse(graph, {.allow_empty = true});
+  const auto& branches = groups.branches();
+  ASSERT_FALSE(branches.empty());
+  for (std::size_t which = 1; which < std::size_t{1} << branches.size(); ++which) {
+    Mask mask(static_cast<std::size_t>(groups.size()), 1);
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      for (int g : branches[b])
+        if ((which >> b & 1U) != 0) mask[static_cast<std::size_t>(g)] = 0;
+    }
+    const Equivalence e = verify(groups, mask, slice(groups, mask));
+    EXPECT_TRUE(e.holds()) << "branches " << which << ": " << e.max_abs_difference << " at " << e.where;
+  }
+}
+
+/// What an exporter folded a call of zeros() to is written over, and no weight.
+TEST(SliceForms, ACanvasIsNoParameter) {
+  Net net;
+  const int x = net.input({1, 3, 4, 4});
+  const int h = net.add("Conv", {x, net.constant(numbers({2, 3, 1, 1}, 1))});
+  const int canvas = net.constant(at::zeros({1, 2, 4, 4}));
+  const int where = net.constant(at::tensor({0L}).view({1, 1}));
+  const int y = net.add("ScatterND", {canvas, where, h});
+  const ChannelGroups groups = analyse(net.finish(y));
+  const Mask all(static_cast<std::size_t>(groups.size()), 1);
+  EXPECT_EQ(groups.cost().value(Cost::params, all), 6);
+}
+
+TEST(SliceForms, AMaskOfAnotherNetworkIsRefused) {
+  const Graph graph = testing::mixed_structures();
+  const ChannelGroups groups = analyse(graph);
+  const Mask shorter(static_cast<std::size_t>(groups.size()) - 1, 1);
+  EXPECT_THROW(slice(groups, shorter), InputError);
+  EXPECT_THROW(mask_hook(groups, shorter), InputError);
+  EXPECT_THROW(groups.empties_an_axis(shorter), InputError);
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "quboprune/target.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -105,6 +107,8 @@ double allowance(const ChannelGroups& groups, const Target& target) {
 }
 
 std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::vector<double>& importance) {
+  if (static_cast<int>(importance.size()) != groups.size())
+    throw InputError(fmt::format("{} importances for {} groups", importance.size(), groups.size()));
   std::vector<std::int8_t> fixed(at_index(groups.size()), -1);
   auto covers = groups.covers();
   // Small sets first: what they must keep may serve the larger ones that hold them.

@@ -41,13 +41,13 @@ Bar& bar() {
   return instance;
 }
 
-std::string line(const Bar& b, double done, double total, double best, double seconds) {
+std::string line(const Bar& b, bool terminal, double done, double total, double best, double seconds) {
   std::string text = b.stage;
   if (total > 0) {
     const double share = std::clamp(done / total, 0.0, 1.0);
     const auto filled = static_cast<std::size_t>(share * 24);
-    text += fmt::format(" [{}{}] {:3.0f} %", std::string(filled, '#'), std::string(24 - filled, '.'),
-                        100 * share);
+    if (terminal) text += fmt::format(" [{}{}]", std::string(filled, '#'), std::string(24 - filled, '.'));
+    text += fmt::format(" {:3.0f} %", 100 * share);
     if (share > 0.02 && !b.repeats) text += fmt::format(", {:.0f} s left", seconds * (1 - share) / share);
   } else {
     text += fmt::format(" {:.0f}", done);
@@ -76,7 +76,7 @@ ProgressCallback console_progress() {
     if (seconds_since(b.began) < 2 || seconds_since(b.drawn) < (terminal ? 0.2 : 10)) return;
     b.drawn = Clock::now();
     b.on_screen = true;
-    const std::string text = line(b, done, total, best, seconds_since(b.began));
+    const std::string text = line(b, terminal, done, total, best, seconds_since(b.began));
     if (terminal) {
       fmt::print(stderr, "\r\033[K{}", text);
     } else {

@@ -66,7 +66,9 @@ void DataArguments::add_to(CLI::App& command, bool required) {
                   "Held-out images are cut to their middle of this size; 0: whole")
       ->check(not_negative())
       ->capture_default_str();
-  command.add_option("--calibration", options.limit, "Calibration samples at most")
+  command
+      .add_option("--calibration", options.limit,
+                  "Calibration samples at most; 0: a piece of each image, or all")
       ->check(not_negative())
       ->capture_default_str();
   command.add_option("--heldout", options.heldout_limit, "Held-out samples at most; 0: one of each image")
@@ -112,6 +114,10 @@ Judge DataArguments::judge(const Dataset& data, const Graph& graph) const {
   Judge judge;
   judge.metric = metric_from_name(metric.empty() ? default_metric(data.target_kind()) : metric);
   judge.loss = loss_from_name(loss.empty() ? default_loss(data.target_kind()) : loss);
+  if (!loss.empty() && judge.loss != Loss::output && data.target_kind() == TargetKind::none)
+    throw InputError("--loss " + loss +
+                     ": the data have no targets; give data with targets, or leave it out: the distance to "
+                     "the original's outputs is then the loss");
   judge.peak = options.value_scale;
   for (const auto& text : inputs) {
     const auto at = text.find('=');

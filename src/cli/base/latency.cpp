@@ -15,10 +15,11 @@ extern char** environ;
 namespace quboprune {
 namespace {
 
-/// Prints one line of JSON. Sizes that a file leaves open are filled from the size given. The lower quartile:
-/// on a busy machine half of all runs may be interrupted.
+/// Prints one line of JSON. Sizes that a file leaves open are filled from the size given. The least of all
+/// runs: on a busy machine most of them may be interrupted; and each round has an order of its own, lest an
+/// interruption that keeps time with the rounds falls on the same file again and again.
 constexpr const char* kScript = R"(
-import json, statistics, sys, time
+import json, sys, time
 try:
     import numpy, onnxruntime
 except ImportError:
@@ -44,17 +45,17 @@ try:
     times = [[] for _ in sessions]
     deadline = time.perf_counter() + 6
     for repeat in range(30):
-        for s, t in zip(sessions, times):
+        for k in random.permutation(len(sessions)):
             began = time.perf_counter()
-            s.run(None, feed)
-            t.append(1000 * (time.perf_counter() - began))
+            sessions[k].run(None, feed)
+            times[k].append(1000 * (time.perf_counter() - began))
         if repeat >= 4 and time.perf_counter() > deadline:
             break
 except Exception as e:
     print(json.dumps({'error': str(e).splitlines()[0][:200], 'taken': taken}))
     sys.exit()
 print(json.dumps({'runtime': 'ONNX Runtime ' + onnxruntime.__version__, 'threads': threads, 'input': size,
-                  'milliseconds': [statistics.quantiles(t[1:], n=4)[0] for t in times]}))
+                  'milliseconds': [min(t) for t in times]}))
 )";
 
 /// What a program prints on its standard output; "" where it can't be started.

@@ -6,7 +6,7 @@
 
 namespace quboprune {
 
-/// Milliseconds for one run of each ONNX file in ONNX Runtime: the lower quartile of interleaved runs on the
+/// Milliseconds for one run of each ONNX file in ONNX Runtime: the least of up to 30 runs in turn on the
 /// same random input, on the threads given (0: all cores). Asks the Python that the environment variable
 /// QUBOPRUNE_PYTHON names (python3 otherwise) for its onnxruntime; an empty object where that isn't there,
 /// and {"error"} where a file doesn't load.

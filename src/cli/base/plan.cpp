@@ -134,10 +134,18 @@ json read_plan(const std::string& path) {
   return plan;
 }
 
+std::string sha256_of_model(const json& plan) {
+  const json model = plan.value("model", json());
+  return model.is_object() && model.contains("sha256") && model["sha256"].is_string()
+             ? model["sha256"].get<std::string>()
+             : "";
+}
+
 Mask mask_of(const json& plan, const std::string& path, const ChannelGroups& groups) {
   // Of a plan that was edited in one of its two places, the other is old.
   const bool has_removed = plan.contains("removed");
-  if (has_removed && (!plan.contains("layers") || !edited(plan, "layers")))
+  const bool has_layers = plan.contains("layers") && !plan["layers"].empty();
+  if (has_removed && (!has_layers || !edited(plan, "layers")))
     return mask_of_removed(plan["removed"], path, groups);
   const Mask by_layers = mask_of_layers(plan["layers"], path, groups);
   if (!has_removed || !edited(plan, "removed")) return by_layers;

@@ -10,6 +10,9 @@ namespace quboprune {
 /// What `prune --plan` wrote, perhaps edited since. Throws InputError if it isn't a plan.
 nlohmann::json read_plan(const std::string& path);
 
+/// Of the file that the plan was made for; empty where it doesn't say.
+std::string sha256_of_model(const nlohmann::json& plan);
+
 /// Adds what tells later which of the plan's two lists, "removed" and "layers", was edited.
 void sign_plan(nlohmann::json& plan);
 

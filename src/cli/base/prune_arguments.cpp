@@ -1,5 +1,6 @@
 #include "cli/base/prune_arguments.h"
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
 
 namespace quboprune {
@@ -84,6 +85,19 @@ void PruneArguments::add_choice(CLI::App& command) {
       ->capture_default_str();
 }
 
+void PruneArguments::add_refinement(CLI::App& command) {
+  command.add_flag_callback(
+      "--refine-before-refit", [this] { refit_aware = false; },
+      "Refine against the cut network instead of the one after refit");
+}
+
+std::string PruneArguments::without_say(const CLI::App& command) const {
+  if (recover == "finetune") return "";
+  return ignored_options(command,
+                         {"--finetune-steps", "--finetune-lr", "--finetune-batch", "--feature-weight"},
+                         "without --recover finetune nothing is trained");
+}
+
 void PruneArguments::add_recovery(CLI::App& command) {
   command
       .add_option("--recover", recover,
@@ -105,9 +119,6 @@ void PruneArguments::add_recovery(CLI::App& command) {
                   "How much --recover finetune follows the original inside, at the cut layers; 0: not")
       ->check(not_negative())
       ->capture_default_str();
-  command.add_flag_callback(
-      "--refine-before-refit", [this] { refit_aware = false; },
-      "Refine against the cut network instead of the one after refit");
 }
 
 }  // namespace quboprune

@@ -30,6 +30,9 @@ struct PruneArguments {
   void add_network_and_data(CLI::App& command, bool data_required);
   void add_choice(CLI::App& command);
   void add_recovery(CLI::App& command);
+  void add_refinement(CLI::App& command);
+  /// Which options of add_recovery() were given and do nothing, as a sentence; usually empty.
+  std::string without_say(const CLI::App& command) const;
   /// Layers behind the cut get new weights by least squares, whatever follows.
   bool refits() const { return recover == "refit" || recover == "finetune"; }
 };

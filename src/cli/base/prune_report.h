@@ -15,6 +15,8 @@ nlohmann::json report_header(const PruneSession& session, const std::string& com
 nlohmann::json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome);
 /// "layers": which channels are kept.
 nlohmann::json layers_json(const ChannelGroups& groups, const Mask& mask);
+/// "removed" of a mask that wasn't chosen here: the groups and their members.
+nlohmann::json removed_groups_json(const ChannelGroups& groups, const Mask& mask);
 /// "removed": each removed group's importance, and the kept groups that resemble it.
 nlohmann::json removed_json(PruneSession& session, const Choice& choice);
 /// "images" for the page: held-out ones before and after.

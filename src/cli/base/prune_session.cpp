@@ -90,7 +90,7 @@ void PruneSession::choose_outputs() {
 }
 
 void PruneSession::note(const std::string& sentence) {
-  if (std::ranges::find(notes_, sentence) == notes_.end()) notes_.push_back(sentence);
+  if (!sentence.empty() && std::ranges::find(notes_, sentence) == notes_.end()) notes_.push_back(sentence);
 }
 
 const Score& PruneSession::dense(Part part) {

@@ -35,7 +35,7 @@ class PruneSession {
   const Judge& judge() const { return judge_; }
   Stages& stages() { return stages_; }
   const std::vector<std::string>& notes() const { return notes_; }
-  /// For the report; what was said already isn't repeated.
+  /// For the report; what was said already isn't repeated, nor what is empty.
   void note(const std::string& sentence);
   /// Why a file that was written is of no use; empty where none is.
   const std::string& unusable() const { return unusable_; }

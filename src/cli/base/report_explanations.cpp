@@ -64,6 +64,15 @@ json stand_ins(const ChannelGroups& groups, const SimilarityBlock& block, std::s
 
 }  // namespace
 
+json removed_groups_json(const ChannelGroups& groups, const Mask& mask) {
+  json list = json::array();
+  for (int g = 0; g < groups.size(); ++g) {
+    if (mask[static_cast<std::size_t>(g)] == 0)
+      list.push_back({{"group", groups.name(g)}, {"members", groups.members(g)}});
+  }
+  return list;
+}
+
 json removed_json(PruneSession& session, const Choice& choice) {
   const ChannelGroups& groups = session.groups();
   const Scores& s = session.scores(choice.objective);

@@ -1,10 +1,10 @@
 #include "ops/base/size_list.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 
 #include "core/index.h"
+#include "model/shared_lists.h"
 #include "ops/base/patterns.h"
 
 namespace quboprune {
@@ -102,11 +102,9 @@ std::optional<SizeList> joined_list(int value, const Coupling& c) {
 }
 
 int sizes_input(const Node& node) {
-  static const std::map<std::string, int> inputs = {
-      {"Reshape", 1}, {"Expand", 1}, {"Resize", 3}, {"ConstantOfShape", 0}};
   if (!node.domain.empty() || node.has("axes")) return -1;
-  const auto found = inputs.find(node.op);
-  return found == inputs.end() || node.input(at_index(found->second)) < 0 ? -1 : found->second;
+  const int place = place_of_sizes(node.op);
+  return place < 0 || node.input(at_index(place)) < 0 ? -1 : place;
 }
 
 std::optional<std::vector<const Node*>> readers_of_sizes(const Coupling& c, int value) {

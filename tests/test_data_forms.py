@@ -1,10 +1,14 @@
 """What is in the files is what networks get, and what was measured is what is reported."""
 
 import numpy as np
+import onnx
+import onnxruntime
+import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import networks
+from onnx_net import Net
 
 
 def grey_network(path):
@@ -41,3 +45,36 @@ def test_values_stand_beside_the_names_of_what_was_measured(quboprune, denoiser)
     values = report["result"]["metric"]["heldout"]["samples"]["pruned"]
     assert len(report["data"]["heldout"]) == len(values)
     assert not {"b.png", "e.png"} & set(report["data"]["heldout"])
+
+
+@pytest.mark.parametrize("form", ["data.npz", "folder"])
+def test_a_second_input_has_a_value_for_each_sample(quboprune, form):
+    """A noise map beside the image: scores, repair and figures see each sample's own."""
+    n = Net()
+    h = n.node("Concat", n.input("x", ["n", 3, "h", "w"]), n.input("level", ["n", 1, "h", "w"]), axis=1)
+    h = n.relu(n.conv(n.relu(n.conv(h, 4, 12)), 12, 12))
+    onnx.save(n.out(n.conv(h, 12, 3)).model(), quboprune.folder / "net.onnx")
+    clean, noisy = networks.smooth_images(12, 16)
+    level = np.broadcast_to(np.linspace(-2, 2, 12, dtype=np.float32).reshape(12, 1, 1, 1), (12, 1, 16, 16))
+    arrays = {"inputs": noisy, "targets": clean, "level": level}
+    if form == "folder":
+        (quboprune.folder / "folder").mkdir()
+        for name, array in arrays.items():
+            np.save(quboprune.folder / "folder" / f"{name}.npy", array)
+    else:
+        np.savez(quboprune.folder / form, **arrays)
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", form, "--target", "filters=0.25",
+                              "--objective", "taylor", "--refine", "none", "--metric", "loss", "--loss", "mse")
+    held = [int(name) for name in report["data"]["heldout"]]
+    for file, figures in (("net.onnx", "dense"), ("out.onnx", "recovered")):
+        session = onnxruntime.InferenceSession(quboprune.folder / file, providers=["CPUExecutionProvider"])
+        outputs = session.run(None, {"x": noisy[held], "level": level[held]})[0]
+        losses = ((outputs - clean[held]).astype(np.float64) ** 2).mean((1, 2, 3))
+        assert report["result"]["metric"]["heldout"]["samples"][figures] == pytest.approx(losses, rel=1e-4)
+    quboprune.succeeds("eval", "net.onnx", "--data", form, "--part", "calibration", "--save-samples", "saved.npz", "--metric",
+                       "loss", "--loss", "mse")
+    with np.load(quboprune.folder / "saved.npz") as saved:
+        assert np.array_equal(saved["level"], level[[int(name) for name in report["data"]["calibration"]]])
+    np.savez(quboprune.folder / "short.npz", **(arrays | {"level": level[:5]}))
+    done = quboprune("eval", "net.onnx", "--data", "short.npz")
+    assert done.returncode == 2 and "level" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,7 @@ struct Sample {
   at::Tensor target;  ///< same layout; int64 scalar for labels; undefined without targets
   std::string name;   ///< file name or index: shown in reports
   std::string scene;  ///< samples of one scene never lie on both sides of a split
+  std::map<std::string, at::Tensor> others{};  ///< by name: for the network's inputs besides the first
 };
 
 /// How a source of data is read.
@@ -42,7 +45,8 @@ struct DataOptions {
   /// split, both are everything; or a text file, one held-out scene or sample name a line (# comments).
   /// With one scene only, its images are cut: one end for calibration, the other held out (see notes()).
   std::string split = "auto";
-  std::uint64_t seed = 1;  ///< of crops and drawn noise; the split doesn't depend on it
+  std::set<std::string> others{};  ///< arrays to read besides inputs and targets, where the source has them
+  std::uint64_t seed = 1;          ///< of crops and drawn noise; the split doesn't depend on it
   std::size_t cache_bytes = std::size_t{1} << 30U;  ///< decoded images kept in memory, at most
 };
 

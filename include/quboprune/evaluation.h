@@ -30,9 +30,10 @@ Judge deciding(Judge judge);
 
 /// Samples of equal shape, stacked: what one run of a network takes.
 struct Batch {
-  std::vector<int> samples;  ///< numbers in the list that it was made from
-  at::Tensor input;          ///< [n, ...]
-  at::Tensor target;         ///< [n, ...] or undefined
+  std::vector<int> samples;                    ///< numbers in the list that it was made from
+  at::Tensor input;                            ///< [n, ...]
+  at::Tensor target;                           ///< [n, ...] or undefined
+  std::map<std::string, at::Tensor> others{};  ///< [n, ...] each, as in Sample
 };
 
 /// Stacks neighbouring samples of the same shape: at most `largest`, with at most `elements` input elements
@@ -44,9 +45,10 @@ std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
 /// Whether samples must be run one by one: the file fixes the batch, or there are inputs besides the data.
 bool one_at_a_time(const Graph& graph);
 
-/// The network's inputs for a batch [n, ...]: the batch itself, then the fills (open sizes as the batch's).
-/// Throws InputError where the batch doesn't fit the first input's declared shape, or an input has no fill.
-std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge);
+/// The network's inputs for a batch: the batch itself, then for each other input its fill (open sizes as the
+/// batch's), else the samples' own array of its name. Throws InputError where that doesn't fit an input's
+/// declared shape, or an input has neither.
+std::vector<at::Tensor> network_inputs(const Graph& graph, const Batch& batch, const Judge& judge);
 
 /// Each sample's first output, without a batch axis, detached. A network whose file fixes the batch at one
 /// gets the samples one by one. Throws InputError if samples were run together but the output has no batch

@@ -77,14 +77,15 @@ def run(*words):
 
 
 def _save_arrays(data, folder):
-    """data as the program takes it: a path as it is; arrays (inputs, targets) or inputs as an .npz."""
+    """data as the program takes it: a path as it is; arrays, alone, in a tuple or by name, as an .npz."""
     if isinstance(data, (str, os.PathLike)):
         return os.fspath(data)
-    inputs, targets = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-    if not all(hasattr(a, "__array__") for a in (inputs, targets) if a is not None):
-        raise InputError("data: give a path, an array of inputs, or a tuple of arrays (inputs, targets)")
+    if not isinstance(data, dict):
+        data = dict(zip(("inputs", "targets"), data if isinstance(data, tuple) and len(data) == 2 else (data, None)))
+    arrays = {name: array for name, array in data.items() if array is not None}
+    if "inputs" not in arrays or not all(hasattr(array, "__array__") for array in arrays.values()):
+        raise InputError("data: give a path, an array of inputs, a tuple of arrays (inputs, targets), or a dict of them")
     path = os.path.join(folder, "data.npz")
-    arrays = {"inputs": inputs} if targets is None else {"inputs": inputs, "targets": targets}
     np.savez(path, **{name: _native(array) for name, array in arrays.items()})
     return path
 
@@ -123,7 +124,8 @@ def inspect(model, **options):
 def prune(model, output, *, data, target=None, **options):
     """Writes a smaller network to `output` and returns the report (a dict; keys in docs/report.md).
 
-    data: a path, an array of inputs, or a tuple of arrays (inputs, targets), samples along the first axis.
+    data: a path, an array of inputs, a tuple of arrays (inputs, targets), or a dict with "inputs", perhaps "targets"
+    and arrays named like the network's other inputs; samples along the first axis.
     target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed; not needed with mask="mask.txt". Other
     keywords are the program's options: objective="hybrid", refine="none", evaluations=500, tune=False,
     html="report.html", ...

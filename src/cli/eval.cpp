@@ -47,6 +47,12 @@ void save_samples(const std::string& path, std::span<const Sample> samples) {
   }
   std::map<std::string, at::Tensor> arrays{{"inputs", at::stack(inputs)}};
   if (!targets.empty()) arrays["targets"] = at::stack(targets);
+  for (const auto& [name, first] : samples.front().others) {
+    std::vector<at::Tensor> all;
+    for (const auto& s : samples) all.push_back(s.others.at(name));
+    const at::Tensor stacked = at::stack(all);
+    arrays[name] = stacked.to(stacked.is_floating_point() ? at::kFloat : at::kLong);
+  }
   write_npz(path, arrays);
 }
 

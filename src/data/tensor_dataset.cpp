@@ -18,6 +18,7 @@ namespace {
 struct Arrays {
   std::string form;
   at::Tensor inputs, targets;
+  std::map<std::string, at::Tensor> others{};
 };
 
 class TensorDataset : public Dataset {
@@ -77,6 +78,7 @@ class TensorDataset : public Dataset {
       result.target = arrays_.targets[index].to(at::kLong).reshape({}).clone();
     else if (kind_ != TargetKind::none)
       result.target = values(arrays_.targets[index]);
+    for (const auto& [name, array] : arrays_.others) result.others[name] = array[index].clone();
     return result;
   }
 
@@ -99,27 +101,37 @@ bool ends_with(const fs::path& path, std::string_view extension) {
   return lowered(path.extension().string()) == extension;
 }
 
-Arrays arrays_of_npz(const fs::path& path) {
-  auto arrays = read_npz(path, {"inputs", "targets"});
+Arrays arrays_of_npz(const fs::path& path, const std::set<std::string>& others) {
+  std::set<std::string> wanted = others;
+  wanted.insert({"inputs", "targets"});
+  auto arrays = read_npz(path, wanted);
   if (!arrays.count("inputs")) {
     std::string found;
     for (const auto& [name, array] : arrays) found += (found.empty() ? "" : ", ") + name;
     throw InputError(path.string() + ": has no array 'inputs' (it has: " + (found.empty() ? "none" : found) +
                      ")");
   }
-  return {".npz arrays", arrays["inputs"], arrays.count("targets") ? arrays["targets"] : at::Tensor()};
+  Arrays result{".npz arrays", arrays["inputs"], arrays.count("targets") ? arrays["targets"] : at::Tensor()};
+  for (const auto& name : others)
+    if (arrays.contains(name)) result.others[name] = arrays[name];
+  return result;
 }
 
-Arrays read_arrays(const fs::path& source) {
+Arrays read_arrays(const fs::path& source, const std::set<std::string>& others) {
   if (fs::is_regular_file(source)) {
-    if (ends_with(source, ".npz")) return arrays_of_npz(source);
+    if (ends_with(source, ".npz")) return arrays_of_npz(source, others);
     if (ends_with(source, ".npy")) return {".npy array", read_npy(source), {}};
     return {};
   }
   if (!fs::exists(source / "inputs.npy")) return {};
   const bool targets = fs::exists(source / "targets.npy");
-  return {".npy arrays", read_npy(source / "inputs.npy"),
-          targets ? read_npy(source / "targets.npy") : at::Tensor()};
+  Arrays result{".npy arrays", read_npy(source / "inputs.npy"),
+                targets ? read_npy(source / "targets.npy") : at::Tensor()};
+  for (const auto& name : others) {
+    const fs::path file = source / (name + ".npy");
+    if (fs::exists(file)) result.others[name] = read_npy(file);
+  }
+  return result;
 }
 
 bool whole_numbers(const at::Tensor& tensor) {
@@ -149,6 +161,12 @@ void check_arrays(const Arrays& arrays, const std::string& source) {
     throw InputError(source + ": inputs of shape " + at::str(arrays.inputs.sizes()) +
                      "; the first axis has to count the samples, and there has to be one");
   check_finite(arrays.inputs, "inputs", source);
+  for (const auto& [name, array] : arrays.others) {
+    if (array.dim() == 0 || array.size(0) != arrays.inputs.size(0))
+      throw InputError(source + ": inputs " + at::str(arrays.inputs.sizes()) + " and " + name + " " +
+                       at::str(array.sizes()) + " differ in their number of samples");
+    check_finite(array, name, source);
+  }
   if (!arrays.targets.defined()) return;
   if (arrays.targets.dim() == 0 || arrays.targets.size(0) != arrays.inputs.size(0))
     throw InputError(source + ": inputs " + at::str(arrays.inputs.sizes()) + " and targets " +
@@ -159,7 +177,7 @@ void check_arrays(const Arrays& arrays, const std::string& source) {
 }  // namespace
 
 std::unique_ptr<Dataset> open_tensor_dataset(const fs::path& source, const DataOptions& options) {
-  Arrays arrays = read_arrays(source);
+  Arrays arrays = read_arrays(source, options.others);
   if (!arrays.inputs.defined()) return nullptr;
   check_arrays(arrays, source.string());
   const TargetKind kind = kind_of(arrays);

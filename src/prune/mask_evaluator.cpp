@@ -169,7 +169,7 @@ void MaskEvaluator::Work::run_batch(const MaskEvaluator& evaluator, std::size_t 
   for (const Runner* runner : running) networks.push_back(&runner->network);
   runs.expect(networks, static_cast<int>(b));
   for (Runner* runner : running) {
-    const auto inputs = network_inputs(runner->network.executor.graph(), batch.input, evaluator.judge_);
+    const auto inputs = network_inputs(runner->network.executor.graph(), batch, evaluator.judge_);
     const at::Tensor outputs = runs.output(runner->network, inputs, static_cast<int>(b));
     for (std::size_t k = 0; k < batch.samples.size(); ++k) {
       const std::size_t s = order[static_cast<std::size_t>(batch.samples[k])];

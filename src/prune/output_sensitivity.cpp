@@ -54,7 +54,7 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
   double elements = 0;
   for (const auto& batch : batches(samples, one_at_a_time(graph) ? 1 : 8)) {
     if (control.stopped() && elements > 0) break;
-    const Reached reached = run(network, network_inputs(graph, batch.input, judge), layer_of);
+    const Reached reached = run(network, network_inputs(graph, batch, judge), layer_of);
     const auto first = static_cast<std::size_t>(batch.samples.front());
     const auto weights =
         metric_weights(samples.subspan(first, batch.samples.size()), reached.result.detach(), judge);

@@ -91,7 +91,7 @@ std::vector<std::vector<at::Tensor>> batched_inputs(const Graph& graph, const st
   std::vector<std::vector<at::Tensor>> result;
   for (const auto& batch : batches(samples, one_at_a_time(graph) ? 1 : kBatch, kElements)) {
     counts.push_back(batch.samples.size());
-    result.push_back(network_inputs(graph, batch.input, judge));
+    result.push_back(network_inputs(graph, batch, judge));
   }
   return result;
 }

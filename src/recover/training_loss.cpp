@@ -56,7 +56,7 @@ TrainingLoss::TrainingLoss(const FinetuneOptions& options)
 }
 
 at::Tensor TrainingLoss::operator()(const Executor& network, const Batch& batch) const {
-  const auto inputs = network_inputs(network.graph(), batch.input, options_.judge);
+  const auto inputs = network_inputs(network.graph(), batch, options_.judge);
   const bool taught = teacher_ && (teacher_weight_ > 0 || !batch.target.defined());
   FeatureLoss features(options_.feature_weight > 0 ? std::span<const Feature>(options_.features)
                                                    : std::span<const Feature>());

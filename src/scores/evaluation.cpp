@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/element_types.h"
 #include "quboprune/error.h"
 #include "runtime/fixed_batch.h"
 
@@ -17,7 +18,10 @@ namespace {
 
 bool same_shape(const Sample& a, const Sample& b) {
   return a.input.sizes() == b.input.sizes() && a.target.defined() == b.target.defined() &&
-         (!a.target.defined() || a.target.sizes() == b.target.sizes());
+         (!a.target.defined() || a.target.sizes() == b.target.sizes()) &&
+         std::ranges::equal(a.others, b.others, [](const auto& one, const auto& other) {
+           return one.first == other.first && one.second.sizes() == other.second.sizes();
+         });
 }
 
 Batch stack(std::span<const Sample> samples, int first, int count) {
@@ -32,7 +36,28 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
   }
   batch.input = at::stack(inputs);
   if (!targets.empty()) batch.target = at::stack(targets);
+  for (const auto& [name, tensor] : samples[static_cast<std::size_t>(first)].others) {
+    std::vector<at::Tensor> all;
+    for (int s : batch.samples) all.push_back(samples[static_cast<std::size_t>(s)].others.at(name));
+    batch.others[name] = at::stack(all);
+  }
   return batch;
+}
+
+/// The samples' own array [n, ...] for an input, in its type. Of a single sample the input may want it
+/// without the batch axis.
+at::Tensor own_input(const Value& input, at::Tensor given) {
+  const auto axes = static_cast<std::int64_t>(input.shape.size());
+  if (input.declared && given.dim() == axes + 1 && given.size(0) == 1) given = given.squeeze(0);
+  bool fits = !input.declared || given.dim() == axes;
+  for (std::int64_t a = 0; fits && input.declared && a < axes; ++a) {
+    const auto size = input.shape[static_cast<std::size_t>(a)];
+    fits = size <= 0 || size == given.size(a);
+  }
+  if (!fits)
+    throw InputError("the data's array '" + input.name + "' gives " + at::str(given.sizes()) +
+                     " with its batch, which isn't the shape of the network's input");
+  return given.to(held_type(input.element).value_or(at::kFloat));
 }
 
 }  // namespace
@@ -80,8 +105,9 @@ std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::in
   return result;
 }
 
-std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& batch, const Judge& judge) {
+std::vector<at::Tensor> network_inputs(const Graph& graph, const Batch& samples, const Judge& judge) {
   if (graph.inputs.empty()) throw InputError("the network has no inputs: there is nothing to judge it on");
+  const at::Tensor& batch = samples.input;
   std::vector<at::Tensor> inputs{batch};
   const Value& first = graph.values[static_cast<std::size_t>(graph.inputs.front())];
   if (first.declared && static_cast<std::int64_t>(first.shape.size()) != batch.dim()) {
@@ -100,9 +126,14 @@ std::vector<at::Tensor> network_inputs(const Graph& graph, const at::Tensor& bat
   for (std::size_t k = 1; k < graph.inputs.size(); ++k) {
     const Value& value = graph.values[static_cast<std::size_t>(graph.inputs[k])];
     const auto fill = judge.fills.find(value.name);
+    const auto own = samples.others.find(value.name);
+    if (fill == judge.fills.end() && own != samples.others.end()) {
+      inputs.push_back(own_input(value, own->second));
+      continue;
+    }
     if (fill == judge.fills.end())
       throw InputError("input '" + value.name + "' has no data; give it a value with --input " + value.name +
-                       "=VALUE");
+                       "=VALUE, or the data (.npz, or a folder of .npy) an array of that name");
     std::vector<std::int64_t> shape = value.shape;
     for (std::size_t a = 0; a < shape.size(); ++a) {
       if (shape[a] < 0)
@@ -121,7 +152,7 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
   std::size_t done = 0;
   for (const auto& batch : batches(samples, largest)) {
     if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");
-    const at::Tensor out = network.run(network_inputs(network.graph(), batch.input, judge)).front();
+    const at::Tensor out = network.run(network_inputs(network.graph(), batch, judge)).front();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
       if (const auto why = other_batch(network.graph(), batch.input.size(0))) throw InputError(*why);
       if (batch.samples.size() != 1)

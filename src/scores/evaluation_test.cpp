@@ -175,13 +175,42 @@ TEST(NetworkInputs, AreTheBatchAndTheFills) {
   net.graph.values[static_cast<std::size_t>(level)].name = "level";
   const Graph graph = net.finish(net.add("Add", {x, level}));
   Judge judge;
-  EXPECT_THROW(network_inputs(graph, at::ones({2, 3, 4, 4}), judge), InputError);
+  const auto of = [](std::vector<std::int64_t> shape) {
+    Batch batch;
+    batch.input = at::ones(shape);
+    return batch;
+  };
+  EXPECT_THROW(network_inputs(graph, of({2, 3, 4, 4}), judge), InputError);
   judge.fills["level"] = 0.5;
-  const auto inputs = network_inputs(graph, at::ones({2, 3, 4, 4}), judge);
+  const auto inputs = network_inputs(graph, of({2, 3, 4, 4}), judge);
   ASSERT_EQ(inputs.size(), 2U);
   EXPECT_TRUE(at::equal(inputs[1], at::full({2, 1}, 0.5)));
-  EXPECT_THROW(network_inputs(graph, at::ones({2, 1, 4, 4}), judge), InputError);
-  EXPECT_THROW(network_inputs(graph, at::ones({3, 4, 4}), judge), InputError);
+  EXPECT_THROW(network_inputs(graph, of({2, 1, 4, 4}), judge), InputError);
+  EXPECT_THROW(network_inputs(graph, of({3, 4, 4}), judge), InputError);
+}
+
+TEST(NetworkInputs, AreTheSamplesOwnArraysWhereNoFillIsGiven) {
+  Net net;
+  const int x = net.input({-1, 3, -1, -1});
+  const int level = net.input({-1, 1});
+  net.graph.values[static_cast<std::size_t>(level)].name = "level";
+  const Graph graph = net.finish(net.add("Add", {x, level}));
+  std::vector<Sample> samples(2);
+  for (int k = 0; k < 2; ++k) {
+    samples[static_cast<std::size_t>(k)].input = at::ones({3, 4, 4});
+    samples[static_cast<std::size_t>(k)].others["level"] = at::full({1}, k, at::kLong);
+  }
+  const auto stacked = batches(samples);
+  ASSERT_EQ(stacked.size(), 1U);
+  Judge judge;
+  EXPECT_TRUE(at::equal(network_inputs(graph, stacked[0], judge)[1], at::tensor({0.0F, 1.0F}).view({2, 1})));
+  judge.fills["level"] = 7;
+  EXPECT_TRUE(at::equal(network_inputs(graph, stacked[0], judge)[1], at::full({2, 1}, 7.0F)));
+  judge.fills.clear();
+  for (auto& sample : samples) sample.others["level"] = at::ones({2});
+  EXPECT_THROW(network_inputs(graph, batches(samples)[0], judge), InputError);
+  samples[0].others["level"] = at::ones({1});
+  EXPECT_EQ(batches(samples).size(), 2U) << "of another size: not run together";
 }
 
 }  // namespace

@@ -125,7 +125,7 @@ class ScorePass {
     std::size_t done = 0;
     for (const auto& batch : batches(samples_, largest)) {
       stop_if_asked();
-      const auto inputs = network_inputs(network_.graph(), batch.input, judge_);
+      const auto inputs = network_inputs(network_.graph(), batch, judge_);
       if (!backward_passes(batch, inputs)) return false;
       done += batch.samples.size();
       control_.report("score", static_cast<double>(done), static_cast<double>(samples_.size()),

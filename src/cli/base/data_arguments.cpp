@@ -95,6 +95,8 @@ void DataArguments::add_to(CLI::App& command, bool required) {
 
 std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t seed) {
   options.seed = seed;
+  for (std::size_t k = 1; k < graph.inputs.size(); ++k)
+    options.others.insert(graph.values[static_cast<std::size_t>(graph.inputs[k])].name);
   if (!graph.inputs.empty()) {
     const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
     if (channels == 0 && input.declared && input.shape.size() == 4 &&
@@ -149,9 +151,11 @@ void check_score(const Score& score, std::span<const Sample> samples, const std:
 std::string digest_of(std::span<const Sample> samples) {
   std::string digests;
   for (const auto& sample : samples) {
-    for (const at::Tensor* tensor : {&sample.input, &sample.target}) {
-      if (!tensor->defined()) continue;
-      const at::Tensor whole = tensor->contiguous();
+    std::vector<at::Tensor> all{sample.input, sample.target};
+    for (const auto& [name, tensor] : sample.others) all.push_back(tensor);
+    for (const at::Tensor& tensor : all) {
+      if (!tensor.defined()) continue;
+      const at::Tensor whole = tensor.contiguous();
       digests += sha256_of_bytes({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
     }
   }

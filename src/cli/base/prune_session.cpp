@@ -71,7 +71,7 @@ void PruneSession::make_evaluators() {
 void PruneSession::choose_outputs() {
   const bool distance = judge_.loss == Loss::output && measures_distance(judge_);
   if (distance && !calibration_.empty()) {
-    const auto inputs = network_inputs(graph_, calibration_.front().input.unsqueeze(0), judge_);
+    const auto inputs = network_inputs(graph_, batches(std::span(calibration_).first(1)).front(), judge_);
     Graph joined = with_joined_outputs(graph_, inputs);
     if (joined.outputs == graph_.outputs) return;
     graph_ = std::move(joined);

@@ -39,6 +39,8 @@ void CallingThread::call(const std::function<void()>& function) {
 }
 
 std::exception_ptr CallingThread::serve() {
+  // Work that begins while the interpreter ends (in a __del__) was asked for by the thread that ends it.
+  const bool ends_it = interpreter_ends();
   std::exception_ptr interrupt;
   while (true) {
     PyThreadState* const state = PyEval_SaveThread();
@@ -51,7 +53,7 @@ std::exception_ptr CallingThread::serve() {
       ended = ended_;
     }
     if (ended) thread_.join();
-    if (interpreter_ends()) {
+    if (!ends_it && interpreter_ends()) {
       abandon();
       wait_for_the_process_to_end();
     }

@@ -34,6 +34,11 @@ Array<double> numbers_of(const py::object& values, const std::string& name) {
   const char* const expected = "an array of real numbers";
   if (std::string("biufO").find(array.dtype().kind()) == std::string::npos)
     refuse(values, array, name, expected);
+  if (array.dtype().kind() == 'O') {
+    for (const py::handle one : array.attr("flat"))
+      if (one.is_none() || py::isinstance<py::str>(one) || py::isinstance<py::bytes>(one))
+        refuse(values, array, name, expected);
+  }
   auto numbers = Array<double>::ensure(array);
   if (!numbers) {  // objects that are no numbers
     PyErr_Clear();
@@ -47,9 +52,8 @@ std::vector<int> indices_of(const py::object& values, const std::string& name) {
   const char kind = array.dtype().kind();
   if (array.size() > 0 && kind != 'i' && kind != 'u')
     refuse(values, array, name, "an array of whole numbers");
-  const auto numbers = Array<double>::ensure(array);  // exact for what an int holds
   std::vector<int> result;
-  for (const double number : vector_of<double>(numbers, name)) {
+  for (const double number : vector_of(numbers_of(array, name), name)) {  // exact for what an int holds
     if (std::abs(number) > std::numeric_limits<int>::max())
       throw InputError(fmt::format("{}: {:.0f} is too large", name, number));
     result.push_back(static_cast<int>(number));

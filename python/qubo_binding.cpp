@@ -14,7 +14,6 @@ void add_linear(SharedQubo& qubo, const py::object& values) {
   for (int i = 0; i < changed.size(); ++i) changed.add_linear(i, linear[static_cast<std::size_t>(i)]);
 }
 
-/// All or none of them.
 void add_pairs(SharedQubo& qubo, const py::object& i, const py::object& j, const py::object& values) {
   const auto first = indices_of(i, "i");
   const auto second = indices_of(j, "j");
@@ -22,10 +21,8 @@ void add_pairs(SharedQubo& qubo, const py::object& i, const py::object& j, const
   if (first.size() != second.size() || first.size() != coupling.size())
     throw InputError(fmt::format("i, j and values: {}, {} and {} entries; give as many of each", first.size(),
                                  second.size(), coupling.size()));
-  Qubo changed = qubo.get();
-  changed.reserve_pairs(changed.pairs().size() + first.size());
+  Qubo& changed = qubo.to_change();
   for (std::size_t k = 0; k < first.size(); ++k) changed.add_pair(first[k], second[k], coupling[k]);
-  qubo = SharedQubo(std::move(changed));
 }
 
 void add_dense_block(SharedQubo& qubo, const py::object& variables, const py::object& values) {
@@ -98,7 +95,8 @@ double energy(const SharedQubo& qubo, const py::object& x) {
 
 /// For pickle: the parts as they were added, in arrays.
 py::tuple parts_of(const SharedQubo& shared) {
-  const Qubo& qubo = shared.get();
+  const auto now = shared.now();  // another thread may add to it while Python's objects are made
+  const Qubo& qubo = *now;
   std::vector<int> i;
   std::vector<int> j;
   std::vector<double> values;

@@ -75,6 +75,13 @@ def test_a_second_input_has_a_value_for_each_sample(quboprune, form):
                        "loss", "--loss", "mse")
     with np.load(quboprune.folder / "saved.npz") as saved:
         assert np.array_equal(saved["level"], level[[int(name) for name in report["data"]["calibration"]]])
+    bytes_of = {name: np.round(255 * np.clip(array, 0, 1)).astype(np.uint8) for name, array in arrays.items()}
+    for name, scale in (("bytes", 1), ("floats", 255)):
+        np.savez(quboprune.folder / f"{name}.npz", **{key: (array / np.float32(scale) if scale > 1 else array)
+                                                      for key, array in bytes_of.items()})
+    values = [quboprune.report("eval", "net.onnx", "--data", f"{name}.npz", "--metric", "loss", "--loss", "mse")["result"]
+              for name in ("bytes", "floats")]
+    assert [s["value"] for s in values[0]["samples"]] == pytest.approx([s["value"] for s in values[1]["samples"]], rel=1e-5)
     np.savez(quboprune.folder / "short.npz", **(arrays | {"level": level[:5]}))
     done = quboprune("eval", "net.onnx", "--data", "short.npz")
     assert done.returncode == 2 and "level" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -45,8 +44,10 @@ struct DataOptions {
   /// split, both are everything; or a text file, one held-out scene or sample name a line (# comments).
   /// With one scene only, its images are cut: one end for calibration, the other held out (see notes()).
   std::string split = "auto";
-  std::set<std::string> others{};  ///< arrays to read besides inputs and targets, where the source has them
-  std::uint64_t seed = 1;          ///< of crops and drawn noise; the split doesn't depend on it
+  /// Arrays to read besides inputs and targets, where the source has them; true: their bytes are scaled as
+  /// images are.
+  std::map<std::string, bool> others{};
+  std::uint64_t seed = 1;  ///< of crops and drawn noise; the split doesn't depend on it
   std::size_t cache_bytes = std::size_t{1} << 30U;  ///< decoded images kept in memory, at most
 };
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sysconfig
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,9 @@ def run(*words):
     Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed. Ctrl-C
     (and whatever else a signal's handler raises) stops it as Ctrl-C does in a terminal: it writes its best so far.
     """
-    # In a session of its own it gets no Ctrl-C but ours, whether that reached this process alone or its whole group.
+    # A Ctrl-C may reach this process alone or its whole group: the program takes the second of two for the same.
     with subprocess.Popen([_program(), *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, encoding="utf-8", errors="replace", start_new_session=True) as process:
+                          text=True, encoding="utf-8", errors="replace") as process:
         try:
             out, err = process.communicate()
         except BaseException:
@@ -85,8 +86,13 @@ def _save_arrays(data, folder):
     arrays = {name: array for name, array in data.items() if array is not None}
     if "inputs" not in arrays or not all(hasattr(array, "__array__") for array in arrays.values()):
         raise InputError("data: give a path, an array of inputs, a tuple of arrays (inputs, targets), or a dict of them")
+    if not all(isinstance(name, str) for name in arrays):
+        raise InputError("data: the keys of a dict are names")
     path = os.path.join(folder, "data.npz")
-    np.savez(path, **{name: _native(array) for name, array in arrays.items()})
+    with zipfile.ZipFile(path, "w") as archive:  # np.savez has arguments of its own among the names
+        for name, array in arrays.items():
+            with archive.open(name + ".npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, _native(array), allow_pickle=False)
     return path
 
 

@@ -8,19 +8,36 @@ import numpy as np
 from . import _core
 
 
+def _number(value, name):
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise _core.InputError(f"{name}: expected a number") from None
+
+
+def _whole(value):
+    """As an int of C++. Raises TypeError or ValueError for what is none."""
+    number = operator.index(value)
+    if abs(number) >= 2**31:
+        raise ValueError
+    return number
+
+
 def _constraint(count, capacity, costs):
     if count is not None and capacity is not None:
         raise _core.InputError("give count (exactly so many ones) or capacity (a sum of costs at most), not both")
     if count is not None:
         if costs is not None:
             raise _core.InputError("costs belong to capacity, not to count")
-        if isinstance(count, bool) or not float(count).is_integer() or abs(count) >= 2**31:
+        number = _number(count, "count")
+        if isinstance(count, bool) or not number.is_integer() or abs(number) >= 2**31:
             raise _core.InputError("count: expected a whole number")
-        return "exactly", float(count), np.empty(0)
+        return "exactly", number, np.empty(0)
     if capacity is not None:
-        if np.isnan(capacity):
+        limit = _number(capacity, "capacity")
+        if np.isnan(limit):
             raise _core.InputError("capacity: expected a number")
-        return "at_most", float(capacity), np.empty(0) if costs is None else costs
+        return "at_most", limit, np.empty(0) if costs is None else costs
     if costs is not None:
         raise _core.InputError("costs want a capacity: how much the ones may cost at most")
     return "none", 0.0, np.empty(0)
@@ -36,7 +53,7 @@ def _set(options, values):
             setattr(options, name, os.fspath(value) if isinstance(value, os.PathLike) else value)
         except TypeError:
             kind = type(getattr(options, name)).__name__
-            raise _core.InputError(f"{name}={value!r:.80}: expected a value of type {kind}, in its range") from None
+            raise _core.InputError(f"{name}={' '.join(repr(value).split())[:80]}: expected a value of type {kind}, in its range") from None
     return options
 
 
@@ -49,20 +66,20 @@ def _problem(qubo):
         result = _of_entries(entries, qubo.num_variables)
         result.add_offset(offset)
         return result
-    if isinstance(qubo, dict):
-        return _of_entries(qubo)
     if hasattr(qubo, "tocoo"):
         sparse = qubo.tocoo()
-        if len(set(sparse.shape)) != 1:
+        if len(sparse.shape) != 2 or sparse.shape[0] != sparse.shape[1]:
             raise _core.InputError("matrix: expected a square one")
         return _of_triples(sparse.row, sparse.col, sparse.data, sparse.shape[0])
+    if isinstance(qubo, dict):
+        return _of_entries(qubo)
     return _core.Qubo.from_matrix(qubo)
 
 
 def _of_entries(entries, n=None):
     try:
-        pairs = np.array([(operator.index(i), operator.index(j)) for i, j in entries], np.int64).reshape(-1, 2)
-    except (TypeError, ValueError):
+        pairs = np.array([(_whole(i), _whole(j)) for i, j in entries], np.int64).reshape(-1, 2)
+    except (TypeError, ValueError, OverflowError):
         raise _core.InputError("a dict's keys: expected pairs of variables' numbers (i, j), counted from 0") from None
     if n is None:
         n = 1 + int(pairs.max(initial=-1))
@@ -70,7 +87,12 @@ def _of_entries(entries, n=None):
 
 
 def _of_triples(i, j, values, n):
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values).astype(float, casting="unsafe" if isinstance(values, list) else "same_kind")
+    except (TypeError, ValueError):
+        raise _core.InputError("couplings: expected real numbers") from None
+    if n >= 2**31:
+        raise _core.InputError("variables' numbers: expected fewer than 2**31")
     result = _core.Qubo(n)
     pairs = i != j
     result.add_pairs(i[pairs], j[pairs], values[pairs])
@@ -82,7 +104,10 @@ def _of_triples(i, j, values, n):
 
 
 def _fixed(values):
-    fixed = np.empty(0, np.int8) if values is None else np.asarray(values)
+    try:
+        fixed = np.empty(0, np.int8) if values is None else np.asarray(values)
+    except ValueError:
+        fixed = np.array([2])
     if not np.isin(fixed, (-1, 0, 1)).all():
         raise _core.InputError("fixed: give -1 (free), 0 or 1 for each variable")
     return fixed
@@ -104,9 +129,8 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
     """
     kind, limit, cost_array = _constraint(count, capacity, costs)
-    whole = operator.index
     try:
-        groups = [([whole(i) for i in variables], whole(least), whole(most)) for variables, least, most in groups or ()]
+        groups = [([_whole(i) for i in variables], _whole(least), _whole(most)) for variables, least, most in groups or ()]
     except (TypeError, ValueError):
         raise _core.InputError("groups: expected (variables, least, most) each, of whole numbers") from None
     return _core.solve(_problem(qubo), kind, limit, cost_array, _fixed(fixed), groups, _set(_core.SolverOptions(), options), progress)
@@ -131,6 +155,10 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
     Raises InputError (a ValueError) if no mask is feasible or sizes don't fit; else what the objective raises.
     """
     kind, limit, cost_array = _constraint(count, capacity, costs)
+    try:
+        n = _whole(n)
+    except (TypeError, ValueError):
+        raise _core.InputError("n: expected the number of variables") from None
     settings = _core.protes_options() if method == "protes" else _core.SearchOptions()
     if method is not None:
         options["method"] = method

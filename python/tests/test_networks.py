@@ -49,6 +49,15 @@ except KeyboardInterrupt:
     assert (tmp_path / "best").exists() and time.monotonic() - start < 30
 
 
+def test_arrays_come_by_name(tmp_path):
+    arrays = {"inputs": np.zeros((2, 3, 4, 4)), "file": np.arange(2), "targets": None}
+    with np.load(_networks._save_arrays(arrays, tmp_path)) as saved:
+        assert sorted(saved) == ["file", "inputs"] and np.array_equal(saved["file"], [0, 1])
+    for wrong in ({"targets": np.zeros(2)}, {"inputs": np.zeros(2), 3: np.zeros(2)}):
+        with pytest.raises(ValueError):
+            _networks._save_arrays(wrong, tmp_path)
+
+
 def test_arrays_of_another_byte_order_are_written_in_ours(tmp_path):
     path = _networks._save_arrays(np.ones((2, 3, 4, 4), ">f4"), tmp_path)
     assert np.load(path)["inputs"].dtype == np.float32

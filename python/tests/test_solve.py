@@ -188,18 +188,28 @@ def test_a_problem_may_change_while_it_is_solved(add):
 
 
 def test_functions_are_called_in_the_thread_that_asked():
-    asked = set()
+    asked, told = set(), set()
 
     def objective(masks):
         asked.add(threading.get_ident())
         return masks.sum(1)
 
-    def progress(*_):
-        asked.add(threading.get_ident())
+    quboprune.search_masks(objective, 20, count=5, evaluations=200)
+    quboprune.solve(random_matrix(150, 8), seconds=1, threads=2, progress=lambda *_: told.add(threading.get_ident()))
+    assert asked == told == {threading.get_ident()}
 
-    quboprune.search_masks(objective, 20, count=5, evaluations=200, progress=progress)
-    quboprune.solve(random_matrix(150, 8), seconds=1, threads=2, progress=progress)
-    assert asked == {threading.get_ident()}
+
+def test_work_that_begins_while_the_interpreter_ends_does_not_hang():
+    """Python may refuse what it needs by then; waiting for the process to end would be waiting for itself."""
+    done = run_alone("""
+        import numpy as np, quboprune
+        class Late:
+            def __del__(self):
+                print(quboprune.search_masks(lambda masks: masks.sum(1), 12, count=4, evaluations=50).value)
+        late = Late()
+        """)
+    assert done.returncode == 0
+    assert done.stdout == "4.0\n" or "shutting down" in done.stderr
 
 
 def test_ctrl_c_stops_a_slow_objective():
@@ -238,7 +248,7 @@ def test_problems_come_in_the_forms_that_people_have():
     best = brute_force(matrix)
     assert quboprune.solve(entries, seconds=1).energy == best
     scipy = pytest.importorskip("scipy.sparse")
-    for form in (scipy.csr_matrix, scipy.csc_array, scipy.coo_matrix):
+    for form in (scipy.csr_matrix, scipy.csc_array, scipy.coo_matrix, scipy.dok_array):
         assert quboprune.solve(form(matrix), seconds=1).energy == best
     dimod = pytest.importorskip("dimod")
     model = dimod.BinaryQuadraticModel.from_qubo(entries)
@@ -265,6 +275,15 @@ def test_problems_come_in_the_forms_that_people_have():
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, learning_rate=np.inf),
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, start_weight=np.nan),
     lambda: quboprune.search_masks(lambda masks: [1.0], 3, count=1),
+    lambda: quboprune.search_masks(lambda masks: [None] * len(masks), 3, count=1),
+    lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3.5, count=1),
+    lambda: quboprune.solve({(2**31, 0): 1.0}),
+    lambda: quboprune.solve({(0, 0): [1], (0, 1): [1, 2]}),
+    lambda: quboprune.solve(np.eye(3), count="a"),
+    lambda: quboprune.solve(np.eye(3), seconds=np.eye(2)),
+    lambda: quboprune.solve(np.eye(3), fixed=[[0], [0, 1]]),
+    lambda: quboprune.solve(np.eye(3), groups=[([2**40], 1, 1)]),
+    lambda: quboprune.Qubo(3).add_pairs(np.array([], [("a", "i4")]), [], []),
 ])
 def test_wrong_numbers_are_said_in_a_short_line(call):
     with pytest.raises(quboprune.InputError) as caught:

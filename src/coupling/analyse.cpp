@@ -101,11 +101,14 @@ CostModel::Term term_of(const Analysis& a, double coefficient, const std::vector
 
 /// What a scatter writes into is a canvas of zeros that the exporter folded, not weights.
 bool is_canvas(const Graph& graph, int value, const std::vector<int>& readers) {
-  return !readers.empty() && std::ranges::all_of(readers, [&](int n) {
+  const Value& canvas = graph.values[at_index(value)];
+  if (readers.empty() || canvas.output) return false;
+  const bool written_over = std::ranges::all_of(readers, [&](int n) {
     const Node& node = graph.nodes[at_index(n)];
     return (node.op == "ScatterND" || node.op == "ScatterElements") && node.domain.empty() &&
            node.input(0) == value && std::count(node.inputs.begin(), node.inputs.end(), value) == 1;
   });
+  return written_over && canvas.constant.tensor().eq(0).all().item<bool>();
 }
 
 CostModel cost_of(const Analysis& a, int groups) {

@@ -125,11 +125,10 @@ std::optional<std::vector<Fate>> fates(const ChannelGroups& groups, const std::v
 
 namespace {
 
-/// Can these sets go, and nothing else?
-bool can_go(const ChannelGroups& groups, std::initializer_list<const std::vector<int>*> sets) {
+/// Can this set go, and nothing else?
+bool can_go(const ChannelGroups& groups, const std::vector<int>& set) {
   std::vector<char> gone(at_index(groups.size()), 0);
-  for (const auto* set : sets)
-    for (int g : *set) gone[at_index(g)] = 1;
+  for (int g : set) gone[at_index(g)] = 1;
   return fates(groups, gone).has_value();
 }
 
@@ -151,12 +150,14 @@ std::vector<std::vector<int>> removable_branches(const ChannelGroups& groups) {
     if (!alone) continue;
     std::vector<char> with = gone;
     for (int g : set) with[at_index(g)] = 1;
-    // A mask may empty any of them: each alone, and any two, besides all together.
-    if (!can_go(groups, {&set}) || !fates(groups, with) ||
-        !std::ranges::all_of(result, [&](const auto& other) {
-          return can_go(groups, {&set, &other});
-        }))
-      continue;
+    // A mask may empty any of them: each must go alone, all together, and all but any one, which others may
+    // be added to.
+    const auto without = [&](const std::vector<int>& other) {
+      std::vector<char> fewer = with;
+      for (int g : other) fewer[at_index(g)] = 0;
+      return fates(groups, fewer).has_value();
+    };
+    if (!can_go(groups, set) || !fates(groups, with) || !std::ranges::all_of(result, without)) continue;
     gone = std::move(with);
     result.push_back(set);
   }

@@ -78,7 +78,8 @@ class TensorDataset : public Dataset {
       result.target = arrays_.targets[index].to(at::kLong).reshape({}).clone();
     else if (kind_ != TargetKind::none)
       result.target = values(arrays_.targets[index]);
-    for (const auto& [name, array] : arrays_.others) result.others[name] = array[index].clone();
+    for (const auto& [name, array] : arrays_.others)
+      result.others[name] = options_.others.at(name) ? values(array[index]) : array[index].clone();
     return result;
   }
 
@@ -101,9 +102,9 @@ bool ends_with(const fs::path& path, std::string_view extension) {
   return lowered(path.extension().string()) == extension;
 }
 
-Arrays arrays_of_npz(const fs::path& path, const std::set<std::string>& others) {
-  std::set<std::string> wanted = others;
-  wanted.insert({"inputs", "targets"});
+Arrays arrays_of_npz(const fs::path& path, const std::map<std::string, bool>& others) {
+  std::set<std::string> wanted{"inputs", "targets"};
+  for (const auto& [name, scaled] : others) wanted.insert(name);
   auto arrays = read_npz(path, wanted);
   if (!arrays.count("inputs")) {
     std::string found;
@@ -112,12 +113,12 @@ Arrays arrays_of_npz(const fs::path& path, const std::set<std::string>& others) 
                      ")");
   }
   Arrays result{".npz arrays", arrays["inputs"], arrays.count("targets") ? arrays["targets"] : at::Tensor()};
-  for (const auto& name : others)
+  for (const auto& [name, scaled] : others)
     if (arrays.contains(name)) result.others[name] = arrays[name];
   return result;
 }
 
-Arrays read_arrays(const fs::path& source, const std::set<std::string>& others) {
+Arrays read_arrays(const fs::path& source, const std::map<std::string, bool>& others) {
   if (fs::is_regular_file(source)) {
     if (ends_with(source, ".npz")) return arrays_of_npz(source, others);
     if (ends_with(source, ".npy")) return {".npy array", read_npy(source), {}};
@@ -127,9 +128,10 @@ Arrays read_arrays(const fs::path& source, const std::set<std::string>& others) 
   const bool targets = fs::exists(source / "targets.npy");
   Arrays result{".npy arrays", read_npy(source / "inputs.npy"),
                 targets ? read_npy(source / "targets.npy") : at::Tensor()};
-  for (const auto& name : others) {
+  for (const auto& [name, scaled] : others) {
     const fs::path file = source / (name + ".npy");
-    if (fs::exists(file)) result.others[name] = read_npy(file);
+    const bool inside = file.parent_path() == source;  // a network may call its inputs anything
+    if (inside && fs::exists(file)) result.others[name] = read_npy(file);
   }
   return result;
 }

@@ -67,7 +67,7 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
     inline_functions(*proto);
     expand_sparse(*proto);
     auto list_copies = part_shared_lists(*proto->mutable_graph());
-    model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory});
+    model.graph_ = read_graph(proto, data, {path.parent_path(), options.in_memory}, list_copies);
     model.file_ = std::make_shared<const File>(File{proto, model.graph_, std::move(list_copies)});
     part_shared_fills(model.graph_);
   } catch (const InputError& e) {

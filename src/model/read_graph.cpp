@@ -18,8 +18,8 @@ using onnx::AttributeProto;
 class GraphReader {
  public:
   GraphReader(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
-              DataFiles files)
-      : model_(model), proto_(model->graph()), data_(data), files_(std::move(files)) {
+              DataFiles files, const std::map<std::string, std::string>& inserted)
+      : model_(model), proto_(model->graph()), data_(data), files_(std::move(files)), inserted_(inserted) {
     for (const auto& set : model->opset_import()) {
       versions_[plain_domain(set.domain())] = static_cast<int>(set.version());
     }
@@ -153,6 +153,8 @@ class GraphReader {
 
   void read_node(int n) {
     const auto& proto = proto_.node(n);
+    const bool own = proto.output_size() == 0 || !inserted_.contains(proto.output(0));
+    const int place = own ? place_++ : place_;
     const std::string domain = plain_domain(proto.domain());
     if (proto.op_type() == "Constant" && domain.empty() && proto.output_size() == 1) {
       const at::Tensor tensor = constant_of(proto);
@@ -168,7 +170,7 @@ class GraphReader {
     Node node;
     node.op = proto.op_type();
     node.domain = domain;
-    node.name = unique(proto.name().empty() ? proto.op_type() + "_" + std::to_string(n) : proto.name());
+    node.name = unique(proto.name().empty() ? proto.op_type() + "_" + std::to_string(place) : proto.name());
     node.source = n;
     const auto version = versions_.find(domain);
     node.version = version == versions_.end() ? 1 : version->second;
@@ -271,6 +273,8 @@ class GraphReader {
   const onnx::GraphProto& proto_;
   const std::vector<StoredBytes>& data_;
   DataFiles files_;
+  const std::map<std::string, std::string>& inserted_;
+  int place_ = 0;  // in the file as it came, of the next node
   Graph graph_;
   std::unordered_map<std::string, int> ids_;
   std::unordered_map<std::string, int> versions_;
@@ -281,8 +285,8 @@ class GraphReader {
 }  // namespace
 
 Graph read_graph(const std::shared_ptr<const onnx::ModelProto>& model, const std::vector<StoredBytes>& data,
-                 DataFiles files) {
-  return GraphReader(model, data, std::move(files)).read();
+                 DataFiles files, const std::map<std::string, std::string>& inserted) {
+  return GraphReader(model, data, std::move(files), inserted).read();
 }
 
 }  // namespace quboprune

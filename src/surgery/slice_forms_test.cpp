@@ -143,12 +143,40 @@ TEST(SliceForms, ACanvasIsNoParameter) {
   Net net;
   const int x = net.input({1, 3, 4, 4});
   const int h = net.add("Conv", {x, net.constant(numbers({2, 3, 1, 1}, 1))});
-  const int canvas = net.constant(at::zeros({1, 2, 4, 4}));
   const int where = net.constant(at::tensor({0L}).view({1, 1}));
-  const int y = net.add("ScatterND", {canvas, where, h});
-  const ChannelGroups groups = analyse(net.finish(y));
-  const Mask all(static_cast<std::size_t>(groups.size()), 1);
-  EXPECT_EQ(groups.cost().value(Cost::params, all), 6);
+  for (const double learned : {0.0, 0.5}) {
+    Net whole = net;
+    const int canvas = whole.constant(at::full({1, 2, 4, 4}, learned));
+    const ChannelGroups groups = analyse(whole.finish(whole.add("ScatterND", {canvas, where, h})));
+    const Mask all(static_cast<std::size_t>(groups.size()), 1);
+    EXPECT_EQ(groups.cost().value(Cost::params, all), learned == 0 ? 6 : 6 + 32);
+  }
+}
+
+/// Three convolutions and one of the image's mean, added up: any may go but not the three without the fourth,
+/// which would be added to nothing of the image's size.
+TEST(SliceForms, ASumThatAMeanTakesPartInKeepsSomethingOfItsSize) {
+  Net net;
+  const int x = net.input({-1, 3, -1, -1});
+  const auto branch = [&](int input, std::uint64_t seed) {
+    const int h = net.add("Relu", {net.add("Conv", {input, net.constant(numbers({2, 3, 1, 1}, seed, 0.4))})});
+    return net.add("Conv", {h, net.constant(numbers({3, 2, 1, 1}, seed + 1, 0.4)),
+                            net.constant(numbers({3}, seed + 2))});
+  };
+  int sum = branch(x, 1);
+  for (std::uint64_t seed : {4, 7}) sum = net.add("Add", {sum, branch(x, seed)});
+  sum = net.add("Add", {sum, branch(net.add("GlobalAveragePool", {x}), 10)});
+  const ChannelGroups groups = analyse(net.finish(net.add("Add", {x, sum})), {.allow_empty = true});
+  const auto& branches = groups.branches();
+  ASSERT_GE(branches.size(), 2U);
+  for (std::size_t which = 1; which < std::size_t{1} << branches.size(); ++which) {
+    Mask mask(static_cast<std::size_t>(groups.size()), 1);
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      for (int g : branches[b])
+        if ((which >> b & 1U) != 0) mask[static_cast<std::size_t>(g)] = 0;
+    }
+    EXPECT_TRUE(verify(groups, mask, slice(groups, mask)).holds()) << "branches " << which;
+  }
 }
 
 TEST(SliceForms, AMaskOfAnotherNetworkIsRefused) {

@@ -21,9 +21,21 @@ using Clock = std::chrono::steady_clock;
 std::atomic<bool> stop{false};  // a signal handler can reach nothing else
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+std::atomic<std::int64_t> asked{0};  // when
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+/// The second time it ends at once. But who runs us as a child may pass on a Ctrl-C that the terminal gave to
+/// both: what comes right behind the first is that.
 void on_signal(int signal) {
-  stop = true;
-  std::signal(signal, SIG_DFL);
+  constexpr std::int64_t kTheSame = 2'000'000'000;  // ns
+  const std::int64_t now = Clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  if (!stop) {
+    asked = now;
+    stop = true;
+  } else if (now - asked > kTheSame) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
 }
 
 /// What is on the screen.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "cli/base/numbers.h"
+#include "model/element_types.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 
@@ -95,8 +96,10 @@ void DataArguments::add_to(CLI::App& command, bool required) {
 
 std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t seed) {
   options.seed = seed;
-  for (std::size_t k = 1; k < graph.inputs.size(); ++k)
-    options.others.insert(graph.values[static_cast<std::size_t>(graph.inputs[k])].name);
+  for (std::size_t k = 1; k < graph.inputs.size(); ++k) {
+    const Value& other = graph.values[static_cast<std::size_t>(graph.inputs[k])];
+    options.others[other.name] = at::isFloatingType(held_type(other.element).value_or(at::kFloat));
+  }
   if (!graph.inputs.empty()) {
     const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
     if (channels == 0 && input.declared && input.shape.size() == 4 &&

@@ -131,7 +131,8 @@ class TorchPruning:
     tool = f"torch-pruning {tp.__version__}"
 
     def __init__(self, network, inputs, targets):
-        self.network, self.inputs, self.targets = network, torch.from_numpy(inputs), torch.from_numpy(targets)
+        self.network, self.inputs = network, torch.from_numpy(inputs)
+        self.targets = None if targets is None else torch.from_numpy(targets)
         self.module = onnx2torch.convert(network.model).eval()
         modules = [m for m in (self.module.get_submodule(n.target) for n in self.module.graph.nodes
                                if n.op == "call_module") if isinstance(m, torch.nn.modules.conv._ConvNd)]
@@ -147,15 +148,18 @@ class TorchPruning:
                                            pruning_ratio=0.5, ignored_layers=whole)
 
     def prepare(self, importance, gradients):
-        """Gradients of the mean L1 distance to the targets, where the importance wants them."""
+        """Gradients of the mean L1 distance to the targets, where the importance wants them; without targets of the
+        sum of the outputs, as Torch-Pruning's own examples have it."""
         self.pruner.importance = importance
         self.module.zero_grad()
         if gradients is None:
             return
-        for x, y in zip(self.inputs.split(1), self.targets.split(1)):
+        for k, x in enumerate(self.inputs.split(1)):
             if gradients == "samples":
                 self.module.zero_grad()
-            torch.nn.functional.l1_loss(self.module(x), y).backward()
+            output = self.module(x)
+            loss = output.sum() if self.targets is None else torch.nn.functional.l1_loss(output, self.targets[k : k + 1])
+            loss.backward()
             if gradients == "samples":
                 importance.accumulate_grad(self.module)
 
@@ -297,7 +301,7 @@ def main():
                 network = Network(options.model, json.loads(options.inspect.read_text(encoding="utf-8")))
                 key = (rival, target.text) if rival in IN_STEPS else kind  # steps leave a smaller network behind
                 if key not in tools:
-                    tools[key] = kind(network, samples["inputs"], samples["targets"])
+                    tools[key] = kind(network, samples["inputs"], samples.get("targets"))
                 groups = tools[key].choose(rival, target)
                 plan["removed"] = [network.names[g] for g in sorted(groups)]
                 print(f"  {rival} {target.text}: {len(groups)} of {len(network.names)} groups", flush=True)

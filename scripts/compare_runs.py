@@ -284,6 +284,11 @@ def sorted_runs(reports):
     return dict(sorted(runs.items()))
 
 
+def is_distance(report):
+    """Of the outputs to the original's: the less the better, and no dB."""
+    return report["methods"][0]["result"]["metric"]["name"] == "output"
+
+
 def heading(name, target, methods):
     runs = max(methods.values(), key=len)
     any_run = next(iter(runs.values()))
@@ -292,7 +297,7 @@ def heading(name, target, methods):
     real = any_run.get("real_dense")
     real = f" Real pairs: {len(real)} images; dense {mean(real):.2f}." if real else ""
     count = len(images(runs.values()))
-    if metric["name"] == "output":
+    if is_distance(any_run):
         what = f"Squared distance to the original's outputs on {count} images, relative to them: the less the better"
     else:
         what = f"Held-out {metric['name'].upper()} on {count} images; dense {dense:.2f}"

@@ -15,11 +15,12 @@ extern char** environ;
 namespace quboprune {
 namespace {
 
-/// Prints one line of JSON. Sizes that a file leaves open are filled from the size given. The least of all
-/// runs: on a busy machine most of them may be interrupted; and each round has an order of its own, lest an
-/// interruption that keeps time with the rounds falls on the same file again and again.
+/// Prints one line of JSON. Sizes that a file leaves open are filled from the size given. The lower quartile:
+/// on a busy machine half of all runs may be interrupted, and the least of them may be a rare one that had
+/// both cores to itself. Each round has an order of its own, lest an interruption that keeps time with the
+/// rounds falls on the same file again and again.
 constexpr const char* kScript = R"(
-import json, sys, time
+import json, statistics, sys, time
 try:
     import numpy, onnxruntime
 except ImportError:
@@ -55,7 +56,7 @@ except Exception as e:
     print(json.dumps({'error': str(e).splitlines()[0][:200], 'taken': taken}))
     sys.exit()
 print(json.dumps({'runtime': 'ONNX Runtime ' + onnxruntime.__version__, 'threads': threads, 'input': size,
-                  'milliseconds': [min(t) for t in times]}))
+                  'milliseconds': [statistics.quantiles(t[1:], n=4)[0] for t in times]}))
 )";
 
 /// What a program prints on its standard output; "" where it can't be started.

@@ -20,19 +20,32 @@ bool is_concat(const NodeProto& node) {
   return node.op_type() == "Concat" && is_own(node) && node.output_size() == 1;
 }
 
-/// Where nodes, those of subgraphs included, name a value that they read.
-void collect_names(GraphProto& graph, std::vector<std::string*>& read, std::unordered_set<std::string>& all) {
-  for (auto& node : *graph.mutable_node()) {
-    all.insert(node.name());
-    all.insert(node.output().begin(), node.output().end());
-    for (auto& name : *node.mutable_input()) read.push_back(&name);
-    for (auto& attribute : *node.mutable_attribute()) {
-      if (attribute.has_g()) collect_names(*attribute.mutable_g(), read, all);
-      for (auto& inner : *attribute.mutable_graphs()) collect_names(inner, read, all);
+/// Of nodes and values, those of subgraphs included.
+void take_names(const GraphProto& graph, std::unordered_set<std::string>& names) {
+  for (const auto& node : graph.node()) {
+    names.insert(node.name());
+    names.insert(node.output().begin(), node.output().end());
+    for (const auto& attribute : node.attribute()) {
+      if (attribute.has_g()) take_names(attribute.g(), names);
+      for (const auto& inner : attribute.graphs()) take_names(inner, names);
     }
   }
-  for (const auto& tensor : graph.initializer()) all.insert(tensor.name());
-  for (const auto& input : graph.input()) all.insert(input.name());
+  for (const auto& tensor : graph.initializer()) names.insert(tensor.name());
+  for (const auto& input : graph.input()) names.insert(input.name());
+}
+
+/// Has nodes, those of subgraphs included, read other values.
+void read_instead(GraphProto& graph, const std::unordered_map<std::string, std::string>& others) {
+  for (auto& node : *graph.mutable_node()) {
+    for (auto& name : *node.mutable_input()) {
+      const auto found = others.find(name);
+      if (found != others.end()) name = found->second;
+    }
+    for (auto& attribute : *node.mutable_attribute()) {
+      if (attribute.has_g()) read_instead(*attribute.mutable_g(), others);
+      for (auto& inner : *attribute.mutable_graphs()) read_instead(inner, others);
+    }
+  }
 }
 
 /// "list" as "list_2", "list_3", ...
@@ -56,9 +69,8 @@ std::map<std::string, std::string> part_shared_lists(GraphProto& graph) {
   std::unordered_map<std::string, int> lists;  // the Concat that gives it
   for (int n = 0; n < graph.node_size(); ++n)
     if (is_concat(graph.node(n))) lists[graph.node(n).output(0)] = n;
-  std::vector<std::string*> read;
   std::unordered_set<std::string> names;
-  collect_names(graph, read, names);
+  take_names(graph, names);
 
   std::map<std::string, std::string> copies;
   std::unordered_map<int, std::vector<NodeProto>> behind;  // copies, by the node that they stand behind
@@ -99,13 +111,7 @@ void share_equal_lists(GraphProto& graph, const std::map<std::string, std::strin
     if (one == lists.end() || other == lists.end()) continue;
     if (std::ranges::equal(one->second->input(), other->second->input())) equal[copy] = original;
   }
-  std::vector<std::string*> read;
-  std::unordered_set<std::string> names;
-  collect_names(graph, read, names);
-  for (std::string* name : read) {
-    const auto found = equal.find(*name);
-    if (found != equal.end()) *name = found->second;
-  }
+  read_instead(graph, equal);
   for (int n = graph.node_size() - 1; n >= 0; --n) {
     if (is_concat(graph.node(n)) && equal.contains(graph.node(n).output(0)))
       graph.mutable_node()->DeleteSubrange(n, 1);

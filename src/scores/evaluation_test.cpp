@@ -168,12 +168,17 @@ TEST(Targets, AreTheSamplesOwnOrTheOriginalsOutputs) {
   EXPECT_THROW(target_of(bare, 0, by(Metric::psnr), {}), InputError);
 }
 
-TEST(NetworkInputs, AreTheBatchAndTheFills) {
+/// An image plus a number.
+Graph with_a_level() {
   Net net;
   const int x = net.input({-1, 3, -1, -1});
   const int level = net.input({-1, 1});
   net.graph.values[static_cast<std::size_t>(level)].name = "level";
-  const Graph graph = net.finish(net.add("Add", {x, level}));
+  return net.finish(net.add("Add", {x, level}));
+}
+
+TEST(NetworkInputs, AreTheBatchAndTheFills) {
+  const Graph graph = with_a_level();
   Judge judge;
   const auto of = [](std::vector<std::int64_t> shape) {
     Batch batch;
@@ -190,11 +195,7 @@ TEST(NetworkInputs, AreTheBatchAndTheFills) {
 }
 
 TEST(NetworkInputs, AreTheSamplesOwnArraysWhereNoFillIsGiven) {
-  Net net;
-  const int x = net.input({-1, 3, -1, -1});
-  const int level = net.input({-1, 1});
-  net.graph.values[static_cast<std::size_t>(level)].name = "level";
-  const Graph graph = net.finish(net.add("Add", {x, level}));
+  const Graph graph = with_a_level();
   std::vector<Sample> samples(2);
   for (int k = 0; k < 2; ++k) {
     samples[static_cast<std::size_t>(k)].input = at::ones({3, 4, 4});

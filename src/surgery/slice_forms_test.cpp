@@ -107,6 +107,21 @@ TEST(SliceForms, AttentionThatKeepsItsKeysStaysWhole) {
   EXPECT_EQ(analyse(graph).size(), 0);
 }
 
+/// Every choice of the branches that may go is cut as it is masked.
+void expect_branches_go_in_any_choice(const ChannelGroups& groups, std::size_t at_least) {
+  const auto& branches = groups.branches();
+  ASSERT_GE(branches.size(), at_least);
+  for (std::size_t which = 1; which < std::size_t{1} << branches.size(); ++which) {
+    Mask mask(static_cast<std::size_t>(groups.size()), 1);
+    for (std::size_t b = 0; b < branches.size(); ++b) {
+      for (int g : branches[b])
+        if ((which >> b & 1U) != 0) mask[static_cast<std::size_t>(g)] = 0;
+    }
+    const Equivalence e = verify(groups, mask, slice(groups, mask));
+    EXPECT_TRUE(e.holds()) << "branches " << which << ": " << e.max_abs_difference << " at " << e.where;
+  }
+}
+
 /// An image plus what a stream of four channels makes of it; within, a branch of three channels whose output
 /// a gate reads by its mean. The stream may go as a whole. The branch may not: the gate would be left.
 TEST(SliceForms, WhateverBranchesMayGoMayGoAloneAndTogether) {
@@ -125,17 +140,7 @@ TEST(SliceForms, WhateverBranchesMayGoMayGoAloneAndTogether) {
   const int sum = net.add("Add", {stream, net.add("Mul", {branch, gate})});
   const Graph graph = net.finish(net.add("Add", {x, conv(sum, 4, 3, 9)}));
   const ChannelGroups groups = analyse(graph, {.allow_empty = true});
-  const auto& branches = groups.branches();
-  ASSERT_FALSE(branches.empty());
-  for (std::size_t which = 1; which < std::size_t{1} << branches.size(); ++which) {
-    Mask mask(static_cast<std::size_t>(groups.size()), 1);
-    for (std::size_t b = 0; b < branches.size(); ++b) {
-      for (int g : branches[b])
-        if ((which >> b & 1U) != 0) mask[static_cast<std::size_t>(g)] = 0;
-    }
-    const Equivalence e = verify(groups, mask, slice(groups, mask));
-    EXPECT_TRUE(e.holds()) << "branches " << which << ": " << e.max_abs_difference << " at " << e.where;
-  }
+  expect_branches_go_in_any_choice(groups, 1);
 }
 
 /// What an exporter folded a call of zeros() to is written over, and no weight.
@@ -167,16 +172,7 @@ TEST(SliceForms, ASumThatAMeanTakesPartInKeepsSomethingOfItsSize) {
   for (std::uint64_t seed : {4, 7}) sum = net.add("Add", {sum, branch(x, seed)});
   sum = net.add("Add", {sum, branch(net.add("GlobalAveragePool", {x}), 10)});
   const ChannelGroups groups = analyse(net.finish(net.add("Add", {x, sum})), {.allow_empty = true});
-  const auto& branches = groups.branches();
-  ASSERT_GE(branches.size(), 2U);
-  for (std::size_t which = 1; which < std::size_t{1} << branches.size(); ++which) {
-    Mask mask(static_cast<std::size_t>(groups.size()), 1);
-    for (std::size_t b = 0; b < branches.size(); ++b) {
-      for (int g : branches[b])
-        if ((which >> b & 1U) != 0) mask[static_cast<std::size_t>(g)] = 0;
-    }
-    EXPECT_TRUE(verify(groups, mask, slice(groups, mask)).holds()) << "branches " << which;
-  }
+  expect_branches_go_in_any_choice(groups, 2);
 }
 
 TEST(SliceForms, AMaskOfAnotherNetworkIsRefused) {

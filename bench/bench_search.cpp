@@ -161,6 +161,7 @@ void compare(const std::string& family, std::int64_t evaluations, int instances,
 }
 
 int pipe(int argc, char** argv) {
+  std::ios::sync_with_stdio(false);  // or each character is a call
   const int n = std::atoi(argv[2]);
   SearchOptions options = std::string(argv[3]) == "protes" ? protes_options() : SearchOptions{};
   options.method = argv[3];

@@ -20,7 +20,7 @@ enum class TargetKind { none, image, label, tensor };
 /// One sample as the network takes it: float32, values scaled as asked for (images: 0..1 by default).
 struct Sample {
   at::Tensor input;   ///< [C, H, W] for images, any shape without the batch axis otherwise
-  at::Tensor target;  ///< same layout; int64 scalar for labels; undefined without targets
+  at::Tensor target;  ///< same layout; int64 for labels, scalar or [H, W]; undefined without
   std::string name;   ///< file name or index: shown in reports
   std::string scene;  ///< samples of one scene never lie on both sides of a split
   std::map<std::string, at::Tensor> others{};  ///< by name: for the network's inputs besides the first

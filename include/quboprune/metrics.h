@@ -19,7 +19,10 @@ double psnr(const at::Tensor& output, const at::Tensor& target, double peak = 1.
 /// 2004, eq. 13.
 double ssim(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
 
-/// 1 if the largest of the outputs (any shape, taken as one row of scores) is the target's, else 0.
+/// 1 if the largest of the outputs ([classes], with axes of length 1 around them) is the target's, an int64
+/// scalar, else 0. Of outputs [classes, ...] and labels [...]: the share of positions where it is (pixel
+/// accuracy); negative labels, and 255 where there are fewer classes, don't count.
+/// Throws InputError if the shapes don't fit, a label isn't one of the classes or none of a map's counts.
 double top1(const at::Tensor& output, const at::Tensor& target);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
@@ -51,7 +54,8 @@ bool larger_is_better(Metric metric);
 bool larger_is_better(const std::string& name);
 
 /// The loss of each sample of a batch, float32 [n], differentiable. outputs [n, ...]; targets [n, ...] of
-/// the same shape, or int64 [n] for cross_entropy (whose outputs are [n, classes]). Summing gives what gate
+/// the same shape, or int64 labels for cross_entropy: [n] of outputs [n, classes], or [n, ...] of outputs
+/// [n, classes, ...], mean over the positions that count (see top1). Summing gives what gate
 /// gradients are taken of; the mean is what is trained on.
 /// Throws InputError if the shapes don't fit each other.
 at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets);

@@ -125,6 +125,22 @@ TEST_F(Arrays, OfNpzAreReadHoweverPacked) {
     }
 }
 
+TEST_F(Arrays, OfWholeNumbersAsLargeAsTheInputsAreMapsOfLabels) {
+  for (const auto type : {at::kByte, at::kInt, at::kLong}) {
+    const at::Tensor labels = (at::arange(2 * 4 * 5) % 7).view({2, 4, 5}).to(type);
+    write_npz(path("d.npz"), {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", labels}});
+    const auto data = open_dataset(path("d.npz"), {});
+    EXPECT_EQ(data->target_kind(), TargetKind::label);
+    EXPECT_TRUE(at::equal(data->samples(Part::all)[1].target, labels[1].to(at::kLong)));  // bytes aren't 0..1
+  }
+  // Of another size they may be anything, and a channel makes bytes an image.
+  write_npz(path("d.npz"), {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", at::ones({2, 4}, at::kInt)}});
+  EXPECT_EQ(open_dataset(path("d.npz"), {})->target_kind(), TargetKind::tensor);
+  write_npz(path("d.npz"),
+            {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", at::ones({2, 1, 4, 5}, at::kByte)}});
+  EXPECT_EQ(open_dataset(path("d.npz"), {})->target_kind(), TargetKind::image);
+}
+
 TEST_F(Arrays, ComeBackAsTheyWereWritten) {
   // A header of any length has to end where 64 bytes do: shapes of several lengths.
   for (const std::int64_t length : {1, 12345, 1234567}) {

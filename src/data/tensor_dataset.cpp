@@ -25,9 +25,10 @@ class TensorDataset : public Dataset {
  public:
   TensorDataset(std::string source, Arrays arrays, TargetKind kind, const DataOptions& options)
       : source_(std::move(source)), arrays_(std::move(arrays)), kind_(kind), options_(options) {
+    const bool labelled =
+        kind_ == TargetKind::label && arrays_.targets.numel() == arrays_.targets.size(0);  // not maps
     for (std::int64_t i = 0; i < arrays_.inputs.size(0); ++i) {
-      const int label =
-          kind_ == TargetKind::label ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
+      const int label = labelled ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
       items_.push_back({std::to_string(i), std::to_string(i), label});  // each sample is its own scene
     }
     split_ = split_scenes(items_, options.split, false, source_);
@@ -75,12 +76,18 @@ class TensorDataset : public Dataset {
     const auto index = static_cast<std::int64_t>(item);
     Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
     if (kind_ == TargetKind::label)
-      result.target = arrays_.targets[index].to(at::kLong).reshape({}).clone();
+      result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)
       result.target = values(arrays_.targets[index]);
     for (const auto& [name, array] : arrays_.others)
       result.others[name] = options_.others.at(name) ? values(array[index]) : array[index].clone();
     return result;
+  }
+
+  /// A copy: one number of a sample as a scalar, however it was kept.
+  static at::Tensor label(const at::Tensor& stored) {
+    const at::Tensor result = stored.to(at::kLong, /*non_blocking=*/false, /*copy=*/true).contiguous();
+    return result.numel() == 1 ? result.reshape({}) : result;
   }
 
   /// A copy as float32, bytes scaled as images are.
@@ -143,7 +150,10 @@ bool whole_numbers(const at::Tensor& tensor) {
 TargetKind kind_of(const Arrays& arrays) {
   const at::Tensor& targets = arrays.targets;
   if (!targets.defined()) return TargetKind::none;
-  if (whole_numbers(targets) && targets.numel() == targets.size(0)) return TargetKind::label;
+  const auto& inputs = arrays.inputs;
+  const bool one_each = targets.numel() == targets.size(0);
+  const bool map = inputs.dim() > 2 && targets.sizes().slice(1) == inputs.sizes().slice(2);
+  if (whole_numbers(targets) && (one_each || map)) return TargetKind::label;
   const bool images =
       arrays.inputs.dim() == 4 && targets.dim() == 4 && (targets.size(1) == 1 || targets.size(1) == 3);
   return images ? TargetKind::image : TargetKind::tensor;

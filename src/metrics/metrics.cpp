@@ -40,34 +40,61 @@ std::string to_name(const Table& table, Value value) {
   throw InternalError("internal error: a metric or loss without a name");
 }
 
-void check_label(std::int64_t label, std::int64_t classes) {
-  if (label < 0 || label >= classes)
-    throw InputError("the label " + std::to_string(label) + " lies outside the network's " +
-                     std::to_string(classes) + " classes: give labels from 0 to " +
-                     std::to_string(classes - 1));
+/// A label in maps of labels that says that nobody knows, as data sets of segmentation have it.
+constexpr std::int64_t kUnknown = 255;
+
+void check_labels(const at::Tensor& labels, std::int64_t classes) {
+  const auto [least, most] = labels.aminmax();
+  for (const auto label : {least.item<std::int64_t>(), most.item<std::int64_t>()})
+    if (label < 0 || label >= classes)
+      throw InputError("the label " + std::to_string(label) + " lies outside the network's " +
+                       std::to_string(classes) + " classes: give labels from 0 to " +
+                       std::to_string(classes - 1));
 }
 
-/// One sample's, [classes] with axes of length 1 around it.
-void check_classes(at::IntArrayRef output) {
-  if (std::count_if(output.begin(), output.end(), [](auto size) { return size > 1; }) > 1)
+/// Scores [n, classes, positions] and labels [n, positions].
+struct Classified {
+  at::Tensor scores, labels;
+  at::Tensor counts;  ///< bool, where the label counts; undefined: everywhere
+};
+
+/// Labels one a sample [n], of outputs [n, classes] with axes of length 1 around them; or one a position
+/// [n, ...], of outputs [n, classes, ...].
+Classified classified(const at::Tensor& outputs, const at::Tensor& labels) {
+  const auto n = labels.dim() > 0 ? labels.size(0) : 0;
+  const bool whole = labels.scalar_type() == at::kLong && n > 0 && outputs.dim() >= 2 && outputs.size(0) == n;
+  if (whole && labels.numel() == n &&
+      std::ranges::count_if(outputs.sizes().slice(1), [](auto size) { return size > 1; }) <= 1) {
+    const Classified result{outputs.flatten(1).unsqueeze(2), labels.reshape({n, 1}), {}};
+    check_labels(result.labels, result.scores.size(1));
+    return result;
+  }
+  if (!whole || outputs.sizes().slice(2) != labels.sizes().slice(1))
     throw InputError(
-        "top1 and cross-entropy need one number a class, not outputs " + at::str(output) +
-        " a sample: folders of images are taken for classes unless they are called noisy and clean");
+        "top1 and cross-entropy need a score for each class and whole numbers as labels: [classes] with one "
+        "for each sample, or [classes, height, width] with one for each pixel, not outputs " +
+        at::str(outputs.sizes()) + " and targets " + at::str(labels.sizes()) +
+        " of a batch; folders of images are taken for classes unless they are called noisy and clean");
+  Classified result{outputs.flatten(2), labels.flatten(1), {}};
+  const auto classes = outputs.size(1);
+  result.counts = result.labels.ge(0);
+  if (classes <= kUnknown) result.counts = result.counts.logical_and(result.labels.ne(kUnknown));
+  if (!result.counts.any(1).all().item<bool>())
+    throw InputError("a map of labels has none that counts (negative ones don't, nor 255): leave it out");
+  result.labels = result.labels.masked_fill(result.counts.logical_not(), 0);
+  check_labels(result.labels, classes);
+  return result;
+}
+
+/// The mean over the positions that count, [n].
+at::Tensor mean_counted(const Classified& c, const at::Tensor& values) {
+  if (!c.counts.defined()) return values.mean(1);
+  return values.masked_fill(c.counts.logical_not(), 0).sum(1) / c.counts.sum(1);
 }
 
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels) {
-  if (outputs.dim() < 2 || labels.dim() != 1 || outputs.size(0) != labels.size(0) ||
-      labels.scalar_type() != at::kLong)
-    throw InputError("cross-entropy needs outputs [n, classes] and labels [n], not " +
-                     at::str(outputs.sizes()) + " and " + at::str(labels.sizes()));
-  check_classes(outputs.sizes().slice(1));
-  const at::Tensor scores = outputs.flatten(1);
-  const auto classes = scores.size(1);
-  if (labels.numel() > 0) {
-    check_label(labels.min().item<std::int64_t>(), classes);
-    check_label(labels.max().item<std::int64_t>(), classes);
-  }
-  return -at::log_softmax(scores, 1).gather(1, labels.unsqueeze(1)).squeeze(1);
+  const Classified c = classified(outputs, labels);
+  return mean_counted(c, -at::log_softmax(c.scores, 1).gather(1, c.labels.unsqueeze(1)).squeeze(1));
 }
 
 }  // namespace
@@ -93,11 +120,8 @@ bool larger_is_better(const std::string& name) {
 }
 
 double top1(const at::Tensor& output, const at::Tensor& target) {
-  check_classes(output.sizes());
-  if (target.numel() != 1) throw InputError("top1 needs one label a sample, not " + at::str(target.sizes()));
-  const auto label = target.item<std::int64_t>();
-  check_label(label, output.numel());
-  return output.flatten().argmax().item<std::int64_t>() == label ? 1 : 0;
+  const Classified c = classified(output.unsqueeze(0), target.unsqueeze(0));
+  return mean_counted(c, c.scores.argmax(1).eq(c.labels).to(at::kDouble)).item<double>();
 }
 
 double relative_mse(const at::Tensor& output, const at::Tensor& reference) {

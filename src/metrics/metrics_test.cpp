@@ -83,6 +83,25 @@ TEST(Top1, FindsTheLargest) {
   EXPECT_EQ(top1(scores.view({3, 1, 1}), at::scalar_tensor(2, at::kLong)), 0);
 }
 
+/// Two classes on a map of 2 x 2; the second wins everywhere but at the first position.
+at::Tensor map_of_scores() {
+  return at::log(at::tensor({0.9F, 0.2F, 0.4F, 0.3F, 0.1F, 0.8F, 0.6F, 0.7F})).view({2, 2, 2});
+}
+
+TEST(Top1, OfAMapIsTheShareOfPositions) {
+  const at::Tensor labels = at::tensor({0, 1, 0, 1}, at::kLong).view({2, 2});
+  EXPECT_NEAR(top1(map_of_scores(), labels), 0.75, 1e-12);
+  const at::Tensor some = at::tensor({255, -1, 0, 1}, at::kLong).view({2, 2});
+  EXPECT_NEAR(top1(map_of_scores(), some), 0.5, 1e-12);
+  EXPECT_THROW(top1(map_of_scores(), at::full({2, 2}, 255, at::kLong)), InputError);
+  EXPECT_THROW(top1(map_of_scores(), at::full({2, 2}, 2, at::kLong)), InputError);
+  EXPECT_THROW(top1(map_of_scores(), labels.view({4, 1})), InputError);
+  EXPECT_THROW(top1(map_of_scores(), at::scalar_tensor(1, at::kLong)), InputError);
+  // With so many classes 255 is one of them.
+  const at::Tensor many = at::one_hot(at::full({1, 2}, 255, at::kLong), 256).permute({2, 0, 1});
+  EXPECT_EQ(top1(many.to(at::kFloat), at::full({1, 2}, 255, at::kLong)), 1);
+}
+
 TEST(RelativeMse, IsZeroWhenEqualAndOneForZeros) {
   const at::Tensor x = random_image(3, 5, 5, 6);
   EXPECT_EQ(relative_mse(x, x), 0);
@@ -105,6 +124,19 @@ TEST(SampleLosses, CrossEntropyIsMinusTheLogProbability) {
   EXPECT_NEAR(losses[0].item<double>(), -std::log(0.8), 1e-6);
   EXPECT_NEAR(losses[1].item<double>(), -std::log(0.5), 1e-6);
   EXPECT_THROW(sample_losses(Loss::cross_entropy, scores, at::tensor({1, 2}, at::kLong)), InputError);
+}
+
+TEST(SampleLosses, CrossEntropyOfAMapIsTheMeanOverThePositionsThatCount) {
+  const at::Tensor scores = map_of_scores().unsqueeze(0).repeat({2, 1, 1, 1}).requires_grad_();
+  const at::Tensor labels = at::tensor({0, 1, 0, 1, 255, -1, 0, 255}, at::kLong).view({2, 2, 2});
+  const at::Tensor losses = sample_losses(Loss::cross_entropy, scores, labels);
+  EXPECT_NEAR(losses[0].item<double>(), -(std::log(0.9) + std::log(0.8) + std::log(0.4) + std::log(0.7)) / 4,
+              1e-6);
+  EXPECT_NEAR(losses[1].item<double>(), -std::log(0.4), 1e-6);
+  losses.sum().backward();  // only what counts is learnt from
+  const at::Tensor learnt = scores.grad()[1].abs().sum(0).flatten();
+  EXPECT_EQ(learnt[0].item<float>() + learnt[1].item<float>() + learnt[3].item<float>(), 0);
+  EXPECT_GT(learnt[2].item<float>(), 0.1F);
 }
 
 TEST(Names, RoundTripAndAreChecked) {

@@ -72,8 +72,8 @@ double Feasible::cost(const Mask& x) const {
 
 bool Feasible::obeys(const Mask& x) const {
   if (static_cast<int>(x.size()) != n_) return false;
-  for (int i = 0; i < n_; ++i)
-    if (!free(i) && x[static_cast<std::size_t>(i)] != fixed_[static_cast<std::size_t>(i)]) return false;
+  for (std::size_t i = 0; i < fixed_.size(); ++i)
+    if (fixed_[i] >= 0 && x[i] != fixed_[i]) return false;
   if (kind() == MaskConstraint::Kind::exactly) return kept_count(x) == constraint_.count;
   if (kind() == MaskConstraint::Kind::none) return true;
   return within(cost(x));
@@ -124,9 +124,8 @@ void Feasible::fit_costs(Mask& x, std::span<const double> worth, Rng& rng) const
 }
 
 bool Feasible::make(Mask& x, std::span<const double> worth, Rng& rng) const {
-  for (int i = 0; i < n_; ++i)
-    if (!free(i))
-      x[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(fixed_[static_cast<std::size_t>(i)]);
+  for (std::size_t i = 0; i < fixed_.size(); ++i)
+    if (fixed_[i] >= 0) x[i] = static_cast<std::uint8_t>(fixed_[i]);
   if (kind() == MaskConstraint::Kind::exactly) fit_count(x, worth, rng);
   if (kind() == MaskConstraint::Kind::at_most) fit_costs(x, worth, rng);
   if (constraint_.repair && !constraint_.repair(x)) return false;

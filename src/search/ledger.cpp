@@ -70,26 +70,34 @@ bool Ledger::finished() {
 
 std::vector<Evaluated> Ledger::evaluate(std::span<const Mask> masks) {
   std::vector<Evaluated> items;
+  std::vector<Values::pointer> entries;
   for (const Mask& mask : masks) {
     if (result_.evaluations + static_cast<std::int64_t>(items.size()) >= options_.evaluations) break;
     // The value is filled in below; being there is what keeps a second copy out.
-    if (values_.emplace(key(mask), 0.0).second) items.push_back({mask, 0.0});
+    const auto [entry, is_new] = values_.emplace(key(mask), 0.0);
+    if (!is_new) continue;
+    items.push_back({mask, 0.0});
+    entries.push_back(&*entry);
   }
-  compute(items);
-  for (const Evaluated& item : items) record(item);
+  compute(items, entries);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].value = entries[i]->second;
+    record(items[i]);
+  }
   save_now_and_then();
   control_.report("refine", static_cast<double>(result_.evaluations),
                   static_cast<double>(options_.evaluations), result_.value);
   return items;
 }
 
-void Ledger::compute(std::vector<Evaluated>& items) {
+/// Fills in the items' entries in values_.
+void Ledger::compute(std::span<const Evaluated> items, std::span<const Values::pointer> entries) {
   std::vector<Mask> asked;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const auto found = stored_.find(key(items[i].mask));
+    const auto found = stored_.find(entries[i]->first);
     if (found != stored_.end()) {
-      items[i].value = found->second;
+      entries[i]->second = found->second;
     } else {
       asked.push_back(items[i].mask);
       places.push_back(i);
@@ -103,12 +111,11 @@ void Ledger::compute(std::vector<Evaluated>& items) {
     throw InputError("mask search: the objective gave " + std::to_string(values.size()) + " values for " +
                      std::to_string(asked.size()) + " masks; give one a mask");
   for (std::size_t i = 0; i < places.size(); ++i)
-    items[places[i]].value = std::isnan(values[i]) ? std::numeric_limits<double>::infinity() : values[i];
+    entries[places[i]]->second = std::isnan(values[i]) ? std::numeric_limits<double>::infinity() : values[i];
   result_.computed += static_cast<std::int64_t>(asked.size());
 }
 
 void Ledger::record(const Evaluated& item) {
-  values_[key(item.mask)] = item.value;
   ++result_.evaluations;
   if (item.value < result_.value || result_.best.empty()) {
     result_.best = item.mask;

@@ -35,8 +35,9 @@ class Ledger {
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Values = std::unordered_map<std::string, double>;  ///< by key(); entries stay where they are
   static std::string key(const Mask& mask);
-  void compute(std::vector<Evaluated>& items);
+  void compute(std::span<const Evaluated> items, std::span<const Values::pointer> entries);
   void record(const Evaluated& item);
   void load();
   void save();
@@ -48,8 +49,8 @@ class Ledger {
   const Control& control_;
   Clock::time_point start_ = Clock::now(), saved_ = start_;
   double objective_seconds_ = 0, save_seconds_ = 0;
-  std::unordered_map<std::string, double> values_;  ///< of this search
-  std::unordered_map<std::string, double> stored_;  ///< from the state file
+  Values values_;  ///< of this search
+  Values stored_;  ///< from the state file
   std::vector<Evaluated> elite_;
   SearchResult result_;
 };

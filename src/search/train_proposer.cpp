@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "core/clones.h"
@@ -90,15 +91,12 @@ class TrainProposer : public SampleProposer {
   /// Up to `count` feasible masks out of `attempts` samples; as published, known ones among them.
   std::vector<Mask> draw(int count, int attempts, const Ledger& ledger) {
     std::vector<Mask> masks;
-    while (attempts > 0 && static_cast<int>(masks.size()) < count) {
-      constexpr int together = TensorTrain::kTogether;
-      const int missing = count - static_cast<int>(masks.size());
-      const int samples = std::min(attempts, (missing + together - 1) / together * together);
-      attempts -= samples;
-      for (Mask& x : train_.sample(samples, rng_))
-        if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
+    for (; attempts > 0 && static_cast<int>(masks.size()) < count; --attempts) {
+      if (drawn_.empty()) drawn_ = train_.sample(TensorTrain::kTogether, rng_);
+      Mask x = std::move(drawn_.back());
+      drawn_.pop_back();
+      if (feasible_.make(x, {}, rng_) && (published_ || !ledger.seen(x))) masks.push_back(std::move(x));
     }
-    if (static_cast<int>(masks.size()) > count) masks.resize(static_cast<std::size_t>(count));
     return masks;
   }
 
@@ -117,7 +115,7 @@ class TrainProposer : public SampleProposer {
       else  // noise breaks the symmetry between the rank's indices, or they would stay one
         theta[p] = (seed[i] == bit ? 0.5 : -0.5) * options_.start_weight + 0.2 * (rng_.uniform() - 0.5);
     }
-    train_.prepare();
+    prepare();
   }
 
   void fit(const std::vector<Evaluated>& best) {
@@ -142,7 +140,12 @@ class TrainProposer : public SampleProposer {
     for (std::size_t p = 0; p < theta.size(); ++p)
       theta[p] = published_ ? std::log(std::max(std::exp(theta[p]) + gradient_[p], 1e-6))
                             : std::clamp(theta[p] + gradient_[p], -8.0, 8.0);
+    prepare();
+  }
+
+  void prepare() {
     train_.prepare();
+    drawn_.clear();
   }
 
   const Feasible& feasible_;
@@ -154,6 +157,7 @@ class TrainProposer : public SampleProposer {
   bool started_ = false;
   bool apart_ = false;          ///< fitted to `own_`, not to the best of the whole search
   std::vector<Evaluated> own_;  ///< the best of what it was told of since it started anew
+  std::vector<Mask> drawn_;     ///< samples of the train as it is that weren't asked for yet
   int steps_ = 0;
   int fresh_ = 0;  ///< evaluations since the last fit
 };

@@ -85,3 +85,22 @@ def test_a_second_input_has_a_value_for_each_sample(quboprune, form):
     np.savez(quboprune.folder / "short.npz", **(arrays | {"level": level[:5]}))
     done = quboprune("eval", "net.onnx", "--data", "short.npz")
     assert done.returncode == 2 and "level" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_network_of_one_size_that_is_no_square(quboprune):
+    """Pieces of photographs have its height and width, in choosing, judging and training."""
+    b = networks.Builder(2)
+    hidden = b.node("Relu", [b.conv("x", "first", 3, 10)], "relu")
+    networks.save(b.model([1, 3, 24, 40], b.conv(hidden, "y", 10, 3), [1, 3, 24, 40]), quboprune.folder / "net.onnx")
+    rng = np.random.default_rng(1)
+    (quboprune.folder / "photographs").mkdir()
+    for k in range(4):
+        pixels = rng.integers(0, 256, (60, 90, 3), np.uint8)
+        Image.fromarray(pixels).save(quboprune.folder / "photographs" / f"scene{k}_1.png")
+    words = ["--data", "photographs", "--noise", "gaussian:25"]
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", *words, "--target", "filters=0.3", "--crop", "32",
+                              "--recover", "finetune", "--finetune-steps", "3", "--refine", "none")
+    assert any("--crop is ignored: the network takes 24x40 only" in note for note in report["notes"])
+    assert report["result"]["metric"]["heldout"]["recovered"] > 0
+    quboprune.succeeds("finetune", "out.onnx", "-o", "trained.onnx", *words, "--steps", "3")
+    quboprune.succeeds("eval", "trained.onnx", *words)

@@ -35,6 +35,9 @@ struct DataOptions {
   int heldout_crop = 256;  ///< held-out images are cut to their middle, at most this high and wide; 0: whole
   int heldout_limit = 0;   ///< held-out samples, at most; 0: one of each image
   int size_multiple = 16;  ///< heights and widths of uncut images are cut down to a multiple of this
+  /// What a network takes that takes one height or width only; 0: any. Crops and held-out pieces have it,
+  /// whatever crop, heldout_crop and size_multiple say. Not class images: they stay whole.
+  int height = 0, width = 0;
   double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
   std::string noise{};       ///< noise drawn on clean images ("" none); see noise.h
   double max_downscale =

@@ -49,8 +49,9 @@ float Cover::distance(const Features& candidate, std::size_t own) const {
   return nearest;
 }
 
-std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, int crop, double max_downscale,
-                               std::size_t count, Rng& rng, const std::function<void()>& next) {
+std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, cv::Size crop,
+                               double max_downscale, std::size_t count, Rng& rng,
+                               const std::function<void()>& next) {
   std::vector<Cut> candidates;
   std::vector<Features> described;
   for (std::size_t i = 0; i < 3 * count + 3; ++i) {

@@ -20,7 +20,7 @@ class Cover {
  public:
   /// `count` crops of this image's region; see random_cut for crop and max_downscale. `next` is called before
   /// each is described or chosen, and may throw.
-  std::vector<Cut> choose(const cv::Mat& image, const cv::Rect& region, int crop, double max_downscale,
+  std::vector<Cut> choose(const cv::Mat& image, const cv::Rect& region, cv::Size crop, double max_downscale,
                           std::size_t count, Rng& rng, const std::function<void()>& next);
   std::size_t size() const { return chosen_.size(); }  ///< crops chosen so far, of all images
 

@@ -35,23 +35,28 @@ cv::Rect region_of(cv::Size image, const Piece& piece) {
   return region;
 }
 
-bool fits(const cv::Rect& region, int crop) {
-  return std::min(region.width, region.height) >= crop;
+double room_for(cv::Size piece, const cv::Rect& region) {
+  return std::min(region.width / static_cast<double>(piece.width),
+                  region.height / static_cast<double>(piece.height));
 }
 
-Cut random_cut(const cv::Rect& region, int crop, double max_downscale, Rng& rng) {
-  const double room = std::min(region.width, region.height) / static_cast<double>(crop);
-  const double largest = std::max(1.0, std::min(max_downscale, room));
+bool fits(const cv::Rect& region, cv::Size crop) {
+  return region.width >= crop.width && region.height >= crop.height;
+}
+
+Cut random_cut(const cv::Rect& region, cv::Size crop, double max_downscale, Rng& rng) {
+  const double largest = std::max(1.0, std::min(max_downscale, room_for(crop, region)));
   const double scale = std::exp(rng.uniform() * std::log(largest));
-  const int side = std::min({static_cast<int>(std::lround(crop * scale)), region.width, region.height});
-  return {{region.x + random_offset(region.width - side, rng),
-           region.y + random_offset(region.height - side, rng), side, side},
-          {crop, crop}};
+  const int width = std::min(static_cast<int>(std::lround(crop.width * scale)), region.width);
+  const int height = std::min(static_cast<int>(std::lround(crop.height * scale)), region.height);
+  const int x = region.x + random_offset(region.width - width, rng);
+  const int y = region.y + random_offset(region.height - height, rng);
+  return {{x, y, width, height}, crop};
 }
 
-Cut middle_cut(const cv::Rect& region, int largest, int multiple, double downscale) {
-  const int width = cut_length(static_cast<int>(region.width / downscale), largest, multiple);
-  const int height = cut_length(static_cast<int>(region.height / downscale), largest, multiple);
+Cut middle_cut(const cv::Rect& region, cv::Size largest, cv::Size multiple, double downscale) {
+  const int width = cut_length(static_cast<int>(region.width / downscale), largest.width, multiple.width);
+  const int height = cut_length(static_cast<int>(region.height / downscale), largest.height, multiple.height);
   const int from_width = std::min(static_cast<int>(std::lround(width * downscale)), region.width);
   const int from_height = std::min(static_cast<int>(std::lround(height * downscale)), region.height);
   return {{region.x + (region.width - from_width) / 2, region.y + (region.height - from_height) / 2,

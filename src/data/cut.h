@@ -17,16 +17,17 @@ struct Cut {
 /// The part of an image of this size that a piece stands for.
 cv::Rect region_of(cv::Size image, const Piece& piece);
 
-/// A random square of `crop` inside `region`, reduced from a square up to `max_downscale` times larger
+/// A random piece of the size `crop` inside `region`, reduced from one up to `max_downscale` times larger
 /// (uniform in the logarithm, as far as the region allows). The region has to be large enough for `crop`.
-Cut random_cut(const cv::Rect& region, int crop, double max_downscale, Rng& rng);
+Cut random_cut(const cv::Rect& region, cv::Size crop, double max_downscale, Rng& rng);
 
-/// The middle of `region` reduced by `downscale`: at most `largest` high and wide (0: no limit), each a
-/// multiple of `multiple`. Empty if the region is smaller than one multiple.
-Cut middle_cut(const cv::Rect& region, int largest, int multiple, double downscale);
+/// The middle of `region` reduced by `downscale`: at most `largest` (0: no limit), height and width multiples
+/// of those of `multiple`. Empty if the region is smaller than one multiple.
+Cut middle_cut(const cv::Rect& region, cv::Size largest, cv::Size multiple, double downscale);
 
-/// Whether a crop of this size fits.
-bool fits(const cv::Rect& region, int crop);
+/// How many times as large as the piece the region is, on its tighter side: below 1 it doesn't fit.
+double room_for(cv::Size piece, const cv::Rect& region);
+bool fits(const cv::Rect& region, cv::Size crop);
 
 /// Cuts and reduces (averaging), as float32 0..1.
 cv::Mat take(const cv::Mat& image, const Cut& cut);

@@ -61,13 +61,19 @@ class ImageDataset : public Dataset {
  private:
   bool labelled() const { return images_->target() == TargetKind::label; }
   double max_downscale() const { return noise_ ? options_.max_downscale : 1.0; }
+  /// As asked for, but for what the network takes one of only.
+  cv::Size sized(int length) const {
+    return {options_.width > 0 ? options_.width : length, options_.height > 0 ? options_.height : length};
+  }
+  /// Whether images are passed on as they are, but for their size_multiple.
+  bool uncut(int crop) const { return sized(crop).empty(); }
   std::vector<Sample> whole_images(const std::vector<Piece>& pieces, int largest, int limit,
                                    const Control& control) const;
   std::vector<Sample> covering_crops(const Control& control) const;
   /// Sample of what `cut` takes from the image, noise drawn by `rng`.
   Sample sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn, Rng& rng) const;
   void leave_out(std::size_t item) const;
-  [[noreturn]] void refuse_sizes(int needed) const;
+  [[noreturn]] void refuse_sizes(cv::Size needed) const;
 
   std::unique_ptr<ImageSource> images_;
   std::string source_;
@@ -102,7 +108,7 @@ void ImageDataset::leave_out(std::size_t item) const {
   left_out_.insert(items_[item].name);
 }
 
-void ImageDataset::refuse_sizes(int needed) const {
+void ImageDataset::refuse_sizes(cv::Size needed) const {
   int largest = 0;  // side of a square that fits
   for (const auto* part : {&split_.calibration, &split_.heldout}) {
     for (const Piece& piece : *part) {
@@ -111,10 +117,13 @@ void ImageDataset::refuse_sizes(int needed) const {
     }
   }
   const bool parts = std::ranges::any_of(split_.heldout, [](const Piece& p) { return p.begin > 0; });
+  const bool fixed = options_.height > 0 || options_.width > 0;
   throw InputError(fmt::format(
-      "{}: no {} as large as {}x{}; give smaller crops (--crop), of {} at most", source_,
-      parts ? "end of an image, which one scene is split into (--split FILE or all), is" : "image is", needed,
-      needed, largest));
+      "{}: no {} as large as {}x{}; {}", source_,
+      parts ? "end of an image, which one scene is split into (--split FILE or all), is" : "image is",
+      needed.height, needed.width,
+      fixed ? "the network takes no other size: give larger images"
+            : fmt::format("give smaller crops (--crop), of {} at most", largest)));
 }
 
 std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest, int limit,
@@ -136,16 +145,16 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
                          "x" + std::to_string(cut.to.height) + ", others are " + std::to_string(first.width) +
                          "x" + std::to_string(first.height) + "; class images need one size");
     } else {
-      const double room = std::min(region.width, region.height) / std::max(1.0, static_cast<double>(largest));
+      const double room = room_for(sized(std::max(1, largest)), region);
       const double scale = std::exp(rng.uniform() * std::log(std::clamp(room, 1.0, max_downscale())));
-      cut = middle_cut(region, largest, options_.size_multiple, scale);
+      cut = middle_cut(region, sized(largest), sized(options_.size_multiple), scale);
     }
     if (cut.to.empty())
       leave_out(piece.item);
     else
       result.push_back(sample(piece.item, *pair, cut, 0, rng));
   }
-  if (result.empty()) refuse_sizes(options_.size_multiple);
+  if (result.empty()) refuse_sizes(sized(options_.size_multiple));
   return result;
 }
 
@@ -154,16 +163,17 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
   const std::size_t wanted = options_.limit > 0 ? static_cast<std::size_t>(options_.limit) : pieces.size();
   std::vector<std::vector<Sample>> of_piece(pieces.size());
   std::vector<std::size_t> usable;
+  const cv::Size crop = sized(options_.crop);
   for (std::size_t p = 0; p < pieces.size(); ++p) {
     const auto pair = cache_.get(pieces[p].item);
-    if (fits(region_of(pair->any().size(), pieces[p]), options_.crop))
+    if (fits(region_of(pair->any().size(), pieces[p]), crop))
       usable.push_back(p);
     else
       leave_out(pieces[p].item);
     report(control, usable.size(), wanted);
     if (usable.size() == wanted) break;
   }
-  if (usable.empty()) refuse_sizes(options_.crop);
+  if (usable.empty()) refuse_sizes(crop);
   Cover cover;
   for (std::size_t u = 0; u < usable.size(); ++u) {
     const Piece& piece = pieces[usable[u]];
@@ -172,8 +182,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     Rng rng(stable_hash(items_[piece.item].name) ^ options_.seed);
     const cv::Rect region = region_of(pair->any().size(), piece);
     const auto next = [&] { report(control, cover.size(), wanted); };
-    for (const Cut& cut :
-         cover.choose(pair->any(), region, options_.crop, max_downscale(), count, rng, next)) {
+    for (const Cut& cut : cover.choose(pair->any(), region, crop, max_downscale(), count, rng, next)) {
       report(control, cover.size(), wanted);
       of_piece[usable[u]].push_back(sample(piece.item, *pair, cut, 0, rng));
     }
@@ -193,30 +202,32 @@ std::vector<Sample> ImageDataset::samples(Part part, const Control& control) con
     for (std::size_t i = 0; i < items_.size(); ++i) everything.push_back({i});
     return whole_images(spread_over_scenes(everything, items_), options_.heldout_crop, 0, control);
   }
-  if (labelled() || options_.crop == 0) return whole_images(split_.calibration, 0, options_.limit, control);
+  if (labelled() || uncut(options_.crop)) return whole_images(split_.calibration, 0, options_.limit, control);
   return covering_crops(control);
 }
 
 Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
-  const auto flips = augment ? (labelled() ? 2U : 8U) : 1U;
+  const cv::Size size = sized(crop);
+  const bool turns = !labelled() && size.width == size.height;  // a quarter turn exchanges the two
+  const auto flips = !augment ? 1U : turns ? 8U : labelled() ? 2U : 4U;
   // Images that turn out too small for a crop are passed over.
   for (int tries = 0; tries < 1000; ++tries) {
     const Piece& piece = split_.calibration[cache_.choose(choices_, rng)];
     const auto pair = cache_.get(piece.item);
     const cv::Rect region = region_of(pair->any().size(), piece);
-    const bool whole = crop == 0 || (labelled() && !fits(region, crop));
-    if (!whole && !fits(region, crop)) {
+    const bool whole = uncut(crop) || (labelled() && !fits(region, size));
+    if (!whole && !fits(region, size)) {
       leave_out(piece.item);
       continue;
     }
     Cut cut{region, region.size()};
     if (!whole)
-      cut = random_cut(region, crop, max_downscale(), rng);
+      cut = random_cut(region, size, max_downscale(), rng);
     else if (!labelled())
-      cut = middle_cut(region, 0, options_.size_multiple, 1.0);
+      cut = middle_cut(region, size, sized(options_.size_multiple), 1.0);
     if (!cut.to.empty()) return sample(piece.item, *pair, cut, rng.below(flips), rng);
   }
-  refuse_sizes(std::max(crop, options_.size_multiple));
+  refuse_sizes(sized(std::max(crop, options_.size_multiple)));
 }
 
 Manifest ImageDataset::manifest() const {

@@ -205,12 +205,37 @@ TEST_F(ImageDatasets, CalibrationCropsVaryMoreThanRandomOnes) {
   EXPECT_GT(chosen * 100, random);
 }
 
+TEST_F(ImageDatasets, OfANetworkOfOneSizeHaveItWhateverElseIsAsked) {
+  for (const char* name : {"noisy/a_1.png", "clean/a_1.png", "noisy/b_1.png", "clean/b_1.png"})
+    write(name, cv::Mat(70, 90, CV_8UC3, cv::Scalar::all(9)));
+  const auto check = [](const Sample& sample, at::IntArrayRef size) {
+    EXPECT_EQ(sample.input.sizes(), size);
+    EXPECT_EQ(sample.target.sizes(), size);
+  };
+  for (const int crop : {0, 16, 512}) {
+    const auto data = open_dataset(
+        path(), {.crop = crop, .limit = 4, .heldout_crop = crop, .height = 20, .width = 50, .split = "all"});
+    for (const Part part : {Part::calibration, Part::heldout, Part::all})
+      for (const Sample& sample : data->samples(part)) check(sample, {3, 20, 50});
+    Rng rng(1);
+    for (int k = 0; k < 30; ++k) check(data->random_crop(rng, crop, true), {3, 20, 50});
+  }
+  // One of the two is free: it goes by what is asked.
+  const auto data =
+      open_dataset(path(), {.crop = 32, .limit = 2, .heldout_crop = 64, .width = 50, .split = "all"});
+  check(data->samples(Part::calibration)[0], {3, 32, 50});
+  check(data->samples(Part::heldout)[0], {3, 64, 50});
+  const auto refused = open_dataset(path(), {.height = 71, .width = 50, .split = "all"});
+  EXPECT_THROW(refused->samples(Part::calibration), InputError);
+  EXPECT_THROW(refused->samples(Part::heldout), InputError);
+}
+
 TEST(MiddleCut, KeepsToMultiplesAndToTheImage) {
-  const Cut cut = middle_cut({0, 0, 241, 100}, 256, 16, 1.0);
+  const Cut cut = middle_cut({0, 0, 241, 100}, {256, 256}, {16, 16}, 1.0);
   EXPECT_EQ(cut.to, cv::Size(240, 96));
   EXPECT_EQ(cut.from, cv::Rect(0, 2, 240, 96));
-  EXPECT_EQ(middle_cut({0, 0, 1000, 900}, 256, 16, 3.0).from.size(), cv::Size(768, 768));
-  EXPECT_TRUE(middle_cut({0, 0, 15, 100}, 256, 16, 1.0).to.empty());
+  EXPECT_EQ(middle_cut({0, 0, 1000, 900}, {256, 256}, {16, 16}, 3.0).from.size(), cv::Size(768, 768));
+  EXPECT_TRUE(middle_cut({0, 0, 15, 100}, {256, 256}, {16, 16}, 1.0).to.empty());
 }
 
 }  // namespace

@@ -18,6 +18,8 @@ void check_options(const DataOptions& options) {
     throw InputError("images are read with 1 or 3 channels, not " + std::to_string(options.channels));
   if (options.crop < 0 || options.heldout_crop < 0 || options.limit < 0 || options.heldout_limit < 0)
     throw InputError("sizes and numbers of samples can't be negative");
+  if (options.height < 0 || options.width < 0)
+    throw InputError("a network's height and width can't be negative; 0 stands for any");
   if (options.size_multiple < 1) throw InputError("the multiple for image sizes has to be 1 or more");
   if (!(options.max_downscale >= 1) || !std::isfinite(options.max_downscale))
     throw InputError("the largest reduction of clean images has to be 1 or more");

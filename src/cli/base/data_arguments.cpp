@@ -1,7 +1,11 @@
 #include "cli/base/data_arguments.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
 #include "model/element_types.h"
 #include "quboprune/error.h"
@@ -53,6 +57,7 @@ void check_input(const std::string& name, const Graph& graph) {
 }  // namespace
 
 void DataArguments::add_to(CLI::App& command, bool required) {
+  command_ = &command;
   auto* data = command.add_option(
       "--data", source,
       "Folder or file: noisy/ and clean/, SIDD scenes or .mat blocks, class folders, .npz, images");
@@ -105,14 +110,21 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
     if (channels == 0 && input.declared && input.shape.size() == 4 &&
         (input.shape[1] == 1 || input.shape[1] == 3))
       channels = static_cast<int>(input.shape[1]);
-    // A network of one size gets pieces of that size.
-    if (input.declared && input.shape.size() == 4 && input.shape[2] > 0 && input.shape[2] == input.shape[3]) {
-      options.crop = options.heldout_crop = static_cast<int>(input.shape[2]);
-      options.size_multiple = options.crop;
+    if (input.declared && input.shape.size() == 4) {
+      options.height = static_cast<int>(std::max<std::int64_t>(0, input.shape[2]));
+      options.width = static_cast<int>(std::max<std::int64_t>(0, input.shape[3]));
     }
+    if (options.height == options.width && options.height > 0)
+      options.crop = options.heldout_crop = options.height;  // what reports say
   }
   if (channels != 0) options.channels = channels;
   return open_dataset(source, options);
+}
+
+std::string DataArguments::without_say() const {
+  if (command_ == nullptr || options.height <= 0 || options.width <= 0) return "";
+  return ignored_options(*command_, {"--crop", "--heldout-crop", "--size-multiple"},
+                         fmt::format("the network takes {}x{} only", options.height, options.width));
 }
 
 Judge DataArguments::judge(const Dataset& data, const Graph& graph) const {

@@ -24,9 +24,14 @@ struct DataArguments {
   void add_to(CLI::App& command, bool required = true);
   /// Opens the source, with channels and crops that fit the network.
   std::unique_ptr<Dataset> open(const Graph& graph, std::uint64_t seed);
+  /// A sentence on sizes that were asked for and that the network doesn't take; empty where there are none.
+  std::string without_say() const;
   /// --metric, --loss and --input, each of which names an input besides the network's first; what isn't given
   /// follows from the data.
   Judge judge(const Dataset& data, const Graph& graph) const;
+
+ private:
+  const CLI::App* command_ = nullptr;  ///< that the options were added to
 };
 
 /// Throws InputError where the metric is no number on a sample: the network computes NaN there.

@@ -57,6 +57,7 @@ void PruneSession::load_data() {
   calibration_ = data_->samples(Part::calibration, context_.control);
   heldout_ = data_->samples(Part::heldout, context_.control);
   notes_ = data_->notes();
+  note(arguments_.data.without_say());
   if (!calibration_.empty()) arguments_.layers.sample = calibration_.front().input.sizes().vec();
 }
 

@@ -104,3 +104,31 @@ def test_a_network_of_one_size_that_is_no_square(quboprune):
     assert report["result"]["metric"]["heldout"]["recovered"] > 0
     quboprune.succeeds("finetune", "out.onnx", "-o", "trained.onnx", *words, "--steps", "3")
     quboprune.succeeds("eval", "trained.onnx", *words)
+
+
+def test_class_folders_of_any_size_as_classifiers_take_them(quboprune):
+    """Brought to the network's size and normalised: the same values as by hand."""
+    b = networks.Builder(3)
+    hidden = b.node("GlobalAveragePool", [b.node("Relu", [b.conv("x", "first", 3, 12)], "relu")], "pool")
+    weight = b.weight("fc.weight", b.rng.normal(0, 1, (2, 12)))
+    y = b.node("Gemm", [b.node("Flatten", [hidden], "flat"), weight], "y", transB=1)
+    networks.save(b.model(["batch", 3, 16, 16], y, ["batch", 2]), quboprune.folder / "net.onnx")
+    rng = np.random.default_rng(1)
+    images, mean, deviation = [], np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.25])
+    for label in ("cat", "dog"):
+        (quboprune.folder / "classes" / label).mkdir(parents=True)
+        for k in range(6):
+            pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+            images.append((pixels / 255 - mean) / deviation)
+            Image.fromarray(pixels).save(quboprune.folder / "classes" / label / f"{k}.png")
+    session = onnxruntime.InferenceSession(quboprune.folder / "net.onnx")
+    chosen = session.run(None, {"x": np.array(images, np.float32).transpose(0, 3, 1, 2)})[0].argmax(1)
+    right = np.mean(chosen == np.repeat([0, 1], 6))
+    words = ["--data", "classes", "--mean", "0.4,0.5,0.6", "--std", "0.2,0.3,0.25"]
+    report = quboprune.report("eval", "net.onnx", *words)
+    assert report["result"]["metric"]["all"]["dense"] == pytest.approx(right) and 0 < right < 1
+    Image.fromarray(rng.integers(0, 256, (40, 30, 3), np.uint8)).save(quboprune.folder / "classes" / "cat" / "0.png")
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", *words, "--target", "filters=0.5", "--refine", "none")
+    assert any("brought to 16x16" in note for note in report["notes"])
+    done = quboprune("eval", "net.onnx", "--data", "classes", "--mean", "0.4", "--std", "0.2")
+    assert done.returncode == 2 and "--mean" in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -36,8 +36,12 @@ struct DataOptions {
   int heldout_limit = 0;   ///< held-out samples, at most; 0: one of each image
   int size_multiple = 16;  ///< heights and widths of uncut images are cut down to a multiple of this
   /// What a network takes that takes one height or width only; 0: any. Crops and held-out pieces have it,
-  /// whatever crop, heldout_crop and size_multiple say. Not class images: they stay whole.
+  /// whatever crop, heldout_crop and size_multiple say. Class images of other sizes are brought to it: the
+  /// middle seven eighths of each, as classifiers are usually judged (224 pixels of 256).
   int height = 0, width = 0;
+  /// What an image's channels have as mean and deviation where the network was trained, in units of
+  /// value_scale, one a channel: inputs become (value - mean) / deviation, targets don't. Empty: 0 and 1.
+  std::vector<double> mean{}, deviation{};
   double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
   std::string noise{};       ///< noise drawn on clean images ("" none); see noise.h
   double max_downscale =

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "data/cover.h"
 #include "data/cut.h"
 #include "data/image_cache.h"
+#include "data/normalised.h"
 #include "data/split.h"
 #include "quboprune/error.h"
 #include "quboprune/noise.h"
@@ -72,6 +74,8 @@ class ImageDataset : public Dataset {
   std::vector<Sample> covering_crops(const Control& control) const;
   /// Sample of what `cut` takes from the image, noise drawn by `rng`.
   Sample sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn, Rng& rng) const;
+  /// What is taken of a class image: all of it, or what is brought to the network's size.
+  Cut class_cut(const cv::Rect& region) const;
   void leave_out(std::size_t item) const;
   [[noreturn]] void refuse_sizes(cv::Size needed) const;
 
@@ -84,7 +88,8 @@ class ImageDataset : public Dataset {
   std::vector<std::size_t> choices_;  ///< the item of each calibration piece, for ImageCache::choose
   std::optional<NoiseModel> noise_;
   mutable std::mutex left_out_mutex_;
-  mutable std::set<std::string> left_out_;  ///< images smaller than a crop
+  mutable std::set<std::string> left_out_;     ///< images smaller than a crop
+  mutable std::atomic<bool> resized_ = false;  ///< a class image was
 };
 
 Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn,
@@ -99,8 +104,17 @@ Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& 
     result.input.mul_(options_.value_scale);
     if (result.target.defined()) result.target.mul_(options_.value_scale);
   }
+  if (!options_.mean.empty()) result.input = normalised(result.input, options_);
   if (labelled()) result.target = at::scalar_tensor(images_->items()[item].label, at::kLong);
   return result;
+}
+
+Cut ImageDataset::class_cut(const cv::Rect& region) const {
+  constexpr double kMiddle = 7.0 / 8;
+  const cv::Size size = sized(0);
+  if (size.empty() || size == region.size()) return {region, region.size()};
+  resized_ = true;
+  return middle_cut(region, size, size, kMiddle * room_for(size, region));
 }
 
 void ImageDataset::leave_out(std::size_t item) const {
@@ -139,11 +153,13 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
     const cv::Rect region = region_of(pair->any().size(), piece);
     Cut cut{region, region.size()};
     if (labelled()) {
+      cut = class_cut(region);
       if (result.empty()) first = cut.to;
       if (cut.to != first)
         throw InputError(source_ + "/" + items_[piece.item].name + ": is " + std::to_string(cut.to.width) +
                          "x" + std::to_string(cut.to.height) + ", others are " + std::to_string(first.width) +
-                         "x" + std::to_string(first.height) + "; class images need one size");
+                         "x" + std::to_string(first.height) +
+                         "; class images need one size, unless the network has one");
     } else {
       const double room = room_for(sized(std::max(1, largest)), region);
       const double scale = std::exp(rng.uniform() * std::log(std::clamp(room, 1.0, max_downscale())));
@@ -215,7 +231,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     const Piece& piece = split_.calibration[cache_.choose(choices_, rng)];
     const auto pair = cache_.get(piece.item);
     const cv::Rect region = region_of(pair->any().size(), piece);
-    const bool whole = uncut(crop) || (labelled() && !fits(region, size));
+    const bool whole = uncut(crop) || (labelled() && (size == sized(0) || !fits(region, size)));
     if (!whole && !fits(region, size)) {
       leave_out(piece.item);
       continue;
@@ -223,7 +239,9 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     Cut cut{region, region.size()};
     if (!whole)
       cut = random_cut(region, size, max_downscale(), rng);
-    else if (!labelled())
+    else if (labelled())
+      cut = class_cut(region);
+    else
       cut = middle_cut(region, size, sized(options_.size_multiple), 1.0);
     if (!cut.to.empty()) return sample(piece.item, *pair, cut, rng.below(flips), rng);
   }
@@ -248,6 +266,9 @@ Manifest ImageDataset::manifest() const {
 
 std::vector<std::string> ImageDataset::notes() const {
   std::vector<std::string> result = split_.notes;
+  if (resized_)
+    result.push_back(fmt::format("class images are brought to {}x{}: the middle seven eighths of each",
+                                 options_.height, options_.width));
   const std::lock_guard lock(left_out_mutex_);
   if (!left_out_.empty())
     result.push_back(std::to_string(left_out_.size()) + " of " + std::to_string(items_.size()) +

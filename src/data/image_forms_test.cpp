@@ -163,6 +163,35 @@ TEST_F(ClassFolders, NeedOneSize) {
   EXPECT_NE(message_of(path()).find("c: holds no images"), std::string::npos);
 }
 
+TEST_F(ClassFolders, AreBroughtToTheSizeOfANetworkThatHasOne) {
+  cv::Mat large(40, 64, CV_8UC3, cv::Scalar::all(0));
+  large(cv::Rect(14, 2, 35, 35)) = cv::Scalar::all(255);  // seven eighths of the middle 40x40
+  for (const char* name : {"a/1.png", "a/2.png"}) write(name, large);
+  for (const char* name : {"b/1.png", "b/2.png"}) write(name, cv::Mat(20, 20, CV_8UC3, cv::Scalar::all(255)));
+  const auto data = open_dataset(path(), {.limit = 0, .height = 20, .width = 20, .split = "all"});
+  const at::Tensor white = at::ones({3, 20, 20});
+  for (const Sample& sample : data->samples(Part::calibration)) EXPECT_TRUE(at::equal(sample.input, white));
+  Rng rng(1);
+  for (int k = 0; k < 8; ++k) EXPECT_TRUE(at::equal(data->random_crop(rng, 16, true).input, white));
+  ASSERT_EQ(data->notes().size(), 2U);  // and one on the split
+  EXPECT_NE(data->notes().back().find("20x20: the middle seven eighths"), std::string::npos);
+}
+
+TEST_F(PairedFolders, InputsAreNormalisedAndTargetsAreNot) {
+  for (const char* name : {"noisy/a_1.png", "clean/a_1.png"})
+    write(name, cv::Mat(32, 32, CV_8UC3, cv::Scalar(51, 102, 204)));  // blue, green, red
+  const auto data = open_dataset(
+      path(), {.crop = 16, .mean = {5, 1, 0}, .deviation = {2, 0.5, 1}, .value_scale = 10, .split = "all"});
+  const Sample sample = data->samples(Part::calibration).front();
+  const at::Tensor red_green_blue = at::tensor({1.5F, 6.0F, 2.0F}).view({3, 1, 1}).expand({3, 16, 16});
+  EXPECT_TRUE(at::allclose(sample.input, red_green_blue, 0, 1e-5));
+  EXPECT_TRUE(at::allclose(sample.target.mean(), at::tensor((8.0F + 4 + 2) / 3), 0, 1e-5));
+  EXPECT_THROW(open_dataset(path(), {.mean = {0.5}}), InputError);
+  EXPECT_THROW(open_dataset(path(), {.mean = {0.5}, .deviation = {0}}), InputError);
+  const auto grey = open_dataset(path(), {.crop = 16, .mean = {0.5}, .deviation = {1}, .split = "all"});
+  EXPECT_THROW(grey->samples(Part::calibration), InputError);
+}
+
 TEST_F(ImageFolder, WithNoiseHasTargetsAndWithoutHasNone) {
   for (const char* name : {"one.png", "two.png"})
     write(name, cv::Mat(96, 96, CV_8UC3, cv::Scalar(90, 120, 150)));

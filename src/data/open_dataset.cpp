@@ -1,4 +1,5 @@
 // Recognises the form of a source. To add one: a factory in image_source.h, and its line below.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -20,6 +21,11 @@ void check_options(const DataOptions& options) {
     throw InputError("sizes and numbers of samples can't be negative");
   if (options.height < 0 || options.width < 0)
     throw InputError("a network's height and width can't be negative; 0 stands for any");
+  if (options.mean.size() != options.deviation.size())
+    throw InputError("--mean and --std belong together, with as many numbers each: one a channel");
+  if (std::ranges::any_of(options.deviation, [](double d) { return !(d > 0) || !std::isfinite(d); }) ||
+      std::ranges::any_of(options.mean, [](double m) { return !std::isfinite(m); }))
+    throw InputError("--mean and --std: give finite numbers, deviations above 0");
   if (options.size_multiple < 1) throw InputError("the multiple for image sizes has to be 1 or more");
   if (!(options.max_downscale >= 1) || !std::isfinite(options.max_downscale))
     throw InputError("the largest reduction of clean images has to be 1 or more");

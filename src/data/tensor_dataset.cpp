@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "data/normalised.h"
 #include "data/npy.h"
 #include "data/split.h"
 #include "quboprune/error.h"
@@ -75,6 +76,8 @@ class TensorDataset : public Dataset {
   Sample sample(std::size_t item) const {
     const auto index = static_cast<std::int64_t>(item);
     Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
+    const bool image = arrays_.inputs.scalar_type() == at::kByte;
+    if (image && !options_.mean.empty()) result.input = normalised(result.input, options_);
     if (kind_ == TargetKind::label)
       result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)

@@ -93,6 +93,12 @@ void DataArguments::add_to(CLI::App& command, bool required) {
       .add_option("--size-multiple", options.size_multiple, "Uncut images are cut down to a multiple of this")
       ->check(positive())
       ->capture_default_str();
+  command
+      .add_option("--mean", options.mean,
+                  "Images' inputs become (value - MEAN) / STD: a number a channel, by comma, in units of "
+                  "--value-scale")
+      ->delimiter(',');
+  command.add_option("--std", options.deviation, "See --mean")->delimiter(',');
   command.add_option("--metric", metric, "psnr, ssim, top1, loss or output; by default what fits the data");
   command.add_option("--loss", loss, "l1, mse, cross-entropy or output");
   command.add_option("--input", inputs,

@@ -126,19 +126,24 @@ TEST_F(Arrays, OfNpzAreReadHoweverPacked) {
 }
 
 TEST_F(Arrays, OfWholeNumbersAsLargeAsTheInputsAreMapsOfLabels) {
-  for (const auto type : {at::kByte, at::kInt, at::kLong}) {
-    const at::Tensor labels = (at::arange(2 * 4 * 5) % 7).view({2, 4, 5}).to(type);
-    write_npz(path("d.npz"), {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", labels}});
-    const auto data = open_dataset(path("d.npz"), {});
+  const std::string inputs = npy("<f4", "(2, 3, 4, 5)", bytes_of(std::vector<float>(120, 0.5F)));
+  const auto open = [&](const std::string& targets) {
+    write_text("d.npz", zip({{"inputs.npy", inputs}, {"targets.npy", targets}}, false, false));
+    return open_dataset(path("d.npz"), {});
+  };
+  std::vector<unsigned char> bytes(40);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i % 7);
+  const std::vector<std::int32_t> numbers(bytes.begin(), bytes.end());
+  const at::Tensor second = (at::arange(20, 40) % 7).view({4, 5});
+  for (const auto& targets :
+       {npy("|u1", "(2, 4, 5)", bytes_of(bytes)), npy("<i4", "(2, 4, 5)", bytes_of(numbers))}) {
+    const auto data = open(targets);
     EXPECT_EQ(data->target_kind(), TargetKind::label);
-    EXPECT_TRUE(at::equal(data->samples(Part::all)[1].target, labels[1].to(at::kLong)));  // bytes aren't 0..1
+    EXPECT_TRUE(at::equal(data->samples(Part::all)[1].target, second));  // bytes aren't 0..1 here
   }
   // Of another size they may be anything, and a channel makes bytes an image.
-  write_npz(path("d.npz"), {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", at::ones({2, 4}, at::kInt)}});
-  EXPECT_EQ(open_dataset(path("d.npz"), {})->target_kind(), TargetKind::tensor);
-  write_npz(path("d.npz"),
-            {{"inputs", at::rand({2, 3, 4, 5})}, {"targets", at::ones({2, 1, 4, 5}, at::kByte)}});
-  EXPECT_EQ(open_dataset(path("d.npz"), {})->target_kind(), TargetKind::image);
+  EXPECT_EQ(open(npy("<i4", "(2, 20)", bytes_of(numbers)))->target_kind(), TargetKind::tensor);
+  EXPECT_EQ(open(npy("|u1", "(2, 1, 4, 5)", bytes_of(bytes)))->target_kind(), TargetKind::image);
 }
 
 TEST_F(Arrays, ComeBackAsTheyWereWritten) {

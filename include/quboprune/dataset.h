@@ -87,8 +87,8 @@ class Dataset {
   /// Stopped if it is stopped.
   virtual std::vector<Sample> samples(Part part, const Control& control = {}) const = 0;
 
-  /// A training sample from the calibration part: a random crop x crop piece of a random image, with
-  /// `augment` in one of its eight flips and quarter turns (labels: mirrored or not), noise drawn anew.
+  /// A training sample from the calibration part: a random crop x crop piece of a random image (but see
+  /// DataOptions::height), with `augment` flipped and turned (labels: mirrored at most), noise drawn anew.
   /// crop 0: the whole image. Tensors are returned whole, whatever `crop` is.
   ///
   /// Safe from several threads. Depends on `rng` alone as long as the images fit into cache_bytes; beyond

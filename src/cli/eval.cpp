@@ -114,7 +114,8 @@ void run(Options& o, const Context& context) {
   Measured measured{samples, judge, {}, {}};
   measured.score = evaluate_network(Executor(model.graph()), samples, judge, references, context.control);
   check_score(measured.score, samples, o.model);
-  if (judge.metric == Metric::psnr || judge.metric == Metric::ssim)
+  const bool images = judge.metric == Metric::psnr || judge.metric == Metric::ssim;
+  if (images && o.data.options.mean.empty())  // normalised inputs aren't what targets are
     measured.start = of_inputs(samples, judge);
   if (!o.samples.empty()) save_samples(o.samples, samples);
   print(o, measured, model.graph().outputs.size());

@@ -35,17 +35,17 @@ cv::Rect region_of(cv::Size image, const Piece& piece) {
   return region;
 }
 
-double room_for(cv::Size piece, const cv::Rect& region) {
+double room_for(const cv::Rect& region, cv::Size piece) {
   return std::min(region.width / static_cast<double>(piece.width),
                   region.height / static_cast<double>(piece.height));
 }
 
-bool fits(const cv::Rect& region, cv::Size crop) {
-  return region.width >= crop.width && region.height >= crop.height;
+bool fits(const cv::Rect& region, cv::Size piece) {
+  return room_for(region, piece) >= 1;
 }
 
 Cut random_cut(const cv::Rect& region, cv::Size crop, double max_downscale, Rng& rng) {
-  const double largest = std::max(1.0, std::min(max_downscale, room_for(crop, region)));
+  const double largest = std::max(1.0, std::min(max_downscale, room_for(region, crop)));
   const double scale = std::exp(rng.uniform() * std::log(largest));
   const int width = std::min(static_cast<int>(std::lround(crop.width * scale)), region.width);
   const int height = std::min(static_cast<int>(std::lround(crop.height * scale)), region.height);

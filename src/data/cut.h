@@ -26,8 +26,8 @@ Cut random_cut(const cv::Rect& region, cv::Size crop, double max_downscale, Rng&
 Cut middle_cut(const cv::Rect& region, cv::Size largest, cv::Size multiple, double downscale);
 
 /// How many times as large as the piece the region is, on its tighter side: below 1 it doesn't fit.
-double room_for(cv::Size piece, const cv::Rect& region);
-bool fits(const cv::Rect& region, cv::Size crop);
+double room_for(const cv::Rect& region, cv::Size piece);
+bool fits(const cv::Rect& region, cv::Size piece);
 
 /// Cuts and reduces (averaging), as float32 0..1.
 cv::Mat take(const cv::Mat& image, const Cut& cut);

@@ -114,7 +114,7 @@ Cut ImageDataset::class_cut(const cv::Rect& region) const {
   const cv::Size size = sized(0);
   if (size.empty() || size == region.size()) return {region, region.size()};
   resized_ = true;
-  return middle_cut(region, size, size, kMiddle * room_for(size, region));
+  return middle_cut(region, size, size, kMiddle * room_for(region, size));
 }
 
 void ImageDataset::leave_out(std::size_t item) const {
@@ -161,7 +161,7 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
                          "x" + std::to_string(first.height) +
                          "; class images need one size, unless the network has one");
     } else {
-      const double room = room_for(sized(std::max(1, largest)), region);
+      const double room = room_for(region, sized(std::max(1, largest)));
       const double scale = std::exp(rng.uniform() * std::log(std::clamp(room, 1.0, max_downscale())));
       cut = middle_cut(region, sized(largest), sized(options_.size_multiple), scale);
     }
@@ -231,7 +231,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     const Piece& piece = split_.calibration[cache_.choose(choices_, rng)];
     const auto pair = cache_.get(piece.item);
     const cv::Rect region = region_of(pair->any().size(), piece);
-    const bool whole = uncut(crop) || (labelled() && (size == sized(0) || !fits(region, size)));
+    const bool whole = labelled() ? size == sized(0) || !fits(region, size) : uncut(crop);
     if (!whole && !fits(region, size)) {
       leave_out(piece.item);
       continue;

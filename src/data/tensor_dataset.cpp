@@ -22,14 +22,17 @@ struct Arrays {
   std::map<std::string, at::Tensor> others{};
 };
 
+bool one_number_each(const at::Tensor& array) {
+  return array.numel() == array.size(0);
+}
+
 class TensorDataset : public Dataset {
  public:
   TensorDataset(std::string source, Arrays arrays, TargetKind kind, const DataOptions& options)
       : source_(std::move(source)), arrays_(std::move(arrays)), kind_(kind), options_(options) {
-    const bool labelled =
-        kind_ == TargetKind::label && arrays_.targets.numel() == arrays_.targets.size(0);  // not maps
+    const bool classes = kind_ == TargetKind::label && one_number_each(arrays_.targets);  // not maps
     for (std::int64_t i = 0; i < arrays_.inputs.size(0); ++i) {
-      const int label = labelled ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
+      const int label = classes ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
       items_.push_back({std::to_string(i), std::to_string(i), label});  // each sample is its own scene
     }
     split_ = split_scenes(items_, options.split, false, source_);
@@ -154,9 +157,8 @@ TargetKind kind_of(const Arrays& arrays) {
   const at::Tensor& targets = arrays.targets;
   if (!targets.defined()) return TargetKind::none;
   const auto& inputs = arrays.inputs;
-  const bool one_each = targets.numel() == targets.size(0);
   const bool map = inputs.dim() > 2 && targets.sizes().slice(1) == inputs.sizes().slice(2);
-  if (whole_numbers(targets) && (one_each || map)) return TargetKind::label;
+  if (whole_numbers(targets) && (one_number_each(targets) || map)) return TargetKind::label;
   const bool images =
       arrays.inputs.dim() == 4 && targets.dim() == 4 && (targets.size(1) == 1 || targets.size(1) == 3);
   return images ? TargetKind::image : TargetKind::tensor;

@@ -131,8 +131,7 @@ Batches first_of(const Batches& batches, std::size_t count) {
 double plain_value(const ChannelGroups& groups, const Executor& dense, const Mask& mask,
                    std::span<const Sample> samples, const Judge& judge) {
   const at::NoGradGuard no_grad;
-  RunOptions run;
-  run.on_input = mask_hook(groups, mask);
+  const RunOptions run = masked_run(groups, mask);
   double sum = 0;
   for (const Batch& batch : batches(samples)) {
     const at::Tensor out = dense.run({batch.input}, run).front();

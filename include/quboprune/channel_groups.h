@@ -23,12 +23,15 @@ struct Layer {
 };
 
 /// Where a group's channels reach the rest of the network: input `input` of node `node`, along `axis`.
-/// Removing channels means multiplying this input by the mask. An input of a node has one at most.
+/// Removing channels means multiplying this input by the mask; where the node takes means over the axis, it
+/// means that the mask weights them, so that they are the means of what stays. An input of a node has one
+/// at most.
 struct GatePoint {
   int node = -1;
   int input = 0;
   int axis = 0;
   std::vector<int> groups;  ///< by index on the axis; -1: must stay
+  bool averages = false;    ///< the node takes means over the axis (AnalyseOptions::shrink_norms)
 };
 
 /// What can't be removed, why, and what it costs.
@@ -46,6 +49,10 @@ struct AnalyseOptions {
   /// Residual branches may lose all their channels: ChannelGroups::branches(), which covers() then leaves
   /// out.
   bool allow_empty = false;
+  /// Layer normalisation and other means over channels may lose some of them, and are then those of what
+  /// stays; otherwise they freeze what they read. Ours: a removed summand adds 0, but a mean has no value
+  /// that a removed share could take, so this changes what the channels that stay are divided by.
+  bool shrink_norms = false;
   /// Sizes of the data's samples ([C, H, W]): what the file leaves open is analysed at them, and
   /// multiply-accumulates are counted on them, up to 2^18 elements; empty: at sizes of our own.
   std::vector<std::int64_t> sample{};

@@ -18,8 +18,9 @@ Graph slice(const ChannelGroups& groups, const Mask& mask);
 /// additions of zero where branches were.
 Graph without_dead_branches(const Graph& file, Graph sliced);
 
-/// Multiplies by the mask what each gate point reads: the network with its channels removed but not cut.
-InputHook mask_hook(const ChannelGroups& groups, const Mask& mask);
+/// How to run the network with its channels removed but not cut: what each gate point reads is multiplied by
+/// the mask, or, in means, weighted by it.
+RunOptions masked_run(const ChannelGroups& groups, const Mask& mask);
 
 /// What came out of comparing two networks that should compute the same.
 struct Equivalence {
@@ -32,7 +33,8 @@ struct Equivalence {
   bool holds() const { return max_abs_difference <= tolerance; }
 };
 
-/// Runs the dense network with masked gates and the sliced one on random inputs of several sizes and batches.
+/// Runs the dense network as masked_run() says and the sliced one on random inputs of several sizes and
+/// batches.
 ///
 /// Tolerance: float32 sums of n terms in another order differ by at most about 2^-24 · sqrt(n) · |terms|
 /// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output. An output that nearly

@@ -73,7 +73,7 @@ void add_options(CLI::App& command, Options& o) {
 /// Where the model follows the teacher inside: what the plan cut, by the values' names.
 std::vector<Feature> features_of(const Options& o, const Graph& model, const Graph& teacher,
                                  std::span<const Sample> samples) {
-  AnalyseOptions options{.allow_empty = true};
+  AnalyseOptions options{.allow_empty = true, .shrink_norms = true};
   if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
   const ChannelGroups groups = analyse(as_pruned(teacher), options);
   std::unordered_map<std::string, int> by_name;

@@ -7,6 +7,7 @@
 #include "cli/base/latency.h"
 #include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
+#include "cli/base/prune_arguments.h"
 #include "cli/commands.h"
 #include "quboprune/channel_groups.h"
 #include "quboprune/computed_weights.h"
@@ -19,6 +20,7 @@ using nlohmann::json;
 
 struct Options {
   std::string model, json_path;
+  AnalyseOptions layers;
   bool latency = true;
 };
 
@@ -71,6 +73,16 @@ void add_latency(json& description, int threads) {
                             {"ms", measured["milliseconds"][0]}};
 }
 
+/// How many groups there were if means over channels could lose some.
+void add_shrunk_norms(json& description, const Graph& graph, const AnalyseOptions& layers) {
+  if (layers.shrink_norms || description["frozen"].empty()) return;
+  AnalyseOptions options = layers;
+  options.shrink_norms = true;
+  const int filters = analyse(graph, options).size();
+  if (filters > description["model"]["filters"].get<int>())
+    description["filters_with_shrink_norms"] = filters;
+}
+
 void print(const json& d) {
   const double macs = d["model"]["macs"].get<double>();
   fmt::print("{}\n", d["model"]["path"].get<std::string>());
@@ -97,6 +109,10 @@ void print(const json& d) {
     const auto own = f["macs"].get<double>();  // 0: behind what can't be run; not known
     fmt::print("{}\n", own > 0 ? fmt::format(", {:.1f} % of the MACs", 100 * own / macs) : "");
   }
+  if (d.contains("filters_with_shrink_norms"))
+    fmt::print(
+        "  with --shrink-norms, which takes means over the channels that stay: {} prunable channel groups\n",
+        d["filters_with_shrink_norms"].get<int>());
 }
 
 }  // namespace
@@ -107,6 +123,7 @@ void add_inspect(CLI::App& app, Context& context) {
   auto options = std::make_shared<Options>();
   command->add_option("model", options->model, "The ONNX file")->required();
   command->add_option("--json", options->json_path, "Write the same as JSON");
+  add_shrink_norms(*command, options->layers);
   command->add_flag_callback(
       "--no-latency", [options] { options->latency = false; }, "Don't time the network in ONNX Runtime");
   add_common_options(*command, context);
@@ -114,7 +131,9 @@ void add_inspect(CLI::App& app, Context& context) {
     context.action = [options, &context] {
       check_outputs({options->json_path}, {options->model});
       const Model model = Model::load(options->model);
-      json description = describe(model, analyse(with_computed_weights(model.graph())));
+      const Graph graph = with_computed_weights(model.graph());
+      json description = describe(model, analyse(graph, options->layers));
+      add_shrunk_norms(description, graph, options->layers);
       if (options->latency) add_latency(description, context.threads);
       write_json(options->json_path, description);
       print(description);

@@ -249,7 +249,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
   probe(*a, options.sample);
-  a->coupling = std::make_unique<Coupling>(a->graph, a->probe);
+  a->coupling = std::make_unique<Coupling>(a->graph, a->probe, options.shrink_norms);
   couple_all(*a);
   follow_sizes(*a);
   freeze_layers(*a, options);
@@ -282,7 +282,8 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   for (const auto& c : a->coupling->contractions()) {
     GatePoint gate{
         c.node, c.input, c.axis,
-        groups_of(*a, a->coupling->peek(a->graph.nodes[at_index(c.node)].input(at_index(c.input)), c.axis))};
+        groups_of(*a, a->coupling->peek(a->graph.nodes[at_index(c.node)].input(at_index(c.input)), c.axis)),
+        c.averages};
     if (std::none_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; })) continue;
     check(places.insert({gate.node, gate.input}).second, "an input is cut along two axes at one node");
     result.gates_.push_back(std::move(gate));

@@ -1,6 +1,7 @@
 // ReduceSum, ReduceMean and the other reductions. Over channels, those of sums of what each channel gives
 // (Sum, L1, L2, SumSquare) are contractions: a removed channel adds nothing. The others freeze the channels
-// that they reduce, and all do in weights: a norm of weights must stay the norm of all of them.
+// that they reduce (ReduceMean unless norms may shrink: Coupling::averages), and all do in weights: a norm of
+// weights must stay the norm of all of them.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -46,14 +47,17 @@ bool is_weight(const Graph& graph, int value) {
   return true;
 }
 
+/// What becomes of a channel that is reduced: its summand goes, its share of a mean goes, or it stays.
+enum class Reduced { summand, share, stays };
+
 class Reduce final : public Operator {
  public:
-  Reduce(Function function, bool sums) : function_(function), sums_(sums) {}
+  Reduce(Function function, Reduced reduced) : function_(function), reduced_(reduced) {}
 
-  Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
+  Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
     const auto& x = in.at(0);
     const Axes axes = *checked(node, integers_of(node, in, 1, "axes"), false, x.dim());
-    at::Tensor y = function_(x, axes);  // keeps the axes
+    at::Tensor y = mode.mean_weights.defined() ? mean_over(x, axes, mode) : function_(x, axes);  // keeps axes
     if (y.scalar_type() != x.scalar_type()) y = y.to(x.scalar_type());
     if (node.integer("keepdims", 1) != 0) return {y};
     std::vector<std::int64_t> shape;
@@ -70,6 +74,9 @@ class Reduce final : public Operator {
       c.freeze_inputs(node, "its axes aren't constant");
       return;
     }
+    const Reduced becomes = is_weight(c.graph(), x) ? Reduced::stays : reduced_;
+    const char* const why = "reduces these channels";
+    if (becomes == Reduced::share) c.averages(*axes, why);
     bool contracted = false;
     int out = 0;
     for (int a = 0; a < c.rank(x); ++a) {
@@ -79,19 +86,19 @@ class Reduce final : public Operator {
         continue;
       }
       if (node.integer("keepdims", 1) != 0) ++out;
-      if (here.empty()) continue;
-      if (sums_ && !contracted && !is_weight(c.graph(), x)) {
+      if (here.empty() || becomes == Reduced::share) continue;
+      if (becomes == Reduced::summand && !contracted) {
         c.contracts(0, a);
         contracted = true;
       } else {
-        c.freeze(here, "reduces these channels");
+        c.freeze(here, why);
       }
     }
   }
 
  private:
   Function function_;
-  bool sums_;
+  Reduced reduced_;
 };
 
 /// One axis after the other: LibTorch's prod takes one at a time, and its amax no empty list.
@@ -132,36 +139,36 @@ at::Tensor extreme(const at::Tensor& x, const Axes& axes, bool largest) {
 }  // namespace
 
 void make_reduce(OperatorTable& table) {
-  const auto add = [&](const char* name, Function f, bool sums) {
-    table.add(name, std::make_shared<Reduce>(f, sums));
+  const auto add = [&](const char* name, Function f, Reduced reduced) {
+    table.add(name, std::make_shared<Reduce>(f, reduced));
   };
-  add("ReduceSum", sum, true);
+  add("ReduceSum", sum, Reduced::summand);
   add(
-      "ReduceL1", [](const at::Tensor& x, const Axes& a) { return sum(x.abs(), a); }, true);
+      "ReduceL1", [](const at::Tensor& x, const Axes& a) { return sum(x.abs(), a); }, Reduced::summand);
   add(
       "ReduceL2",
       [](const at::Tensor& x, const Axes& a) {
         const at::Tensor squares = sum(x * x, a);
         return at::isFloatingType(x.scalar_type()) ? at::sqrt(squares) : at::sqrt(squares.to(at::kDouble));
       },
-      true);
+      Reduced::summand);
   add(
-      "ReduceSumSquare", [](const at::Tensor& x, const Axes& a) { return sum(x * x, a); }, true);
-  add("ReduceMean", mean, false);
+      "ReduceSumSquare", [](const at::Tensor& x, const Axes& a) { return sum(x * x, a); }, Reduced::summand);
+  add("ReduceMean", mean, Reduced::share);
   add(
-      "ReduceMax", [](const at::Tensor& x, const Axes& a) { return extreme(x, a, true); }, false);
+      "ReduceMax", [](const at::Tensor& x, const Axes& a) { return extreme(x, a, true); }, Reduced::stays);
   add(
-      "ReduceMin", [](const at::Tensor& x, const Axes& a) { return extreme(x, a, false); }, false);
+      "ReduceMin", [](const at::Tensor& x, const Axes& a) { return extreme(x, a, false); }, Reduced::stays);
   add(
       "ReduceProd",
       [](const at::Tensor& x, const Axes& a) {
         return one_by_one(x, a,
                           [](const at::Tensor& y, std::int64_t axis) { return at::prod(y, axis, true); });
       },
-      false);
+      Reduced::stays);
   add(
-      "ReduceLogSum", [](const at::Tensor& x, const Axes& a) { return at::log(sum(x, a)); }, false);
-  add("ReduceLogSumExp", log_sum_exp, false);
+      "ReduceLogSum", [](const at::Tensor& x, const Axes& a) { return at::log(sum(x, a)); }, Reduced::stays);
+  add("ReduceLogSumExp", log_sum_exp, Reduced::stays);
 }
 
 }  // namespace quboprune

@@ -17,16 +17,23 @@ namespace quboprune {
 namespace {
 
 /// Gauss-Newton's diagonal, in the unit of Reconstruction's errors, for groups that some reader without a
-/// Gram matrix reads; 0 for the others.
+/// Gram matrix reads; 0 for the others. What a mean does to all channels alike the layers behind it repair,
+/// so means count only where no layer reads the group.
 std::vector<double> without_gram(const ChannelGroups& groups, const std::set<int>& covered,
                                  const Scores& scores) {
   std::vector<double> result(at_index(groups.size()), 0.0);
   std::vector<bool> needed(result.size(), false);
-  for (std::size_t k = 0; k < groups.gates().size(); ++k) {
-    if (covered.contains(static_cast<int>(k))) continue;
-    for (int g : groups.gates()[k].groups) {
-      if (g >= 0) needed[at_index(g)] = true;
+  std::vector<bool> in_layer(result.size(), false);
+  const auto mark = [&](const GatePoint& gate, std::vector<bool>& marked) {
+    for (int g : gate.groups) {
+      if (g >= 0 && !(gate.averages && in_layer[at_index(g)])) marked[at_index(g)] = true;
     }
+  };
+  for (std::size_t k = 0; k < groups.gates().size(); ++k) {
+    if (covered.contains(static_cast<int>(k))) mark(groups.gates()[k], in_layer);
+  }
+  for (std::size_t k = 0; k < groups.gates().size(); ++k) {
+    if (!covered.contains(static_cast<int>(k))) mark(groups.gates()[k], needed);
   }
   if (std::find(needed.begin(), needed.end(), true) == needed.end()) return result;
   if (scores.probe_rows == 0)

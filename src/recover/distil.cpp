@@ -80,7 +80,8 @@ std::vector<Feature> cut_features(const ChannelGroups& groups, const Mask& mask)
     const int value = analysis.graph.nodes[at_index(gate.node)].inputs[at_index(gate.input)];
     const bool is_cut = std::any_of(gate.groups.begin(), gate.groups.end(),
                                     [&](int g) { return g >= 0 && mask[at_index(g)] == 0; });
-    if (!is_cut || analysis.graph.values[at_index(value)].is_constant() || !seen.insert(value).second)
+    if (!is_cut || gate.averages || analysis.graph.values[at_index(value)].is_constant() ||
+        !seen.insert(value).second)
       continue;
     Feature feature{.value = value, .teacher = value};
     if (find_kept(groups, mask, feature, analysis.probe.shapes[at_index(value)].size()))

@@ -70,6 +70,7 @@ void GramCache::State::find_layers(std::size_t limit) {
   std::vector<std::pair<int, LinearLayer>> found;
   for (std::size_t k = 0; k < groups.gates().size(); ++k) {
     const GatePoint& gate = groups.gates()[k];
+    if (gate.averages) continue;
     std::string ignored;
     auto layer = LinearLayer::of(graph, graph, gate.node, ignored);
     if (!layer || layer->is_scale() || layer->data_input() != gate.input) continue;

@@ -127,7 +127,9 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   }
   Tensors outputs;
   try {
-    outputs = op->run(node, inputs, {options.training, options.fast});
+    RunMode mode{options.training, options.fast};
+    if (options.on_mean && !inputs.empty()) mode.mean_weights = options.on_mean(n, inputs.front());
+    outputs = op->run(node, inputs, mode);
   } catch (const c10::Error& e) {
     if (says_no_memory(e.what_without_backtrace())) throw std::bad_alloc();
     refuse_data(graph_, node, values, e.what_without_backtrace());

@@ -10,7 +10,12 @@ namespace quboprune {
 
 GateRun::GateRun(const ChannelGroups& groups, std::int64_t samples)
     : groups_(groups), samples_(samples), total_(at::zeros({samples, groups.size() + 1}, at::kFloat)) {
-  for (const auto& gate : groups.gates()) by_input_[{gate.node, gate.input}] = &gate;
+  for (const auto& gate : groups.gates()) {
+    if (gate.averages)
+      means_[gate.node] = &gate;
+    else
+      by_input_[{gate.node, gate.input}] = &gate;
+  }
 }
 
 at::Tensor rows_of(const at::Tensor& activation, int axis) {
@@ -29,18 +34,32 @@ InputHook GateRun::hook() {
     if (gated.defined()) return gated;
     // Another name for the same numbers, whose gradient is that of the gated readers alone.
     gated = tensor.requires_grad() ? tensor.view_as(tensor) : tensor.detach().requires_grad_(true);
-    std::vector<std::int64_t> where;  // channels that stay gather in a column of their own
-    for (int g : gate.groups) where.push_back(g < 0 ? groups_.size() : g);
-    gated.register_hook([this, &gate, index = at::tensor(where, at::kLong), activation = tensor.detach()](
-                            const at::Tensor& gradient) { gather(gate, index, activation, gradient); });
+    gated.register_hook([this, &gate, activation = tensor.detach()](const at::Tensor& gradient) {
+      const at::NoGradGuard no_grad;
+      gather(gate, (activation * gradient).to(at::kFloat));
+    });
     return gated;
   };
 }
 
-void GateRun::gather(const GatePoint& gate, const at::Tensor& index, const at::Tensor& activation,
-                     const at::Tensor& gradient) {
-  const at::NoGradGuard no_grad;
-  const at::Tensor product = (activation * gradient).to(at::kFloat);
+MeanHook GateRun::mean_hook() {
+  return [this](int node, const at::Tensor& tensor) {
+    const auto found = means_.find(node);
+    if (found == means_.end()) return at::Tensor();
+    const GatePoint& gate = *found->second;
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(tensor.dim()), 1);
+    shape[static_cast<std::size_t>(gate.axis)] = tensor.size(gate.axis);
+    if (gate.axis > 0) shape[0] = tensor.size(0);
+    const at::Tensor weights = at::ones(shape, tensor.options()).requires_grad_(true);
+    weights.register_hook([this, &gate](const at::Tensor& gradient) {
+      const at::NoGradGuard no_grad;
+      gather(gate, gradient.to(at::kFloat));
+    });
+    return weights;
+  };
+}
+
+void GateRun::gather(const GatePoint& gate, const at::Tensor& product) {
   at::Tensor by_sample;
   if (gate.axis > 0 && product.size(0) == samples_) {
     by_sample = product.movedim(gate.axis, 1).reshape({samples_, product.size(gate.axis), -1}).sum(2);
@@ -48,7 +67,9 @@ void GateRun::gather(const GatePoint& gate, const at::Tensor& index, const at::T
     if (samples_ != 1) separable_ = false;
     by_sample = rows_of(product, gate.axis).sum(0, true).expand({samples_, product.size(gate.axis)});
   }
-  total_.index_add_(1, index, by_sample.contiguous());
+  std::vector<std::int64_t> where;  // channels that stay gather in a column of their own
+  for (int g : gate.groups) where.push_back(g < 0 ? groups_.size() : g);
+  total_.index_add_(1, at::tensor(where, at::kLong), by_sample.contiguous());
 }
 
 at::Tensor GateRun::take() {

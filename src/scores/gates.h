@@ -12,14 +12,16 @@
 namespace quboprune {
 
 /// Gates of value 1 on everything that the gate points read, for one run of a batch: their gradients, by
-/// sample and group, gather during backward(). A value that several nodes read gets one gate.
+/// sample and group, gather during backward(). A value that several nodes read gets one gate, each node that
+/// takes means over channels gets weights of its own.
 class GateRun {
  public:
   /// samples: the batch's size.
   GateRun(const ChannelGroups& groups, std::int64_t samples);
 
-  /// For RunOptions::on_input. Keep this object until backward() is done.
+  /// For RunOptions::on_input and on_mean. Keep this object until backward() is done.
   InputHook hook();
+  MeanHook mean_hook();
 
   /// G [samples, groups] of the backward passes so far, and back to zero.
   at::Tensor take();
@@ -27,14 +29,15 @@ class GateRun {
   bool separable() const { return separable_; }
 
  private:
-  void gather(const GatePoint& gate, const at::Tensor& index, const at::Tensor& activation,
-              const at::Tensor& gradient);
+  /// product: of values and their gradients, the gate's axis and perhaps the batch's among its axes.
+  void gather(const GatePoint& gate, const at::Tensor& product);
 
   const ChannelGroups& groups_;
   std::int64_t samples_;
   bool separable_ = true;
   at::Tensor total_;
   std::map<std::pair<int, int>, const GatePoint*> by_input_;
+  std::map<int, const GatePoint*> means_;            // by node
   std::map<std::pair<int, int>, at::Tensor> gated_;  // by value and axis
 };
 

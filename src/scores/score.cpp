@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/index.h"
 #include "coupling/analysis.h"
@@ -134,22 +135,25 @@ class ScorePass {
     return true;
   }
 
-  /// Adds to the similarity sums while the gates are set, once for each value.
+  /// Adds to the similarity sums while the gates are set, once for each value. What a channel does to a mean
+  /// is how far it is from it.
   InputHook recording(GateRun& gates, bool record) {
     InputHook inner = gates.hook();
     if (!record) return inner;
     std::multimap<std::pair<int, int>, const GatePoint*>
         first;  // at each place a gate of a value's axis not seen yet
-    std::set<std::pair<int, int>> seen;
+    std::set<std::tuple<int, int, bool>> seen;
     for (const auto& gate : groups_.gates()) {
       const int value = network_.graph().nodes[at_index(gate.node)].inputs[at_index(gate.input)];
-      if (seen.insert({value, gate.axis}).second) first.insert({{gate.node, gate.input}, &gate});
+      if (seen.insert({value, gate.axis, gate.averages}).second)
+        first.insert({{gate.node, gate.input}, &gate});
     }
     return [this, inner, first = std::move(first)](int node, int input, const at::Tensor& tensor) {
       const auto [begin, end] = first.equal_range({node, input});
       for (auto it = begin; it != end; ++it) {
         const at::NoGradGuard no_grad;
-        sums_->add(*it->second, tensor);
+        const GatePoint& gate = *it->second;
+        sums_->add(gate, gate.averages ? tensor - tensor.mean(gate.axis, true) : tensor);
       }
       return inner(node, input, tensor);
     };
@@ -162,6 +166,7 @@ class ScorePass {
     GateRun gates(groups_, n);
     RunOptions run;
     run.on_input = recording(gates, options_.similarity);
+    run.on_mean = gates.mean_hook();
     const at::Tensor output = network_.run(inputs, run).front();
     if (!result_.label_free) {
       const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();

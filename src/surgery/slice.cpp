@@ -121,21 +121,33 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
   return result;
 }
 
-InputHook mask_hook(const ChannelGroups& groups, const Mask& mask) {
+RunOptions masked_run(const ChannelGroups& groups, const Mask& mask) {
   groups.check_size(mask);
-  std::map<std::pair<int, int>, std::pair<int, at::Tensor>> gates;
+  using Gates = std::map<std::pair<int, int>, std::pair<int, at::Tensor>>;
+  Gates sums, means;
   for (const auto& gate : groups.gates()) {
     std::vector<float> factors;
     for (int g : gate.groups) factors.push_back(g < 0 || mask[at_index(g)] != 0 ? 1.0F : 0.0F);
-    gates[{gate.node, gate.input}] = {gate.axis, at::tensor(factors)};
+    // A mean of nothing is that of an emptied branch, which nobody reads.
+    if (gate.averages && std::ranges::all_of(factors, [](float f) { return f == 0; })) continue;
+    (gate.averages ? means : sums)[{gate.node, gate.input}] = {gate.axis, at::tensor(factors)};
   }
-  return [gates = std::move(gates)](int node, int input, const at::Tensor& tensor) {
+  const auto along = [](const Gates& gates, int node, int input, const at::Tensor& read) {
     const auto found = gates.find({node, input});
-    if (found == gates.end()) return tensor;
-    std::vector<std::int64_t> shape(static_cast<std::size_t>(tensor.dim()), 1);
+    if (found == gates.end()) return at::Tensor();
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(read.dim()), 1);
     shape[at_index(found->second.first)] = -1;
-    return at::mul(tensor, found->second.second.to(tensor.options()).view(shape));
+    return found->second.second.to(read.options()).view(shape);
   };
+  RunOptions run;
+  run.on_input = [sums = std::move(sums), along](int node, int input, const at::Tensor& tensor) {
+    const at::Tensor factors = along(sums, node, input, tensor);
+    return factors.defined() ? at::mul(tensor, factors) : tensor;
+  };
+  run.on_mean = [means = std::move(means), along](int node, const at::Tensor& tensor) {
+    return along(means, node, 0, tensor);
+  };
+  return run;
 }
 
 }  // namespace quboprune

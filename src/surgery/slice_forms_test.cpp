@@ -180,7 +180,7 @@ TEST(SliceForms, AMaskOfAnotherNetworkIsRefused) {
   const ChannelGroups groups = analyse(graph);
   const Mask shorter(static_cast<std::size_t>(groups.size()) - 1, 1);
   EXPECT_THROW(slice(groups, shorter), InputError);
-  EXPECT_THROW(mask_hook(groups, shorter), InputError);
+  EXPECT_THROW(masked_run(groups, shorter), InputError);
   EXPECT_THROW(groups.empties_an_axis(shorter), InputError);
 }
 

@@ -30,8 +30,7 @@ TEST(Slice, ComputesWhatTheMaskedNetworkDoes) {
   for (int trial = 0; trial < 20; ++trial) {
     const Mask mask = random_mask(rng);
     const Graph sliced = slice(groups, mask);
-    RunOptions masked;
-    masked.on_input = mask_hook(groups, mask);
+    const RunOptions masked = masked_run(groups, mask);
     const at::Tensor x = numbers({2, 3, 9, 7}, static_cast<std::uint64_t>(trial)).to(at::kDouble);
     const at::Tensor expected = Executor(graph).run({x}, masked).front();
     // In double: sums of at most 63 products in another order, seven layers, far below 1e-12.

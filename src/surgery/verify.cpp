@@ -68,8 +68,7 @@ std::string first_difference(const ChannelGroups& groups, const Mask& mask, cons
                              const std::vector<at::Tensor>& inputs, double relative) {
   const Analysis& a = groups.analysis();
   std::vector<at::Tensor> masked(a.graph.values.size());
-  RunOptions options;
-  options.on_input = mask_hook(groups, mask);
+  RunOptions options = masked_run(groups, mask);
   options.on_value = [&](int v, const at::Tensor& t) { masked[at_index(v)] = t; };
   Executor(a.graph).run(inputs, options);
   std::string where;
@@ -110,8 +109,7 @@ std::vector<double> differences_in_double(const ChannelGroups& groups, const Mas
   for (auto& input : inputs) {
     if (input.is_floating_point()) input = input.to(at::kDouble);
   }
-  RunOptions masked;
-  masked.on_input = mask_hook(groups, mask);
+  const RunOptions masked = masked_run(groups, mask);
   std::vector<double> differences;
   try {
     const auto expected = Executor(in_double(groups.analysis().graph)).run(inputs, masked);
@@ -139,8 +137,7 @@ Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& s
   const Analysis& a = groups.analysis();
   const Executor dense(a.graph, {.hold_constants = false});  // three runs: not worth a copy of all weights
   const Executor small(sliced, {.hold_constants = false});
-  RunOptions masked;
-  masked.on_input = mask_hook(groups, mask);
+  const RunOptions masked = masked_run(groups, mask);
   Equivalence result;
   bool compared = false;
   const double relative = 64 * std::pow(2.0, -24) * (1 + static_cast<double>(groups.layers().size()));

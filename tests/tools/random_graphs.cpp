@@ -34,9 +34,7 @@ void write_example(const fs::path& folder, const std::string& name, const Channe
   Rng rng(1);
   for (std::int64_t i = 0; i < x.numel(); ++i)
     static_cast<float*>(x.data_ptr())[i] = static_cast<float>(rng.uniform());
-  RunOptions masked;
-  masked.on_input = mask_hook(groups, mask);
-  std::vector<at::Tensor> tensors = Executor(dense).run({x}, masked);
+  std::vector<at::Tensor> tensors = Executor(dense).run({x}, masked_run(groups, mask));
   tensors.insert(tensors.begin(), x);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     onnx::TensorProto proto;

@@ -1,5 +1,5 @@
-// slice_model MODEL OUT FRACTION SEED: removes random channel groups and writes the smaller network.
-// Prints one JSON object: groups, how many were removed, the certificate, the seconds of each stage,
+// slice_model MODEL OUT FRACTION SEED [shrink-norms]: removes random channel groups and writes the smaller
+// network. Prints one JSON object: groups, how many were removed, the certificate, the seconds of each stage,
 // and the peak memory up to the cut and at the end. Weights stay in the file, which else only large ones do.
 
 #include <ATen/Parallel.h>
@@ -23,12 +23,13 @@ double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-nlohmann::json run(const std::string& path, const std::string& out, double fraction, std::uint64_t seed) {
+nlohmann::json run(const std::string& path, const std::string& out, double fraction, std::uint64_t seed,
+                   const AnalyseOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = Model::load(path, {.in_memory = 0});
   const double loaded = since(start);
   const Graph graph = with_computed_weights(model.graph());
-  const ChannelGroups groups = analyse(graph);
+  const ChannelGroups groups = analyse(graph, options);
   const double analysed = since(start) - loaded;
   const Mask mask = random_mask(groups, fraction, seed);
   const Graph sliced = slice(groups, mask);
@@ -59,13 +60,17 @@ nlohmann::json run(const std::string& path, const std::string& out, double fract
 }  // namespace quboprune
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::cerr << "usage: slice_model MODEL OUT FRACTION SEED\n";
+  const bool shrinks = argc == 6 && std::string(argv[5]) == "shrink-norms";
+  if (argc != 5 && !shrinks) {
+    std::cerr << "usage: slice_model MODEL OUT FRACTION SEED [shrink-norms]\n";
     return 2;
   }
   try {
     at::set_num_threads(1);
-    std::cout << quboprune::run(argv[1], argv[2], std::stod(argv[3]), std::stoull(argv[4])).dump(1) << "\n";
+    std::cout << quboprune::run(argv[1], argv[2], std::stod(argv[3]), std::stoull(argv[4]),
+                                {.shrink_norms = shrinks})
+                     .dump(1)
+              << "\n";
     return 0;
   } catch (const quboprune::InputError& e) {
     std::cerr << "error: " << e.what() << "\n";

@@ -10,6 +10,14 @@ CLI::Validator auto_or(std::vector<std::string> names) {
   return CLI::IsMember(std::move(names));
 }
 
+void add_shrink_norms(CLI::App& command, AnalyseOptions& layers) {
+  command.add_flag(
+      "--shrink-norms", layers.shrink_norms,
+      "Layer norms and other means over channels may lose channels, and are then the means of those "
+      "that stay (the equivalence is checked against such means too). Otherwise all channels that "
+      "they read stay");
+}
+
 void PruneArguments::add_network_and_data(CLI::App& command, bool data_required) {
   command.add_option("model", model, "The ONNX file")->required();
   data.add_to(command, data_required);
@@ -22,6 +30,7 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
       "--allow-empty", layers.allow_empty,
       "Residual branches may lose all their channels: what such a branch adds is then its bias, "
       "a constant, or nothing, and its nodes go. Otherwise every layer keeps a channel at least");
+  add_shrink_norms(command, layers);
   command.add_option(
       "--work", work,
       "Folder to keep in what was scored and measured, trained and refined, and to take it up from");

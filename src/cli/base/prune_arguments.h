@@ -13,6 +13,9 @@ namespace quboprune {
 /// Takes "auto" and these names.
 CLI::Validator auto_or(std::vector<std::string> names);
 
+/// --shrink-norms, which inspect has too.
+void add_shrink_norms(CLI::App& command, AnalyseOptions& layers);
+
 /// What prune, compare, apply and formulate share: which network, which data, which target, how.
 struct PruneArguments {
   std::string model, target, work, recover = "none";

@@ -123,7 +123,8 @@ std::string PruneSession::fingerprint() const {
                     {"fills", judge_.fills},
                     {"scope", arguments_.layers.scope},
                     {"freeze", arguments_.layers.freeze},
-                    {"allow_empty", arguments_.layers.allow_empty}};
+                    {"allow_empty", arguments_.layers.allow_empty},
+                    {"shrink_norms", arguments_.layers.shrink_norms}};
   return sha256_of_bytes(key.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
@@ -193,6 +194,14 @@ std::string where_it_starts(const ChooseOptions& o) {
   return settings.dump();
 }
 
+/// Means over channels that lose some.
+std::ptrdiff_t shrunk_means(const ChannelGroups& groups, const Mask& mask) {
+  return std::ranges::count_if(groups.gates(), [&](const GatePoint& gate) {
+    return gate.averages &&
+           std::ranges::any_of(gate.groups, [&](int g) { return g >= 0 && mask[at_index(g)] == 0; });
+  });
+}
+
 }  // namespace
 
 Choice PruneSession::choose(const ChooseOptions& options) {
@@ -249,6 +258,11 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
                         (equal.where.empty() ? "an output" : equal.where) +
                         "; nothing was written. Please report this network's structure");
   }
+  if (const auto shrunk = shrunk_means(groups_, mask))
+    note(fmt::format(
+        "{} means over channels (in layer norms and the like) are those of the channels that stay, "
+        "in the masked original of the equivalence too",
+        shrunk));
   if (arguments_.recover != "none") {
     if (!data_) throw InputError("--recover " + arguments_.recover + " needs --data");
     Recovery recovery = stages_.run("recover", [&] { return recover(mask); });

@@ -7,8 +7,12 @@
 
 namespace quboprune {
 
-Coupling::Coupling(const Graph& graph, const Probe& probe)
-    : graph_(graph), probe_(probe), readers_(graph.consumers()), labels_(graph.values.size()) {
+Coupling::Coupling(const Graph& graph, const Probe& probe, bool shrink_norms)
+    : graph_(graph),
+      probe_(probe),
+      shrink_norms_(shrink_norms),
+      readers_(graph.consumers()),
+      labels_(graph.values.size()) {
   for (std::size_t v = 0; v < labels_.size(); ++v) {
     if (probe.seen[v]) labels_[v].resize(probe.shapes[v].size());
   }
@@ -164,6 +168,21 @@ const std::vector<AxisOf>& Coupling::size_sources(int value) const {
 void Coupling::contracts(std::size_t k, int axis) {
   const int value = graph_.nodes[index(node_)].input(k);
   contractions_.push_back({node_, static_cast<int>(k), normal(value, axis)});
+}
+
+void Coupling::averages(const std::vector<std::int64_t>& axes, const std::string& why) {
+  const int value = graph_.nodes[index(node_)].input(0);
+  bool declared = !shrink_norms_;
+  for (const auto a : axes) {
+    const int axis = static_cast<int>(a);
+    const Labels here = labels(value, axis);
+    if (here.empty()) continue;
+    if (std::exchange(declared, true)) {
+      freeze(here, why);
+    } else {
+      contractions_.push_back({node_, 0, normal(value, axis), true});
+    }
+  }
 }
 
 void Coupling::add_macs(double coefficient, const std::vector<AxisOf>& axes) {

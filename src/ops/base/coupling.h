@@ -35,9 +35,10 @@ struct AxisOf {
 /// A place where channels are summed over: what reaches the network's output of a channel passes here. A gate
 /// at the input of each such place is what "removing" a channel means, exactly.
 struct Contraction {
-  int node = -1;  ///< number in Graph::nodes
-  int input = 0;  ///< which of its inputs
-  int axis = 0;   ///< of that input
+  int node = -1;          ///< number in Graph::nodes
+  int input = 0;          ///< which of its inputs
+  int axis = 0;           ///< of that input
+  bool averages = false;  ///< it takes the mean over the axis: the gates are its weights
 };
 
 /// coefficient x the product of the axes' sizes: multiply-accumulates of a node.
@@ -56,7 +57,8 @@ struct MacTerm {
 /// 2301.12900) in spirit; labels per index instead of per layer are ours.
 class Coupling {
  public:
-  Coupling(const Graph& graph, const Probe& probe);
+  /// shrink_norms: averages() lets channels go.
+  Coupling(const Graph& graph, const Probe& probe, bool shrink_norms);
 
   const Graph& graph() const { return graph_; }
   /// Nodes that read a value, in order.
@@ -93,6 +95,11 @@ class Coupling {
 
   /// Declares that the node sums over this axis of its k-th input.
   void contracts(std::size_t k, int axis);
+  /// Declares that the node takes means (and what is made of them) over these axes of input 0, by
+  /// RunMode::mean_weights where they are given. Of channels that may go the means are those of what stays;
+  /// that differs from removing a summand, so all are frozen, for the reason given, unless norms may shrink,
+  /// and then those of the second labelled axis and on.
+  void averages(const std::vector<std::int64_t>& axes, const std::string& why);
   void add_macs(double coefficient, const std::vector<AxisOf>& axes);
 
   // For the analysis, which walks the nodes.
@@ -124,6 +131,7 @@ class Coupling {
 
   const Graph& graph_;
   const Probe& probe_;
+  const bool shrink_norms_;
   std::vector<std::vector<int>> readers_;  // by value
   int node_ = -1;
   bool walking_ = false, ended_ = false;

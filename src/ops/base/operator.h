@@ -21,6 +21,9 @@ class BlockedKernels;
 struct RunMode {
   bool training = false;           ///< batch norm uses and updates batch statistics, dropout drops
   BlockedKernels* fast = nullptr;  ///< for convolutions that it has, where rounding may be rougher
+  /// For operators that say averages(): what each index counts in their means, broadcast against input 0.
+  /// Undefined: all count alike.
+  at::Tensor mean_weights{};
 };
 
 /// All that quboprune knows of an operator, in one place: how it runs, how it couples channels, how it is

@@ -1,6 +1,7 @@
 #include "ops/base/patterns.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <set>
@@ -20,6 +21,12 @@ void couple_same(const Node& node, Coupling& coupling) {
 void freeze_from(int value, int first, Coupling& coupling, const char* why) {
   for (int axis = first; axis < coupling.rank(value); ++axis)
     coupling.freeze(coupling.peek(value, axis), why);
+}
+
+at::Tensor mean_over(const at::Tensor& x, const std::vector<std::int64_t>& axes, const RunMode& mode) {
+  if (!mode.mean_weights.defined()) return x.mean(axes, true);
+  const at::Tensor weights = mode.mean_weights.to(x.options());
+  return at::mul(x, weights).mean(axes, true) / weights.mean(axes, true);
 }
 
 Labels tie_runs(const Labels& labels, std::size_t count, Coupling& coupling) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/base/coupling.h"
+#include "ops/base/operator.h"
 #include "ops/base/slicing.h"
 
 namespace quboprune {
@@ -29,6 +30,9 @@ void couple_channels(const Node& node, Coupling& coupling);
 
 /// Output 0 has input 0's shape; labels on axes [first, end) are frozen, all are passed on.
 void couple_outside(const Node& node, int first, int end, Coupling& coupling, const char* why);
+
+/// The mean over these axes, which are kept with size 1, weighted by RunMode::mean_weights.
+at::Tensor mean_over(const at::Tensor& x, const std::vector<std::int64_t>& axes, const RunMode& mode);
 
 /// Ties the labels of each of `count` equal runs of an axis; the one label of each, or none for a plain axis.
 Labels tie_runs(const Labels& labels, std::size_t count, Coupling& coupling);

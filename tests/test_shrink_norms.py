@@ -98,6 +98,7 @@ def test_without_the_option_the_stream_stays_and_the_error_says_so(quboprune, tm
     plan_for(tmp_path, [1])
     refused = quboprune("apply", path, "-o", "out.onnx", "--plan", "plan.json")
     assert refused.returncode == 2 and len(refused.stderr.strip().splitlines()) == 1
+    assert "--shrink-norms" in refused.stderr
     report = quboprune.report("inspect", path, "--no-latency", flag="--json")
     assert report["model"]["filters"] == 6 and report["filters_with_shrink_norms"] == 6 + WIDTH
     opened = quboprune.report("inspect", path, "--no-latency", "--shrink-norms", flag="--json")

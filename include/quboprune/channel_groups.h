@@ -72,6 +72,8 @@ class ChannelGroups {
   int layer_of(int group) const { return layer_of_[static_cast<std::size_t>(group)]; }
   const std::vector<Layer>& layers() const { return layers_; }
   const std::vector<GatePoint>& gates() const { return gates_; }
+  /// By group: does some GatePoint with `averages` read it?
+  std::vector<bool> in_means() const;
   const std::vector<Frozen>& frozen() const { return frozen_; }
   const CostModel& cost() const { return cost_; }
   /// Sets of groups that may go as a whole, with AnalyseOptions::allow_empty; otherwise none.

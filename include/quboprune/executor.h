@@ -17,7 +17,7 @@ void set_threads(int threads);
 /// Looks at or replaces what a node reads: gates, masks, recordings. `input`: place among the node's inputs.
 using InputHook = std::function<at::Tensor(int node, int input, const at::Tensor& tensor)>;
 /// What each index of input 0 counts in the means that a node takes over it, broadcast against it; undefined:
-/// all alike. Asked of the nodes that a GatePoint with `averages` stands at, and of all others.
+/// all alike. Asked of every node; only those at which a GatePoint with `averages` stands have a use for it.
 using MeanHook = std::function<at::Tensor(int node, const at::Tensor& input)>;
 /// Told of each value (a number in Graph::values) that a node gives, as it is computed.
 using ValueHook = std::function<void(int value, const at::Tensor& tensor)>;

@@ -19,9 +19,10 @@ struct FormulationOptions {
   bool centred = false;     ///< similarity is Pearson's correlation instead of the cosine
   double cross =
       0.1;  ///< gate-fisher, gauss-newton, measured: what is left of cross terms (1: full, 0: the diagonal)
-  double penalty = 1;      ///< l1-qubo's λ, in units of the mean l1 norm
-  bool per_layer = false;  ///< greedy ones alone: importances divided by their layer's mean. Off, as it
-                           ///< wrecked a global choice in our pilot
+  double penalty = 1;       ///< l1-qubo's λ, in units of the mean l1 norm
+  bool per_layer = false;   ///< greedy ones alone: importances divided by their layer's mean. Off, as it
+                            ///< wrecked a global choice in our pilot
+  bool norms_last = false;  ///< reconstruction alone: see Reconstruction::eliminate()
   int rounds = 1;  ///< of scoring, solving and cutting on the way to the target; a Formulator ignores it
   std::uint64_t seed = 1;  ///< of "random"
 };

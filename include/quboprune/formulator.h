@@ -34,7 +34,7 @@ class Formulator {
   double predicted(const Formulation& formulation, const Mask& mask) const;
 
  private:
-  Formulation reconstruction() const;
+  Formulation reconstruction(bool norms_last) const;
 
   const ChannelGroups& groups_;
   const Scores& scores_;

@@ -63,8 +63,10 @@ class Reconstruction {
   /// Greedy elimination down to the target; Gram matrices are downdated, not solved again. For parameters and
   /// MACs each step takes the smallest error for the cost it saves, by the marginal cost at that moment, and
   /// what still fits in the end is put back. Stopped work takes the rest by the errors as they stand.
-  /// Throws InputError if the target can't be met with one channel in each layer.
-  Elimination eliminate(const Target& target, const Control& control = {}) const;
+  /// norms_last: groups that means over channels read go when no others may. E is of repaired layers, and
+  /// what fewer channels do to a norm isn't repaired. Throws InputError if the target can't be met with one
+  /// channel in each layer.
+  Elimination eliminate(const Target& target, const Control& control = {}, bool norms_last = false) const;
 
  private:
   struct State;

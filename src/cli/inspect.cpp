@@ -111,7 +111,7 @@ void print(const json& d) {
   }
   if (d.contains("filters_with_shrink_norms"))
     fmt::print(
-        "  with --shrink-norms, which takes means over the channels that stay: {} prunable channel groups\n",
+        "  with --shrink-norms, where means are over the channels that stay: {} prunable channel groups\n",
         d["filters_with_shrink_norms"].get<int>());
 }
 

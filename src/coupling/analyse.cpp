@@ -223,6 +223,16 @@ std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   return groups;
 }
 
+std::vector<bool> ChannelGroups::in_means() const {
+  std::vector<bool> result(at_index(size()), false);
+  for (const auto& gate : gates_) {
+    for (int g : gate.groups) {
+      if (gate.averages && g >= 0) result[at_index(g)] = true;
+    }
+  }
+  return result;
+}
+
 void ChannelGroups::check_size(const Mask& mask) const {
   if (static_cast<int>(mask.size()) != size())
     throw InputError(

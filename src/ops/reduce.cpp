@@ -7,7 +7,6 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
-#include <set>
 
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
@@ -30,21 +29,6 @@ std::optional<Axes> checked(const Node& node, std::optional<Axes> axes, bool giv
   for (auto& a : *axes) a = positive_axis(a, rank, node);
   std::sort(axes->begin(), axes->end());
   return axes;
-}
-
-/// A constant, or made of constants.
-bool is_weight(const Graph& graph, int value) {
-  std::vector<int> open{value};
-  std::set<int> seen{value};
-  while (!open.empty()) {
-    const Value& v = graph.values[static_cast<std::size_t>(open.back())];
-    open.pop_back();
-    if (v.is_constant()) continue;
-    if (v.producer < 0) return false;
-    for (int input : graph.nodes[static_cast<std::size_t>(v.producer)].inputs)
-      if (input >= 0 && seen.insert(input).second) open.push_back(input);
-  }
-  return true;
 }
 
 /// What becomes of a channel that is reduced: its summand goes, its share of a mean goes, or it stays.
@@ -74,7 +58,7 @@ class Reduce final : public Operator {
       c.freeze_inputs(node, "its axes aren't constant");
       return;
     }
-    const Reduced becomes = is_weight(c.graph(), x) ? Reduced::stays : reduced_;
+    const Reduced becomes = c.is_weight(x) ? Reduced::stays : reduced_;
     const char* const why = "reduces these channels";
     if (becomes == Reduced::share) c.averages(*axes, why);
     bool contracted = false;

@@ -93,9 +93,14 @@ double mean(std::span<const double> values) {
              : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-std::vector<Setting> settings_for(const ChooseOptions& o) {
+std::vector<Setting> settings_for(const ChooseOptions& o, bool shrinks_norms) {
   if (o.objective != "auto") return settings_of(o.objective, o);
   std::vector<Setting> result;
+  if (shrinks_norms) {
+    FormulationOptions spared = o.formulation;
+    spared.norms_last = true;
+    result.push_back({"reconstruction", spared, "reconstruction, norms last", false});
+  }
   for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction"}) {
     const auto some = settings_of(name, o);
     result.insert(result.end(), some.begin(), some.end());

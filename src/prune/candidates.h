@@ -17,8 +17,9 @@ struct Setting {
 };
 
 /// What is tried for ChooseOptions::objective, objective by objective. An objective's first setting is its
-/// plainest: hybrid's is greedy Taylor itself, those with couplings have none.
-std::vector<Setting> settings_for(const ChooseOptions& options);
+/// plainest: hybrid's is greedy Taylor itself, those with couplings have none. shrinks_norms: means over
+/// channels may lose some, so auto also tries what spares them.
+std::vector<Setting> settings_for(const ChooseOptions& options, bool shrinks_norms);
 
 /// A metric's values by sample, turned so that lower is better; NaN becomes infinity.
 std::vector<double> lower_is_better(std::vector<double> samples, Metric metric);

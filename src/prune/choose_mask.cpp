@@ -64,7 +64,7 @@ class Chooser {
 
   Choice run() {
     const auto start = Clock::now();
-    const auto settings = settings_for(options_);
+    const auto settings = settings_for(options_, may_shrink_norms());
     std::vector<Candidate> found;  // the best of each objective
     for (std::size_t first = 0; first < settings.size();) {
       std::size_t end = first + 1;
@@ -88,6 +88,7 @@ class Chooser {
  private:
   struct Candidate {
     Choice choice;
+    std::string name;            ///< of the objective, and of what sets it apart from another of that name
     std::vector<double> values;  ///< by sample, lower is better
   };
   struct Measured {
@@ -129,7 +130,7 @@ class Chooser {
       if (control_.stopped() && !all.empty()) break;
       control_.report("solve", static_cast<double>(tried_.size()), 0,
                       std::numeric_limits<double>::quiet_NaN());
-      all.push_back({solve_one(setting, settings.size()), {}});
+      all.push_back({solve_one(setting, settings.size()), named(setting), {}});
       if (alone) return std::move(all.front());
       const Measured measured = measure(all.back().choice.mask);
       after.push_back(measured.after);
@@ -138,6 +139,15 @@ class Chooser {
       tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
     return std::move(all[best_or_plainest(cut, after)]);
+  }
+
+  bool may_shrink_norms() const {
+    const auto means = groups_.in_means();
+    return std::ranges::find(means, true) != means.end();
+  }
+
+  static std::string named(const Setting& setting) {
+    return setting.objective + (setting.options.norms_last ? ", norms last" : "");
   }
 
   /// Nothing was asked for, and auto does as it thinks best.
@@ -151,7 +161,7 @@ class Chooser {
     const double unused = kUnused * of(Mask(candidate.choice.mask.size(), 1));
     for (const int multiple : kEven) {
       if (!rounders_.contains(multiple) || control_.stopped()) continue;
-      Candidate even{candidate.choice, {}};
+      Candidate even{candidate.choice, candidate.name, {}};
       round(even.choice, multiple);
       const Mask& mask = even.choice.mask;
       // The layer that gives way to a count, or what can't be rounded, may be all there is.
@@ -161,7 +171,7 @@ class Chooser {
         continue;
       even.values = as_it_ships(mask);
       if (even.values.size() != candidate.values.size()) return;  // stopped
-      tried_.emplace_back(fmt::format("{}, multiples of {}", even.choice.objective, multiple),
+      tried_.emplace_back(fmt::format("{}, multiples of {}", even.name, multiple),
                           evaluator_.metric(mean(even.values)));
       if (!nearly_as_good(even.values, candidate.values, evaluator_.judge().metric)) continue;
       candidate = std::move(even);
@@ -204,12 +214,12 @@ class Chooser {
     const std::size_t taken = *std::min_element(equal.begin(), equal.end(), [&](auto a, auto b) {
       return std::pair(-correlation(a), mean(values[a])) < std::pair(-correlation(b), mean(values[b]));
     });
-    Candidate best{std::move(found[taken].choice), std::move(values[taken])};
+    Candidate best{std::move(found[taken].choice), found[taken].name, std::move(values[taken])};
     if (may_round()) even_out(best);
     Choice choice = std::move(best.choice);
     choice.trust = trust;
     choice.reason =
-        fmt::format("{}{}{} measured {} {:.4f} on calibration {}", choice.objective,
+        fmt::format("{}{}{} measured {} {:.4f} on calibration {}", best.name,
                     choice.rounds > 1 ? fmt::format(" in {} rounds", choice.rounds) : "",
                     choice.round_to > 1 ? fmt::format(" in multiples of {}", choice.round_to) : "",
                     name_of(evaluator_.judge().metric), evaluator_.metric(mean(best.values)),
@@ -237,8 +247,7 @@ class Chooser {
     for (std::size_t k = 0; k < found.size(); ++k) {
       values[k] =
           lower_is_better(shipped[places.at(text_of(found[k].choice.mask))], evaluator_.judge().metric);
-      tried_.emplace_back(found[k].choice.objective + ", as it would ship",
-                          evaluator_.metric(mean(values[k])));
+      tried_.emplace_back(found[k].name + ", as it would ship", evaluator_.metric(mean(values[k])));
     }
     return true;
   }
@@ -266,7 +275,7 @@ class Chooser {
       auto& energies = trust.energies.emplace_back();
       for (std::size_t k = 0; k < trust.values.size(); ++k)
         energies.push_back(formulator_.predicted(candidate.choice.formulation, masks[k]));
-      trust.correlations.emplace_back(candidate.choice.objective, spearman(energies, trust.values));
+      trust.correlations.emplace_back(candidate.name, spearman(energies, trust.values));
     }
     return trust;
   }

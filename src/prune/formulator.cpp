@@ -16,7 +16,7 @@ Formulator::Formulator(const ChannelGroups& groups, const Scores& scores, const 
 }
 
 Formulation Formulator::operator()(const std::string& objective, const FormulationOptions& options) const {
-  if (objective == "reconstruction") return reconstruction();
+  if (objective == "reconstruction") return reconstruction(options.norms_last);
   if (objective == "measured") {
     if (effects_.empty())
       effects_ = measured_effects(groups_, evaluator_, options_.measure_samples, *options_.kept, control_);
@@ -26,13 +26,13 @@ Formulation Formulator::operator()(const std::string& objective, const Formulati
   return formulate(objective, groups_, scores_, options, static_cast<int>(allowance(groups_, as_filters)));
 }
 
-Formulation Formulator::reconstruction() const {
+Formulation Formulator::reconstruction(bool norms_last) const {
   if (!reconstruction_) {
     const auto& samples = options_.samples.empty() ? evaluator_.samples() : options_.samples;
     reconstruction_ = std::make_unique<Reconstruction>(groups_, samples, evaluator_.judge(), scores_,
                                                        options_.reconstruction, control_);
   }
-  const Elimination found = reconstruction_->eliminate(target_, control_);
+  const Elimination found = reconstruction_->eliminate(target_, control_, norms_last);
   Formulation f;
   f.objective = "reconstruction";
   f.qubo = Qubo(groups_.size());

@@ -78,8 +78,10 @@ struct Reconstruction::State {
   std::vector<RepairedLayer> layers;
   std::vector<double> base;  // by group: errors that no Gram matrix knows
 
-  /// The group whose removal adds least for the cost it saves; -1 if none may go.
-  int cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind, const LastOnes& last) const;
+  /// The group whose removal adds least for the cost it saves, those to `spare` only if no others may go; -1
+  /// if none may.
+  int cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind, const LastOnes& last,
+               const std::vector<bool>& spare) const;
   void put_back(Elimination& result, const Target& target) const;
 };
 
@@ -119,7 +121,7 @@ double Reconstruction::error(const Mask& mask) const {
 }
 
 int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind,
-                                    const LastOnes& last) const {
+                                    const LastOnes& last, const std::vector<bool>& spare) const {
   std::vector<double> saved(mask.size(), 1.0);
   if (kind != Cost::filters) saved = groups.cost().marginals(kind, mask);
   int best = -1;
@@ -127,7 +129,8 @@ int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>&
   for (int g = 0; g < groups.size(); ++g) {
     if (mask[at_index(g)] == 0 || last(g)) continue;
     const double ratio = errors[at_index(g)] / std::max(saved[at_index(g)], 1e-9);
-    if (best < 0 || ratio < best_ratio) {
+    const bool spared = spare[at_index(g)], best_spared = best >= 0 && spare[at_index(best)];
+    if (best < 0 || (spared == best_spared ? ratio < best_ratio : best_spared)) {
       best = g;
       best_ratio = ratio;
     }
@@ -149,7 +152,7 @@ void Reconstruction::State::put_back(Elimination& result, const Target& target) 
   }
 }
 
-Elimination Reconstruction::eliminate(const Target& target, const Control& control) const {
+Elimination Reconstruction::eliminate(const Target& target, const Control& control, bool norms_last) const {
   const at::NoGradGuard no_grad;
   const auto& groups = state_->groups;
   const auto& layers = state_->layers;
@@ -167,10 +170,11 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
     for (std::size_t g = 0; g < errors.size(); ++g) result.marginal[g] += errors[g];
   }
   LastOnes last(groups);
+  const auto spare = norms_last ? groups.in_means() : std::vector<bool>(result.mask.size(), false);
   const double all = groups.cost().value(target.kind, result.mask);
   double now = all;
   while (now > allowed) {
-    const int g = state_->cheapest(result.mask, result.marginal, target.kind, last);
+    const int g = state_->cheapest(result.mask, result.marginal, target.kind, last, spare);
     if (g < 0) throw unmet_target(groups, target, result.mask);
     result.order.push_back(g);
     result.errors.push_back(result.marginal[at_index(g)]);

@@ -4,10 +4,12 @@
 #include <ATen/Functions.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "coupling/analysis.h"
 #include "model/test_net.h"
+#include "quboprune/reconstruction.h"
 #include "quboprune/scores.h"
 #include "quboprune/surgery.h"
 
@@ -31,11 +33,11 @@ int layer_norm(Net& net, int stream, const std::string& op) {
 }
 
 /// As an exporter without the operator writes it.
-int layer_norm_in_parts(Net& net, int stream) {
+int layer_norm_in_parts(Net& net, int stream, double epsilon) {
   const Attribute over = list({1});
   const int centred = net.add("Sub", {stream, net.add("ReduceMean", {stream}, {{"axes", over}})});
   const int variance = net.add("ReduceMean", {net.add("Mul", {centred, centred})}, {{"axes", over}});
-  const int floor = net.add("Add", {variance, net.constant(at::full({}, 1e-5))});
+  const int floor = net.add("Add", {variance, net.constant(at::full({}, epsilon))});
   const int normal = net.add("Div", {centred, net.add("Sqrt", {floor})});
   return net.add("Mul", {normal, net.constant(numbers({kChannels, 1, 1}, 21, 0.2) + 1)});
 }
@@ -53,8 +55,8 @@ int mean_beside(Net& net, int stream) {
 }
 
 /// A residual stream of kChannels that is normalised in front of a branch, as transformers do.
-Graph stream_with(const Norm& norm) {
-  Net net(at::kDouble);
+Graph stream_with(const Norm& norm, at::ScalarType type = at::kDouble) {
+  Net net(type);
   const int x = net.input({-1, 3, -1, -1});
   const int stem = net.add("Conv", {x, net.constant(numbers({kChannels, 3, 3, 3}, 1, 0.4)),
                                     net.constant(numbers({kChannels}, 2, 0.3))});
@@ -69,7 +71,7 @@ const std::map<std::string, Norm>& norms() {
   static const std::map<std::string, Norm> all = {
       {"LayerNormalization", [](Net& n, int v) { return layer_norm(n, v, "LayerNormalization"); }},
       {"RMSNormalization", [](Net& n, int v) { return layer_norm(n, v, "RMSNormalization"); }},
-      {"in parts", layer_norm_in_parts},
+      {"in parts", [](Net& n, int v) { return layer_norm_in_parts(n, v, 1e-5); }},
       {"one group", one_group},
       {"a mean", mean_beside}};
   return all;
@@ -159,6 +161,38 @@ INSTANTIATE_TEST_SUITE_P(All, ShrinkNorms,
                          ::testing::Values("LayerNormalization", "RMSNormalization", "in parts", "one group",
                                            "a mean"),
                          plain);
+
+/// Less than its last bit is divided by the root of 1e-12 here.
+TEST(ShrunkMean, OfOneChannelIsThatChannelToTheLastBit) {
+  const Graph graph = stream_with([](Net& n, int v) { return layer_norm_in_parts(n, v, 1e-12); }, at::kFloat);
+  const ChannelGroups groups = analyse(graph, {.shrink_norms = true});
+  for (int kept = 0; kept < kChannels; ++kept) {
+    Mask mask(static_cast<std::size_t>(groups.size()), 1);
+    for (int c = 0; c < kChannels; ++c) mask[static_cast<std::size_t>(c)] = c == kept ? 1 : 0;
+    EXPECT_LT(verify(groups, mask, slice(groups, mask)).max_abs_difference, 1e-5);
+  }
+}
+
+TEST(ShrunkMean, StreamsGoLastWhereAsked) {
+  const ChannelGroups groups = analyse(stream_with(norms().at("in parts")), {.shrink_norms = true});
+  const std::vector<bool> stream = groups.in_means();
+  ASSERT_EQ(std::ranges::count(stream, true), kChannels);
+  std::vector<Sample> samples(4);
+  for (std::size_t n = 0; n < samples.size(); ++n) {
+    samples[n].input = numbers({3, 8, 8}, 30 + n).to(at::kDouble);
+    samples[n].target = numbers({2, 6, 6}, 40 + n).to(at::kDouble);
+  }
+  const Judge judge;
+  const Reconstruction reconstruction(groups, samples, judge, score(groups, samples, judge, {}));
+  const auto of_stream = [&](double removed) {
+    const Mask mask = reconstruction.eliminate({Cost::filters, removed}, {}, true).mask;
+    int gone = 0;
+    for (std::size_t g = 0; g < mask.size(); ++g) gone += stream[g] && mask[g] == 0 ? 1 : 0;
+    return std::pair(gone, groups.size() - kept_count(mask));
+  };
+  EXPECT_EQ(of_stream(3.0 / 9), std::pair(0, 3));  // all of the branch's four but one
+  EXPECT_EQ(of_stream(5.0 / 9), std::pair(2, 5));
+}
 
 TEST(ShrunkMean, OfTwoLabelledAxesOnlyOneShrinks) {
   Net net;

@@ -45,8 +45,9 @@ Mask mask_of_removed(const json& removed, const std::string& path, const Channel
                        ": \"removed\" holds something that isn't a name; write a plan with prune --plan");
     const auto found = by_name.find(name.get<std::string>());
     if (found == by_name.end())
-      throw InputError(path + ": this network has no prunable group '" + name.get<std::string>() +
-                       "'; quboprune inspect --json lists them");
+      throw InputError(
+          path + ": this network has no prunable group '" + name.get<std::string>() +
+          "'; quboprune inspect --json lists them; a plan made with --shrink-norms is applied with it");
     mask[static_cast<std::size_t>(found->second)] = 0;
   }
   return mask;

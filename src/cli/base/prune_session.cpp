@@ -194,11 +194,12 @@ std::string where_it_starts(const ChooseOptions& o) {
   return settings.dump();
 }
 
-/// Means over channels that lose some.
+/// Means over channels that lose some, but not all.
 std::ptrdiff_t shrunk_means(const ChannelGroups& groups, const Mask& mask) {
   return std::ranges::count_if(groups.gates(), [&](const GatePoint& gate) {
-    return gate.averages &&
-           std::ranges::any_of(gate.groups, [&](int g) { return g >= 0 && mask[at_index(g)] == 0; });
+    const auto kept =
+        std::ranges::count_if(gate.groups, [&](int g) { return g < 0 || mask[at_index(g)] != 0; });
+    return gate.averages && kept > 0 && kept < std::ssize(gate.groups);
   });
 }
 
@@ -259,10 +260,11 @@ PruneSession::Outcome PruneSession::cut(const Mask& mask) {
                         "; nothing was written. Please report this network's structure");
   }
   if (const auto shrunk = shrunk_means(groups_, mask))
-    note(fmt::format(
-        "{} means over channels (in layer norms and the like) are those of the channels that stay, "
-        "in the masked original of the equivalence too",
-        shrunk));
+    note(
+        fmt::format("means over channels, in layer norms and the like, are those of the channels that stay "
+                    "({} in all), and "
+                    "so they are in the masked original of the equivalence",
+                    shrunk));
   if (arguments_.recover != "none") {
     if (!data_) throw InputError("--recover " + arguments_.recover + " needs --data");
     Recovery recovery = stages_.run("recover", [&] { return recover(mask); });

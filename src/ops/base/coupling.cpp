@@ -18,6 +18,20 @@ Coupling::Coupling(const Graph& graph, const Probe& probe, bool shrink_norms)
   }
 }
 
+bool Coupling::is_weight(int value) const {
+  std::vector<int> open{value};
+  std::set<int> passed{value};
+  while (!open.empty()) {
+    const Value& v = graph_.values[index(open.back())];
+    open.pop_back();
+    if (v.is_constant()) continue;
+    if (v.producer < 0) return false;
+    for (int input : graph_.nodes[index(v.producer)].inputs)
+      if (input >= 0 && passed.insert(input).second) open.push_back(input);
+  }
+  return true;
+}
+
 int Coupling::normal(int value, int axis) const {
   const int r = rank(value);
   const int result = axis < 0 ? axis + r : axis;
@@ -172,7 +186,7 @@ void Coupling::contracts(std::size_t k, int axis) {
 
 void Coupling::averages(const std::vector<std::int64_t>& axes, const std::string& why) {
   const int value = graph_.nodes[index(node_)].input(0);
-  bool declared = !shrink_norms_;
+  bool declared = !shrink_norms_ || is_weight(value);
   for (const auto a : axes) {
     const int axis = static_cast<int>(a);
     const Labels here = labels(value, axis);

@@ -71,6 +71,9 @@ class Coupling {
   /// A constant, or a value that no input changes; undefined otherwise.
   Constant known(int value) const { return value < 0 ? Constant() : probe_.known[index(value)]; }
 
+  /// A constant, or made of constants.
+  bool is_weight(int value) const;
+
   /// Labels of an axis (negative: from the end). A floating-point constant's axis is labelled when first
   /// asked for. Axes of size 1 never are.
   Labels labels(int value, int axis);
@@ -98,7 +101,7 @@ class Coupling {
   /// Declares that the node takes means (and what is made of them) over these axes of input 0, by
   /// RunMode::mean_weights where they are given. Of channels that may go the means are those of what stays;
   /// that differs from removing a summand, so all are frozen, for the reason given, unless norms may shrink,
-  /// and then those of the second labelled axis and on.
+  /// and then those of the second labelled axis and on. Those of weights always are.
   void averages(const std::vector<std::int64_t>& axes, const std::string& why);
   void add_macs(double coefficient, const std::vector<AxisOf>& axes);
 

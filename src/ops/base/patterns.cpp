@@ -25,8 +25,12 @@ void freeze_from(int value, int first, Coupling& coupling, const char* why) {
 
 at::Tensor mean_over(const at::Tensor& x, const std::vector<std::int64_t>& axes, const RunMode& mode) {
   if (!mode.mean_weights.defined()) return x.mean(axes, true);
+  // Sums, not means: of one channel that stays the mean must be that channel, to the last bit, or what it is
+  // subtracted from leaves rounding where nothing should be left.
   const at::Tensor weights = mode.mean_weights.to(x.options());
-  return at::mul(x, weights).mean(axes, true) / weights.mean(axes, true);
+  std::int64_t alike = 1;  // positions that the weights don't tell apart
+  for (const auto a : axes) alike *= weights.size(a) == 1 ? x.size(a) : 1;
+  return at::mul(x, weights).sum(axes, true) / (weights.sum(axes, true) * alike);
 }
 
 Labels tie_runs(const Labels& labels, std::size_t count, Coupling& coupling) {

@@ -102,6 +102,16 @@ TEST_P(ShrinkNorms, CutAsTheMaskWeightsTheMeans) {
   }
 }
 
+/// For stream_with().
+std::vector<Sample> double_samples(std::size_t count) {
+  std::vector<Sample> samples(count);
+  for (std::size_t n = 0; n < count; ++n) {
+    samples[n].input = numbers({3, 8, 8}, 30 + n).to(at::kDouble);
+    samples[n].target = numbers({2, 6, 6}, 40 + n).to(at::kDouble);
+  }
+  return samples;
+}
+
 /// The loss where one group counts `factor` in each sum and mean that reads it.
 double loss_with(const ChannelGroups& groups, const Sample& sample, int group, double factor) {
   const auto weights = [&](const GatePoint& gate, const at::Tensor& read) {
@@ -128,11 +138,7 @@ double loss_with(const ChannelGroups& groups, const Sample& sample, int group, d
 }
 
 TEST_P(ShrinkNorms, ScoresAreDerivativesByTheGates) {
-  std::vector<Sample> samples(3);
-  for (std::size_t n = 0; n < samples.size(); ++n) {
-    samples[n].input = numbers({3, 8, 8}, 30 + n).to(at::kDouble);
-    samples[n].target = numbers({2, 6, 6}, 40 + n).to(at::kDouble);
-  }
+  const auto samples = double_samples(3);
   Judge judge;
   judge.loss = Loss::mse;
   const Scores s = score(groups, samples, judge, {});
@@ -177,11 +183,7 @@ TEST(ShrunkMean, StreamsGoLastWhereAsked) {
   const ChannelGroups groups = analyse(stream_with(norms().at("in parts")), {.shrink_norms = true});
   const std::vector<bool> stream = groups.in_means();
   ASSERT_EQ(std::ranges::count(stream, true), kChannels);
-  std::vector<Sample> samples(4);
-  for (std::size_t n = 0; n < samples.size(); ++n) {
-    samples[n].input = numbers({3, 8, 8}, 30 + n).to(at::kDouble);
-    samples[n].target = numbers({2, 6, 6}, 40 + n).to(at::kDouble);
-  }
+  const auto samples = double_samples(4);
   const Judge judge;
   const Reconstruction reconstruction(groups, samples, judge, score(groups, samples, judge, {}));
   const auto of_stream = [&](double removed) {

@@ -34,9 +34,10 @@ InputHook GateRun::hook() {
     if (gated.defined()) return gated;
     // Another name for the same numbers, whose gradient is that of the gated readers alone.
     gated = tensor.requires_grad() ? tensor.view_as(tensor) : tensor.detach().requires_grad_(true);
-    gated.register_hook([this, &gate, activation = tensor.detach()](const at::Tensor& gradient) {
+    gated.register_hook([this, axis = gate.axis, places = places_of(gate),
+                         activation = tensor.detach()](const at::Tensor& gradient) {
       const at::NoGradGuard no_grad;
-      gather(gate, (activation * gradient).to(at::kFloat));
+      gather(axis, places, (activation * gradient).to(at::kFloat));
     });
     return gated;
   };
@@ -51,25 +52,29 @@ MeanHook GateRun::mean_hook() {
     shape[static_cast<std::size_t>(gate.axis)] = tensor.size(gate.axis);
     if (gate.axis > 0) shape[0] = tensor.size(0);
     const at::Tensor weights = at::ones(shape, tensor.options()).requires_grad_(true);
-    weights.register_hook([this, &gate](const at::Tensor& gradient) {
+    weights.register_hook([this, axis = gate.axis, places = places_of(gate)](const at::Tensor& gradient) {
       const at::NoGradGuard no_grad;
-      gather(gate, gradient.to(at::kFloat));
+      gather(axis, places, gradient.to(at::kFloat));
     });
     return weights;
   };
 }
 
-void GateRun::gather(const GatePoint& gate, const at::Tensor& product) {
+at::Tensor GateRun::places_of(const GatePoint& gate) const {
+  std::vector<std::int64_t> places;
+  for (int g : gate.groups) places.push_back(g < 0 ? groups_.size() : g);
+  return at::tensor(places, at::kLong);
+}
+
+void GateRun::gather(int axis, const at::Tensor& places, const at::Tensor& product) {
   at::Tensor by_sample;
-  if (gate.axis > 0 && product.size(0) == samples_) {
-    by_sample = product.movedim(gate.axis, 1).reshape({samples_, product.size(gate.axis), -1}).sum(2);
+  if (axis > 0 && product.size(0) == samples_) {
+    by_sample = product.movedim(axis, 1).reshape({samples_, product.size(axis), -1}).sum(2);
   } else {
     if (samples_ != 1) separable_ = false;
-    by_sample = rows_of(product, gate.axis).sum(0, true).expand({samples_, product.size(gate.axis)});
+    by_sample = rows_of(product, axis).sum(0, true).expand({samples_, product.size(axis)});
   }
-  std::vector<std::int64_t> where;  // channels that stay gather in a column of their own
-  for (int g : gate.groups) where.push_back(g < 0 ? groups_.size() : g);
-  total_.index_add_(1, at::tensor(where, at::kLong), by_sample.contiguous());
+  total_.index_add_(1, places, by_sample.contiguous());
 }
 
 at::Tensor GateRun::take() {

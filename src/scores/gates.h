@@ -29,8 +29,10 @@ class GateRun {
   bool separable() const { return separable_; }
 
  private:
+  /// Of each index on a gate's axis its group, and a place of their own for those that stay.
+  at::Tensor places_of(const GatePoint& gate) const;
   /// product: of values and their gradients, the gate's axis and perhaps the batch's among its axes.
-  void gather(const GatePoint& gate, const at::Tensor& product);
+  void gather(int axis, const at::Tensor& places, const at::Tensor& product);
 
   const ChannelGroups& groups_;
   std::int64_t samples_;

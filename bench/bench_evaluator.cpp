@@ -137,7 +137,7 @@ double plain_value(const ChannelGroups& groups, const Executor& dense, const Mas
     const at::Tensor out = dense.run({batch.input}, run).front();
     for (std::size_t k = 0; k < batch.samples.size(); ++k) {
       const auto& sample = samples[static_cast<std::size_t>(batch.samples[k])];
-      sum += evaluate(judge.metric, judge.loss, out[static_cast<std::int64_t>(k)], sample.target);
+      sum += evaluate(judge, out[static_cast<std::int64_t>(k)], sample.target);
     }
   }
   return -sum / static_cast<double>(samples.size());

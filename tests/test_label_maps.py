@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 
 import networks
+from onnx_net import Net
 
 
 @pytest.fixture
@@ -49,3 +50,64 @@ def test_maps_of_another_size_or_class_are_refused(quboprune, segmenter):
         done = quboprune("eval", "net.onnx", "--data", "data.npz", *words.split())
         assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
         assert "label" in done.stderr
+
+
+def with_one_score(ending):
+    """Conv, relu, conv to a single score a pixel, and what `ending` makes of it."""
+    n = Net()
+    y = n.conv(n.relu(n.conv(n.input("x", ["n", 3, "h", "w"]), 3, 16)), 16, 1)
+    if "Sigmoid" in ending:
+        y = n.node("Sigmoid", y)
+    if "Squeeze" in ending:
+        y = n.node("Squeeze", y, n.ints(1))
+    return n.out(y).model()
+
+
+def outputs_of(path, images):
+    session = onnxruntime.InferenceSession(path)
+    return session.run(None, {session.get_inputs()[0].name: images})[0].reshape(len(images), *images.shape[2:])
+
+
+@pytest.mark.parametrize("ending", ["", "Sigmoid", "Sigmoid Squeeze"])
+def test_a_single_score_tells_two_classes_apart(quboprune, ending):
+    """Accuracy and loss as numpy has them, the same cut whether the file ends in Sigmoid or not, and training."""
+    networks.save(with_one_score(""), quboprune.folder / "logits.onnx")
+    networks.save(with_one_score(ending), quboprune.folder / "net.onnx")
+    images = networks.smooth_images(12, 32)[1]
+    logits = outputs_of(quboprune.folder / "logits.onnx", images).astype(np.float64)
+    labels = (logits + np.random.default_rng(2).normal(0, 0.2, logits.shape) > 0).astype(np.uint8)
+    labels[:, :2] = 255
+    known = labels != 255
+    np.savez(quboprune.folder / "data.npz", inputs=images, targets=labels)
+    measured = [quboprune.report("eval", "net.onnx", "--data", "data.npz", "--metric", name)["result"]["metric"]["all"]["dense"]
+                for name in ("top1", "loss")]
+    losses = np.logaddexp(0, np.where(labels == 1, -logits, logits))
+    assert measured == pytest.approx([np.mean((logits > 0)[known] == labels[known]), np.mean(losses[known])], rel=1e-5)
+    cuts = [quboprune.report("prune", name, "-o", "cut.onnx", "--data", "data.npz", "--target", "filters=0.5", "--refine",
+                             "none", "--objective", "gate-fisher", "--recover", "none")["layers"][0]["kept"]
+            for name in ("logits.onnx", "net.onnx")]
+    assert cuts[0] == cuts[1]
+    quboprune.succeeds("finetune", "cut.onnx", "-o", "trained.onnx", "--data", "data.npz", "--steps", "80", "--lr", "0.003",
+                       "--batch", "2", "--threads", "1")
+    before, after = (quboprune.report("eval", name, "--data", "data.npz", "--metric", "loss")["result"]["metric"]["all"]["dense"]
+                     for name in ("cut.onnx", "trained.onnx"))
+    assert after < before - 0.02, (before, after)
+
+
+@pytest.mark.parametrize("classes", [1, 5])
+def test_probabilities_of_whole_samples(quboprune, classes):
+    """A classifier that ends in Softmax (or in one Sigmoid) is scored and judged as its logits are."""
+    found = []
+    labels = np.random.default_rng(3).integers(0, max(2, classes), 24)
+    for ending in ("", "Sigmoid" if classes == 1 else "Softmax"):
+        n = Net()
+        h = n.node("GlobalAveragePool", n.relu(n.conv(n.input("x", ["n", 3, "h", "w"]), 3, 16)))
+        y = n.gemm(n.node("Flatten", h), 16, classes)
+        networks.save(n.out(n.node(ending, y) if ending else y).model(), quboprune.folder / "net.onnx")
+        np.savez(quboprune.folder / "data.npz", inputs=networks.smooth_images(24, 16)[1], targets=labels)
+        for metric in ("top1", "loss"):
+            found.append(quboprune.report("eval", "net.onnx", "--data", "data.npz", "--metric", metric)["result"]["metric"]["all"]["dense"])
+        found.append(quboprune.report("prune", "net.onnx", "-o", "cut.onnx", "--data", "data.npz", "--target", "filters=0.5",
+                                      "--refine", "none", "--objective", "taylor")["layers"][0]["kept"])
+    assert found[3:5] == pytest.approx(found[:2], rel=1e-5)
+    assert found[5] == found[2]

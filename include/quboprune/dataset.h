@@ -19,7 +19,8 @@ enum class TargetKind { none, image, label, tensor };
 
 /// One sample as the network takes it: float32, values scaled as asked for (images: 0..1 by default).
 struct Sample {
-  at::Tensor input;   ///< [C, H, W] for images, any shape without the batch axis otherwise
+  at::Tensor input;   ///< [C, H, W] for images (see DataOptions::inputs_channels_last), any shape without the
+                      ///< batch axis otherwise
   at::Tensor target;  ///< same layout; int64 for labels, scalar or [H, W]; undefined without
   std::string name;   ///< file name or index: shown in reports
   std::string scene;  ///< samples of one scene never lie on both sides of a split
@@ -42,6 +43,8 @@ struct DataOptions {
   /// What an image's channels have as mean and deviation where the network was trained, in units of
   /// value_scale, one a channel: inputs become (value - mean) / deviation, targets don't. Empty: 0 and 1.
   std::vector<double> mean{}, deviation{};
+  /// Images are given as [H, W, C], as networks from TensorFlow take and give them, not as [C, H, W].
+  bool inputs_channels_last = false, targets_channels_last = false;
   double value_scale = 1.0;  ///< images are read as 0..1 and multiplied by this (255 for networks in 0..255)
   std::string noise{};       ///< noise drawn on clean images ("" none); see noise.h
   double max_downscale =

@@ -12,15 +12,6 @@
 
 namespace quboprune {
 
-/// How a network is judged on samples.
-struct Judge {
-  Metric metric = Metric::psnr;
-  Loss loss = Loss::l1;
-  double peak = 1;  ///< of images; DataOptions::value_scale
-  /// Values for inputs besides the first, by name: a noise level, a scale. Every element gets it.
-  std::map<std::string, double> fills{};
-};
-
 /// Is the metric the distance to the original's outputs, whatever targets there are?
 bool measures_distance(const Judge& judge);
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,17 +14,21 @@ namespace quboprune {
 /// Equal tensors give 100 dB, so that means stay finite; nothing is reported above that.
 double psnr(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
 
-/// SSIM of one image [C, H, W] (or [H, W]) against its target, mean over positions and channels; at most 1.
-/// Gaussian window of 11x11, sigma 1.5, without a border; K1 = 0.01, K2 = 0.03. Images smaller than the
-/// window throw InputError. Source: Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Processing 13(4),
-/// 2004, eq. 13.
+/// SSIM of one image [C, H, W], [H, W, C] of 1 or 3 channels, or [H, W] against its target, mean over
+/// positions and channels; at most 1. Gaussian window of 11x11, sigma 1.5, without a border; K1 = 0.01, K2 =
+/// 0.03. Images smaller than the window throw InputError. Source: Wang, Bovik, Sheikh, Simoncelli, IEEE
+/// Trans. Image Processing 13(4), 2004, eq. 13.
 double ssim(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
 
+/// What a network's scores of classes are: logits, or what Softmax or Sigmoid made of them.
+enum class ClassScores { logits, probabilities };
+
 /// 1 if the largest of the outputs ([classes], with axes of length 1 around them) is the target's, an int64
-/// scalar, else 0. Of outputs [classes, ...] and labels [...]: the share of positions where it is (pixel
-/// accuracy); negative labels, and 255 where there are fewer classes, don't count.
-/// Throws InputError if the shapes don't fit, a label isn't one of the classes or none of a map's counts.
-double top1(const at::Tensor& output, const at::Tensor& target);
+/// scalar, else 0. Of outputs [classes, ...] or [..., classes] and labels [...]: the share of positions where
+/// it is (pixel accuracy); negative labels, and 255 where there are fewer classes, don't count. A single
+/// score tells class 1 from class 0: it is 1's where the logit is above 0, the probability above 0.5. Throws
+/// InputError if the shapes don't fit, a label isn't one of the classes or none of a map's counts.
+double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores = ClassScores::logits);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
 /// 1 is what an output of zeros gets. Elements that are the same infinity, or no number, in both don't count.
@@ -38,9 +43,20 @@ enum class Metric { psnr, ssim, top1, loss, output };
 
 /// What gradients are taken of, and what Metric::loss reports.
 ///
-/// l1, mse: mean over a sample's values; cross_entropy: of logits against a label; output: the mean
-/// squared distance to the original network's outputs.
+/// l1, mse: mean over a sample's values; cross_entropy: of scores of classes against a label; output: the
+/// mean squared distance to the original network's outputs.
 enum class Loss { l1, mse, cross_entropy, output };
+
+/// How a network is judged on samples.
+struct Judge {
+  Metric metric = Metric::psnr;
+  Loss loss = Loss::l1;
+  double peak = 1;  ///< of images; DataOptions::value_scale
+  /// Values for inputs besides the first, by name: a noise level, a scale. Every element gets it.
+  std::map<std::string, double> fills{};
+  ClassScores class_scores =
+      ClassScores::logits;  ///< what cross_entropy and top1 take outputs for; see class_scores_of
+};
 
 /// From the name that the command line takes (psnr, ssim, top1, loss, output; l1, mse, cross-entropy,
 /// output). Throws InputError listing the names.
@@ -55,16 +71,16 @@ bool larger_is_better(const std::string& name);
 
 /// The loss of each sample of a batch, float32 [n], differentiable. outputs [n, ...]; targets [n, ...] of
 /// the same shape, or int64 labels for cross_entropy: [n] of outputs [n, classes], or [n, ...] of outputs
-/// [n, classes, ...], mean over the positions that count (see top1). Summing gives what gate
-/// gradients are taken of; the mean is what is trained on.
+/// [n, classes, ...] or [n, ..., classes], mean over the positions that count (see top1, for a single score
+/// too). Summing gives what gate gradients are taken of; the mean is what is trained on.
 /// Throws InputError if the shapes don't fit each other.
-at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets);
+at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets,
+                         ClassScores scores = ClassScores::logits);
 
-/// One sample's value of a metric. target: the sample's, or the original's output for Metric::output and
-/// Loss::output. peak: the largest value of an image (DataOptions::value_scale). No batch axis.
+/// One sample's value of the judge's metric. target: the sample's, or the original's output for
+/// Metric::output and Loss::output. No batch axis.
 /// Throws InputError if the shapes don't fit, or there is no target.
-double evaluate(Metric metric, Loss loss, const at::Tensor& output, const at::Tensor& target,
-                double peak = 1.0);
+double evaluate(const Judge& judge, const at::Tensor& output, const at::Tensor& target);
 
 /// A metric over a data set.
 struct Score {

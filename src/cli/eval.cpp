@@ -30,7 +30,7 @@ Score of_inputs(std::span<const Sample> samples, const Judge& judge) {
   std::vector<double> values;
   for (const auto& s : samples) {
     if (!s.target.defined() || s.target.sizes() != s.input.sizes()) return {};
-    values.push_back(evaluate(judge.metric, judge.loss, s.input, s.target, judge.peak));
+    values.push_back(evaluate(judge, s.input, s.target));
   }
   return score_of(std::move(values));
 }

@@ -104,7 +104,12 @@ Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& 
     result.input.mul_(options_.value_scale);
     if (result.target.defined()) result.target.mul_(options_.value_scale);
   }
-  if (!options_.mean.empty()) result.input = normalised(result.input, options_);
+  if (!options_.mean.empty()) result.input = normalised(result.input, 0, options_);
+  const auto lay = [](at::Tensor& image, bool last) {
+    if (last && image.defined()) image = image.permute({1, 2, 0}).contiguous();
+  };
+  lay(result.input, options_.inputs_channels_last);
+  lay(result.target, options_.targets_channels_last);
   if (labelled()) result.target = at::scalar_tensor(images_->items()[item].label, at::kLong);
   return result;
 }

@@ -8,13 +8,14 @@
 
 namespace quboprune {
 
-at::Tensor normalised(const at::Tensor& image, const DataOptions& options) {
+at::Tensor normalised(const at::Tensor& image, int axis, const DataOptions& options) {
   const auto channels = static_cast<std::int64_t>(options.mean.size());
-  if (image.dim() != 3 || image.size(0) != channels)
+  if (image.dim() != 3 || image.size(axis) != channels)
     throw InputError("--mean and --std name " + std::to_string(channels) +
                      " channels; the data's images are " + at::str(image.sizes()) + ": give one a channel");
   const auto by_channel = [&](const std::vector<double>& values) {
-    return at::tensor(values, at::kDouble).to(at::kFloat).view({channels, 1, 1});
+    const at::Tensor row = at::tensor(values, at::kDouble).to(at::kFloat);
+    return axis == 0 ? row.view({channels, 1, 1}) : row;
   };
   return (image - by_channel(options.mean)) / by_channel(options.deviation);
 }

@@ -9,6 +9,7 @@
 #include "data/normalised.h"
 #include "data/npy.h"
 #include "data/split.h"
+#include "metrics/image_layout.h"
 #include "quboprune/error.h"
 
 namespace fs = std::filesystem;
@@ -80,7 +81,8 @@ class TensorDataset : public Dataset {
     const auto index = static_cast<std::int64_t>(item);
     Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
     const bool image = arrays_.inputs.scalar_type() == at::kByte;
-    if (image && !options_.mean.empty()) result.input = normalised(result.input, options_);
+    if (image && !options_.mean.empty())
+      result.input = normalised(result.input, options_.inputs_channels_last ? 2 : 0, options_);
     if (kind_ == TargetKind::label)
       result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)
@@ -156,11 +158,15 @@ bool whole_numbers(const at::Tensor& tensor) {
 TargetKind kind_of(const Arrays& arrays) {
   const at::Tensor& targets = arrays.targets;
   if (!targets.defined()) return TargetKind::none;
-  const auto& inputs = arrays.inputs;
-  const bool map = inputs.dim() > 2 && targets.sizes().slice(1) == inputs.sizes().slice(2);
-  if (whole_numbers(targets) && (one_number_each(targets) || map)) return TargetKind::label;
-  const bool images =
-      arrays.inputs.dim() == 4 && targets.dim() == 4 && (targets.size(1) == 1 || targets.size(1) == 3);
+  const auto inputs = arrays.inputs.sizes();
+  const auto map = [&] {  // channels come first, or last
+    return targets.sizes().slice(1) == inputs.slice(2) ||
+           targets.sizes().slice(1) == inputs.slice(1, inputs.size() - 2);
+  };
+  if (whole_numbers(targets) && (one_number_each(targets) || (inputs.size() > 2 && map())))
+    return TargetKind::label;
+  const bool images = inputs.size() == 4 && targets.dim() == 4 &&
+                      (is_channels(targets.size(1)) || is_channels(targets.size(3)));
   return images ? TargetKind::image : TargetKind::tensor;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "metrics/advice.h"
+#include "metrics/image_layout.h"
 #include "quboprune/error.h"
 #include "quboprune/metrics.h"
 
@@ -37,6 +38,11 @@ at::Tensor local_mean(const at::Tensor& images, const at::Tensor& window) {
 
 }  // namespace
 
+at::Tensor channels_first(const at::Tensor& image) {
+  const bool last = image.dim() == 3 && is_channels(image.size(2)) && !is_channels(image.size(0));
+  return last ? image.movedim(2, 0) : image;
+}
+
 double psnr(const at::Tensor& output, const at::Tensor& target, double peak) {
   check_same_shape(output, target);
   constexpr double highest = 100;
@@ -47,13 +53,14 @@ double psnr(const at::Tensor& output, const at::Tensor& target, double peak) {
 
 double ssim(const at::Tensor& output, const at::Tensor& target, double peak) {
   check_same_shape(output, target);
-  if (output.dim() < 2 || output.dim() > 3 || output.size(-1) < window_size || output.size(-2) < window_size)
+  const at::Tensor image = channels_first(output);
+  if (image.dim() < 2 || image.dim() > 3 || image.size(-1) < window_size || image.size(-2) < window_size)
     throw InputError("SSIM needs images of at least 11x11, not " + at::str(output.sizes()));
-  const auto prepared = [](const at::Tensor& image) {
-    return image.detach().to(at::kCPU, at::kDouble).reshape({-1, 1, image.size(-2), image.size(-1)});
+  const auto prepared = [](const at::Tensor& t) {
+    return t.detach().to(at::kCPU, at::kDouble).reshape({-1, 1, t.size(-2), t.size(-1)});
   };
-  const at::Tensor x = prepared(output);
-  const at::Tensor y = prepared(target);
+  const at::Tensor x = prepared(image);
+  const at::Tensor y = prepared(channels_first(target));
   const at::Tensor window = gaussian_window();
   const double c1 = 0.01 * peak * 0.01 * peak;
   const double c2 = 0.03 * peak * 0.03 * peak;

@@ -58,25 +58,43 @@ struct Classified {
   at::Tensor counts;  ///< bool, where the label counts; undefined: everywhere
 };
 
-/// Labels one a sample [n], of outputs [n, classes] with axes of length 1 around them; or one a position
-/// [n, ...], of outputs [n, classes, ...].
-Classified classified(const at::Tensor& outputs, const at::Tensor& labels) {
+/// The scores by class and position, [n, classes, positions]; undefined where outputs and labels don't fit.
+/// A single score becomes two, of its class and of the other.
+at::Tensor by_class(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   const auto n = labels.dim() > 0 ? labels.size(0) : 0;
-  const bool whole = labels.scalar_type() == at::kLong && n > 0 && outputs.dim() >= 2 && outputs.size(0) == n;
-  if (whole && labels.numel() == n &&
-      std::ranges::count_if(outputs.sizes().slice(1), [](auto size) { return size > 1; }) <= 1) {
-    const Classified result{outputs.flatten(1).unsqueeze(2), labels.reshape({n, 1}), {}};
-    check_labels(result.labels, result.scores.size(1));
-    return result;
+  if (labels.scalar_type() != at::kLong || n == 0 || outputs.dim() == 0 || outputs.size(0) != n) return {};
+  if (outputs.numel() == labels.numel()) {
+    const at::Tensor one = outputs.reshape({n, -1});
+    // Next to 1 float32 resolves no more than 2^-24: a probability of 0 there is one that isn't known.
+    return scores == ClassScores::logits ? at::stack({at::zeros_like(one), one}, 1)
+                                         : at::stack({(1 - one).clamp_min(0x1p-25), one}, 1);
   }
-  if (!whole || outputs.sizes().slice(2) != labels.sizes().slice(1))
+  const bool of_samples =
+      labels.numel() == n &&
+      std::ranges::count_if(outputs.sizes().slice(1), [](auto size) { return size > 1; }) <= 1;
+  if (of_samples) return outputs.flatten(1).unsqueeze(2);
+  if (outputs.dim() != labels.dim() + 1) return {};
+  if (outputs.sizes().slice(2) == labels.sizes().slice(1)) return outputs.flatten(2);
+  if (outputs.sizes().slice(0, labels.dim()) == labels.sizes()) return outputs.movedim(-1, 1).flatten(2);
+  return {};
+}
+
+/// Labels one a sample [n], of outputs [n, classes] with axes of length 1 around them; or one a position
+/// [n, ...], of outputs [n, classes, ...] or [n, ..., classes].
+Classified classified(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
+  Classified result{by_class(outputs, labels, scores), {}, {}};
+  if (!result.scores.defined())
     throw InputError(
         "top1 and cross-entropy need a score for each class and whole numbers as labels: [classes] with one "
         "for each sample, or [classes, height, width] with one for each pixel, not outputs " +
         at::str(outputs.sizes()) + " and targets " + at::str(labels.sizes()) +
         " of a batch; folders of images are taken for classes unless they are called noisy and clean");
-  Classified result{outputs.flatten(2), labels.flatten(1), {}};
-  const auto classes = outputs.size(1);
+  const auto classes = result.scores.size(1);
+  result.labels = labels.reshape({labels.size(0), -1});
+  if (result.labels.size(1) == 1) {
+    check_labels(result.labels, classes);
+    return result;
+  }
   result.counts = result.labels.ge(0);
   if (classes <= kUnknown) result.counts = result.counts.logical_and(result.labels.ne(kUnknown));
   if (!result.counts.any(1).all().item<bool>())
@@ -92,9 +110,12 @@ at::Tensor mean_counted(const Classified& c, const at::Tensor& values) {
   return values.masked_fill(c.counts.logical_not(), 0).sum(1) / c.counts.sum(1);
 }
 
-at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels) {
-  const Classified c = classified(outputs, labels);
-  return mean_counted(c, -at::log_softmax(c.scores, 1).gather(1, c.labels.unsqueeze(1)).squeeze(1));
+at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
+  const Classified c = classified(outputs, labels, scores);
+  const at::Tensor logarithms = scores == ClassScores::logits
+                                    ? at::log_softmax(c.scores, 1)
+                                    : c.scores.clamp_min(std::numeric_limits<float>::min()).log();
+  return mean_counted(c, -logarithms.gather(1, c.labels.unsqueeze(1)).squeeze(1));
 }
 
 }  // namespace
@@ -119,8 +140,8 @@ bool larger_is_better(const std::string& name) {
   return larger_is_better(metric_from_name(name));
 }
 
-double top1(const at::Tensor& output, const at::Tensor& target) {
-  const Classified c = classified(output.unsqueeze(0), target.unsqueeze(0));
+double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores) {
+  const Classified c = classified(output.unsqueeze(0), target.unsqueeze(0), scores);
   return mean_counted(c, c.scores.argmax(1).eq(c.labels).to(at::kDouble)).item<double>();
 }
 
@@ -138,9 +159,10 @@ double relative_mse(const at::Tensor& output, const at::Tensor& reference) {
   return difference / size;
 }
 
-at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets) {
+at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets,
+                         ClassScores scores) {
   if (!targets.defined()) throw InputError("the loss " + name_of(loss) + " needs targets; use --loss output");
-  if (loss == Loss::cross_entropy) return cross_entropies(outputs, targets);
+  if (loss == Loss::cross_entropy) return cross_entropies(outputs, targets, scores);
   if (outputs.sizes() != targets.sizes())
     throw InputError("the network's outputs " + at::str(outputs.sizes()) + " don't have the targets' shape " +
                      at::str(targets.sizes()) + kOtherTargets);
@@ -150,18 +172,19 @@ at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor&
       .mean(1);
 }
 
-double evaluate(Metric metric, Loss loss, const at::Tensor& output, const at::Tensor& target, double peak) {
+double evaluate(const Judge& judge, const at::Tensor& output, const at::Tensor& target) {
   if (!target.defined())
-    throw InputError("the metric " + name_of(metric) + " needs targets; use --metric output");
-  switch (metric) {
+    throw InputError("the metric " + name_of(judge.metric) + " needs targets; use --metric output");
+  switch (judge.metric) {
     case Metric::psnr:
-      return psnr(output, target, peak);
+      return psnr(output, target, judge.peak);
     case Metric::ssim:
-      return ssim(output, target, peak);
+      return ssim(output, target, judge.peak);
     case Metric::top1:
-      return top1(output, target);
+      return top1(output, target, judge.class_scores);
     case Metric::loss:
-      return sample_losses(loss, output.unsqueeze(0), target.unsqueeze(0)).item<double>();
+      return sample_losses(judge.loss, output.unsqueeze(0), target.unsqueeze(0), judge.class_scores)
+          .item<double>();
     case Metric::output:
       return relative_mse(output, target);
   }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "quboprune/error.h"
@@ -77,6 +78,12 @@ TEST(Ssim, DoesNotDependOnTheScaleOfValues) {
   EXPECT_NEAR(ssim(x, y, 1), ssim(255 * x, 255 * y, 255), 1e-6);  // float32 inputs
 }
 
+TEST(Ssim, TakesChannelsOnTheLastAxisToo) {
+  const at::Tensor x = random_image(3, 20, 24, 4);
+  const at::Tensor y = 0.5 * x + 0.5 * random_image(3, 20, 24, 5);
+  EXPECT_EQ(ssim(x.movedim(0, 2), y.movedim(0, 2)), ssim(x, y));
+}
+
 TEST(Top1, FindsTheLargest) {
   const at::Tensor scores = at::tensor({0.1F, 2.0F, -1.0F});
   EXPECT_EQ(top1(scores, at::scalar_tensor(1, at::kLong)), 1);
@@ -100,6 +107,24 @@ TEST(Top1, OfAMapIsTheShareOfPositions) {
   // With so many classes 255 is one of them.
   const at::Tensor many = at::one_hot(at::full({1, 2}, 255, at::kLong), 256).permute({2, 0, 1});
   EXPECT_EQ(top1(many.to(at::kFloat), at::full({1, 2}, 255, at::kLong)), 1);
+}
+
+TEST(Top1, TakesClassesOnTheLastAxisToo) {
+  const at::Tensor labels = at::tensor({0, 1, 0, 1, 1, 0}, at::kLong).view({2, 3});
+  const at::Tensor scores = at::rand({4, 2, 3}, at::make_generator<at::CPUGeneratorImpl>(8));
+  const double first = top1(scores, labels);
+  EXPECT_EQ(top1(scores.movedim(0, 2), labels), first);
+  EXPECT_THROW(top1(scores.movedim(0, 1), labels), InputError);
+}
+
+TEST(Top1, OfASingleScoreTellsOneClassFromTheOther) {
+  const at::Tensor logits = at::tensor({-2.0F, 0.3F, 0.6F, 2.0F}).view({1, 2, 2});
+  const at::Tensor labels = at::tensor({0, 0, 1, 1}, at::kLong).view({2, 2});
+  EXPECT_NEAR(top1(logits, labels), 0.75, 1e-12);
+  EXPECT_NEAR(top1(logits, labels, ClassScores::probabilities), 1, 1e-12);  // above 0.5
+  EXPECT_NEAR(top1(logits[0].unsqueeze(2), labels), 0.75, 1e-12);
+  EXPECT_EQ(top1(at::tensor({0.2F}), at::scalar_tensor(1, at::kLong)), 1);  // one a sample
+  EXPECT_THROW(top1(logits, at::full({2, 2}, 2, at::kLong)), InputError);
 }
 
 TEST(RelativeMse, IsZeroWhenEqualAndOneForZeros) {
@@ -139,6 +164,38 @@ TEST(SampleLosses, CrossEntropyOfAMapIsTheMeanOverThePositionsThatCount) {
   EXPECT_GT(learnt[2].item<float>(), 0.1F);
 }
 
+/// Losses and gradients of the same numbers as logits, and as what `bounded` makes of them.
+void expect_alike(const at::Tensor& logits, const at::Tensor& labels,
+                  const std::function<at::Tensor(const at::Tensor&)>& bounded) {
+  const at::Tensor one = logits.clone().requires_grad_();
+  const at::Tensor two = logits.clone().requires_grad_();
+  const at::Tensor losses = sample_losses(Loss::cross_entropy, one, labels);
+  const at::Tensor same =
+      sample_losses(Loss::cross_entropy, bounded(two), labels, ClassScores::probabilities);
+  EXPECT_TRUE(at::allclose(losses, same, 1e-5, 1e-6)) << losses << same;
+  losses.sum().backward();
+  same.sum().backward();
+  EXPECT_TRUE(at::allclose(one.grad(), two.grad(), 1e-4, 1e-6));
+}
+
+TEST(SampleLosses, CrossEntropyOfProbabilitiesIsThatOfTheirLogits) {
+  const at::Tensor logits = at::randn({3, 5, 2}, at::make_generator<at::CPUGeneratorImpl>(9)) * 3;
+  const at::Tensor labels = at::tensor({0, 1, 255, 3, 4, 2}, at::kLong).view({3, 2});
+  expect_alike(logits, labels, [](const at::Tensor& t) { return t.softmax(1); });
+  // A single score a position: sigmoid of the logit is the probability of class 1.
+  const at::Tensor one = logits.slice(1, 0, 1);
+  const at::Tensor two_classes = at::tensor({0, 1, 255, 1, 1, 0}, at::kLong).view({3, 2});
+  expect_alike(one, two_classes, [](const at::Tensor& t) { return t.sigmoid(); });
+  const at::Tensor loss = sample_losses(Loss::cross_entropy, one, two_classes);
+  EXPECT_NEAR(loss[1].item<double>(), std::log1p(std::exp(-one[1][0][1].item<double>())), 1e-5);
+  // What float32 can't tell from 0 or 1 is no infinity.
+  const at::Tensor certain = at::tensor({1.0F, 0.0F}).view({2, 1});
+  const at::Tensor wrong =
+      sample_losses(Loss::cross_entropy, certain, at::tensor({0, 1}, at::kLong), ClassScores::probabilities);
+  EXPECT_TRUE(at::isfinite(wrong).all().item<bool>());
+  EXPECT_GT(wrong.min().item<double>(), 10);
+}
+
 TEST(Names, RoundTripAndAreChecked) {
   for (const char* name : {"psnr", "ssim", "top1", "loss", "output"})
     EXPECT_EQ(name_of(metric_from_name(name)), name);
@@ -153,9 +210,9 @@ TEST(Names, RoundTripAndAreChecked) {
 
 TEST(Evaluate, NeedsATarget) {
   const at::Tensor x = random_image(3, 12, 12, 7);
-  EXPECT_NEAR(evaluate(Metric::loss, Loss::l1, x + 0.25F, x), 0.25, 1e-6);
-  EXPECT_EQ(evaluate(Metric::psnr, Loss::l1, x, x), 100);
-  EXPECT_THROW(evaluate(Metric::psnr, Loss::l1, x, at::Tensor()), InputError);
+  EXPECT_NEAR(evaluate({.metric = Metric::loss}, x + 0.25F, x), 0.25, 1e-6);
+  EXPECT_EQ(evaluate({}, x, x), 100);
+  EXPECT_THROW(evaluate({}, x, at::Tensor()), InputError);
 }
 
 TEST(PairedBootstrap, CoversTheMeanAboutAsOftenAsItSays) {

@@ -175,8 +175,8 @@ void MaskEvaluator::Work::run_batch(const MaskEvaluator& evaluator, std::size_t 
       const std::size_t s = order[static_cast<std::size_t>(batch.samples[k])];
       const Judge& judge = evaluator.judge_;
       runner->values[s] =
-          quboprune::evaluate(judge.metric, judge.loss, one_of(outputs, k, batch.samples.size()),
-                              target_of(evaluator.samples_[s], s, judge, evaluator.references_), judge.peak);
+          quboprune::evaluate(judge, one_of(outputs, k, batch.samples.size()),
+                              target_of(evaluator.samples_[s], s, judge, evaluator.references_));
     }
   }
   runs.finish(static_cast<int>(b));

@@ -79,8 +79,7 @@ double Trial::score(const std::vector<at::Tensor>& outputs, std::span<const std:
   for (std::size_t b = 0; b < outputs.size(); ++b) split(outputs[b], counts[b], single);
   std::vector<double> values;
   for (std::size_t s = 0; s < single.size(); ++s) {
-    values.push_back(evaluate(judge_.metric, judge_.loss, single[s],
-                              target_of(samples_[s], s, judge_, references_), judge_.peak));
+    values.push_back(evaluate(judge_, single[s], target_of(samples_[s], s, judge_, references_)));
   }
   return score_of(std::move(values)).mean;
 }

@@ -74,7 +74,9 @@ at::Tensor TrainingLoss::operator()(const Executor& network, const Batch& batch)
   if (!taught && !batch.target.defined())
     throw InputError(
         "the data has no targets: name a --teacher network to follow, or give data with targets");
-  const auto of_targets = [&] { return sample_losses(options_.judge.loss, output, batch.target).mean(); };
+  const auto of_targets = [&] {
+    return sample_losses(options_.judge.loss, output, batch.target, options_.judge.class_scores).mean();
+  };
   if (!taught) return of_targets();
   const at::Tensor second = of_teacher(output, reference, features);
   if (!batch.target.defined() || teacher_weight_ >= 1) return second;

@@ -222,8 +222,7 @@ Score evaluate_network(const Executor& network, std::span<const Sample> samples,
   const auto outputs = outputs_of(network, samples, judge, control);
   std::vector<double> values;
   for (std::size_t s = 0; s < samples.size(); ++s) {
-    values.push_back(evaluate(judge.metric, judge.loss, outputs[s],
-                              target_of(samples[s], s, judge, references), judge.peak));
+    values.push_back(evaluate(judge, outputs[s], target_of(samples[s], s, judge, references)));
   }
   return score_of(std::move(values));
 }

@@ -169,7 +169,7 @@ class ScorePass {
     run.on_mean = gates.mean_hook();
     const at::Tensor output = network_.run(inputs, run).front();
     if (!result_.label_free) {
-      const at::Tensor loss = sample_losses(judge_.loss, output, batch.target).sum();
+      const at::Tensor loss = sample_losses(judge_.loss, output, batch.target, judge_.class_scores).sum();
       if (loss.requires_grad()) loss.backward({}, /*retain_graph=*/probes > 0);
       take_weight_gradients(true);
       if (!gates.separable()) return false;

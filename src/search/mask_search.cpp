@@ -78,7 +78,7 @@ class Turns {
     if (options.method == "local" || options.method == "tt+local")
       local_ = make_local_proposer(feasible, options, rng);
     if (options.method == "tt" || options.method == "tt+local" || options.method == "protes")
-      train_ = make_train_proposer(feasible, options, rng);
+      train_ = make_train_proposer(feasible, options);
   }
   std::vector<Mask> propose(int count, const Ledger& ledger) {
     turn_ = next();

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -108,6 +109,32 @@ TEST_P(EveryMethod, AsksOnlyForNewMasksThatObeyAndAccountsForAll) {
     EXPECT_EQ(result.history.back().best, best);
     EXPECT_EQ(result.reason, "evaluations");
   }
+}
+
+TEST(TtAndLocal, IsLocalMaskByMaskUntilSixBatchesFail) {
+  const int n = 60;
+  std::vector<std::vector<Mask>> asked;
+  for (const char* method : {"local", "tt+local"}) {
+    Objective objective(n);
+    const Mask seed = search_masks(objective.function(), n, exactly(30), {}, {.method = "random"}).best;
+    objective.asked.clear();
+    search_masks(objective.function(), n, exactly(30), {{seed}}, {.method = method, .evaluations = 2000});
+    asked.push_back(objective.asked);
+  }
+  const Objective objective(n);
+  const auto parted = std::ranges::mismatch(asked[0], asked[1]);
+  const auto alike = static_cast<std::size_t>(parted.in1 - asked[0].begin());
+  ASSERT_LT(alike, asked[0].size());
+  // The seed came by itself, then batches of ten: the last six before they part found nothing better.
+  ASSERT_EQ(alike % 10, 1U);
+  ASSERT_GT(alike, 100U);
+  const auto best_of = [&](std::size_t count) {
+    double best = INFINITY;
+    for (std::size_t k = 0; k < count; ++k) best = std::min(best, objective.value(asked[0][k]));
+    return best;
+  };
+  EXPECT_EQ(best_of(alike), best_of(alike - 60));
+  EXPECT_LT(best_of(alike - 60), best_of(alike - 70));
 }
 
 TEST_P(EveryMethod, SeedsComeFirstAndAreNeverLost) {

@@ -41,7 +41,6 @@ class SampleProposer : public Proposer {
 /// What they are given must outlive them.
 std::unique_ptr<LocalProposer> make_local_proposer(const Feasible& feasible, const SearchOptions& options,
                                                    Rng& rng);
-std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
-                                                    Rng& rng);
+std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options);
 
 }  // namespace quboprune

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "core/clones.h"
+#include "quboprune/random.h"
 #include "quboprune/tensor_train.h"
 #include "search/proposer.h"
 
@@ -15,6 +17,9 @@ constexpr int kBins = 256;
 
 /// Evaluations between two fits: a fit costs some 10 ms at n = 512, a batch may be of a few masks only.
 constexpr int kGeneration = 40;
+
+/// The train draws from a stream of its own: until its first turn tt+local is local, mask by mask.
+constexpr std::uint64_t kOwnStream = 0x7261696e7473ULL;
 
 /// Adam's moves, in place of the gradient they follow. `scale`: what the second moment is to be multiplied
 /// by.
@@ -36,10 +41,10 @@ QUBOPRUNE_CLONES void moves(std::vector<double>& gradient, double rate, double s
 /// turn negative and takes absolute values when sampling; we keep them positive instead.
 class TrainProposer : public SampleProposer {
  public:
-  TrainProposer(const Feasible& feasible, const SearchOptions& options, Rng& rng)
+  TrainProposer(const Feasible& feasible, const SearchOptions& options)
       : feasible_(feasible),
         options_(options),
-        rng_(rng),
+        rng_(options.seed ^ kOwnStream),
         published_(options.method == "protes"),
         train_(published_ ? CountRule{std::vector<int>(static_cast<std::size_t>(feasible.size()), 0), 0, 0,
                                       options.fixed}
@@ -150,7 +155,7 @@ class TrainProposer : public SampleProposer {
 
   const Feasible& feasible_;
   const SearchOptions& options_;
-  Rng& rng_;
+  Rng rng_;
   bool published_;
   TensorTrain train_;
   std::vector<double> first_, second_, gradient_;  ///< Adam's moments, and room
@@ -164,9 +169,8 @@ class TrainProposer : public SampleProposer {
 
 }  // namespace
 
-std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options,
-                                                    Rng& rng) {
-  return std::make_unique<TrainProposer>(feasible, options, rng);
+std::unique_ptr<SampleProposer> make_train_proposer(const Feasible& feasible, const SearchOptions& options) {
+  return std::make_unique<TrainProposer>(feasible, options);
 }
 
 }  // namespace quboprune

@@ -7,9 +7,11 @@
 
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
+#include "metrics/image_layout.h"
 #include "model/element_types.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
+#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 namespace {
@@ -52,6 +54,12 @@ void check_input(const std::string& name, const Graph& graph) {
   }
   throw InputError("--input " + name + ": the network has no such input besides its first; it has " +
                    (others.empty() ? "none" : others));
+}
+
+/// Whether a shape of four axes is declared and is that of images [n, H, W, C].
+bool channels_last(const Value& value) {
+  return value.declared && value.shape.size() == 4 && is_channels(value.shape[3]) &&
+         !is_channels(value.shape[1]);
 }
 
 }  // namespace
@@ -111,20 +119,29 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
     const Value& other = graph.values[static_cast<std::size_t>(graph.inputs[k])];
     options.others[other.name] = at::isFloatingType(held_type(other.element).value_or(at::kFloat));
   }
-  if (!graph.inputs.empty()) {
-    const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
-    if (channels == 0 && input.declared && input.shape.size() == 4 &&
-        (input.shape[1] == 1 || input.shape[1] == 3))
-      channels = static_cast<int>(input.shape[1]);
-    if (input.declared && input.shape.size() == 4) {
-      options.height = static_cast<int>(std::max<std::int64_t>(0, input.shape[2]));
-      options.width = static_cast<int>(std::max<std::int64_t>(0, input.shape[3]));
-    }
-    if (options.height == options.width && options.height > 0)
-      options.crop = options.heldout_crop = options.height;  // what reports say
-  }
+  if (!graph.inputs.empty()) fit_images(graph);
   if (channels != 0) options.channels = channels;
   return open_dataset(source, options);
+}
+
+void DataArguments::fit_images(const Graph& graph) {
+  const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  if (!input.declared || input.shape.size() != 4) return;
+  options.inputs_channels_last = channels_last(input);
+  const auto at = [&](std::size_t axis) {
+    return static_cast<int>(std::max<std::int64_t>(0, input.shape[axis]));
+  };
+  const std::size_t rows = options.inputs_channels_last ? 1 : 2;
+  const int found = at(options.inputs_channels_last ? 3 : 1);
+  if (channels == 0 && is_channels(found)) channels = found;
+  options.height = at(rows);
+  options.width = at(rows + 1);
+  if (options.height == options.width && options.height > 0)
+    options.crop = options.heldout_crop = options.height;  // what reports say
+  // An output that says nothing of its layout is taken for laid out as the input is.
+  const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
+  const bool first = output.declared && output.shape.size() == 4 && is_channels(output.shape[1]);
+  options.targets_channels_last = channels_last(output) || (options.inputs_channels_last && !first);
 }
 
 std::string DataArguments::without_say() const {
@@ -142,6 +159,7 @@ Judge DataArguments::judge(const Dataset& data, const Graph& graph) const {
                      ": the data have no targets; give data with targets, or leave it out: the distance to "
                      "the original's outputs is then the loss");
   judge.peak = options.value_scale;
+  judge.class_scores = class_scores_of(graph);
   for (const auto& text : inputs) {
     const auto at = text.find('=');
     std::size_t used = 0;

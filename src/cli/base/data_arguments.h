@@ -31,6 +31,9 @@ struct DataArguments {
   Judge judge(const Dataset& data, const Graph& graph) const;
 
  private:
+  /// Channels, sizes and layout of images as the network's first input and output declare them.
+  void fit_images(const Graph& graph);
+
   const CLI::App* command_ = nullptr;  ///< that the options were added to
 };
 

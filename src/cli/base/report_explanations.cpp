@@ -9,6 +9,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/base/prune_report.h"
+#include "metrics/image_layout.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -110,23 +111,24 @@ json images_json(const PruneSession& session, const PruneSession::Outcome& outco
   constexpr std::int64_t kSize = 192;  // keeps the page at about a megabyte
   for (std::size_t k = 0; k < std::min(kPictures, heldout.size()); ++k) {
     const Sample& s = heldout[k * heldout.size() / std::min(kPictures, heldout.size())];
-    if (s.input.dim() != 3 || (s.input.size(0) != 1 && s.input.size(0) != 3) ||
-        s.input.sizes() != s.target.sizes())
+    const at::Tensor noisy = channels_first(s.input);
+    const at::Tensor clean = channels_first(s.target);
+    if (noisy.dim() != 3 || (noisy.size(0) != 1 && noisy.size(0) != 3) || noisy.sizes() != clean.sizes())
       continue;
     const std::vector<Sample> one{s};
-    const at::Tensor before = outputs_of(dense, one, judge).front();
-    const at::Tensor after = outputs_of(small, one, judge).front();
-    if (before.sizes() != s.target.sizes()) continue;  // all outputs side by side
+    const at::Tensor before = channels_first(outputs_of(dense, one, judge).front());
+    const at::Tensor after = channels_first(outputs_of(small, one, judge).front());
+    if (before.sizes() != clean.sizes()) continue;  // all outputs side by side
     const auto cropped = [&](const at::Tensor& t) { return t.slice(1, 0, kSize).slice(2, 0, kSize); };
     list.push_back({{"name", s.name},
-                    {"noisy", picture(cropped(s.input), judge.peak)},
-                    {"clean", picture(cropped(s.target), judge.peak)},
+                    {"noisy", picture(cropped(noisy), judge.peak)},
+                    {"clean", picture(cropped(clean), judge.peak)},
                     {"dense", picture(cropped(before), judge.peak)},
                     {"pruned", picture(cropped(after), judge.peak)},
                     {"psnr",
-                     {{"noisy", psnr(s.input, s.target, judge.peak)},
-                      {"dense", psnr(before, s.target, judge.peak)},
-                      {"pruned", psnr(after, s.target, judge.peak)}}}});
+                     {{"noisy", psnr(noisy, clean, judge.peak)},
+                      {"dense", psnr(before, clean, judge.peak)},
+                      {"pruned", psnr(after, clean, judge.peak)}}}});
   }
   return list;
 }

@@ -3,6 +3,7 @@
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 
 import networks
 from onnx_net import Net
@@ -111,3 +112,35 @@ def test_probabilities_of_whole_samples(quboprune, classes):
                                       "--refine", "none", "--objective", "taylor")["layers"][0]["kept"])
     assert found[3:5] == pytest.approx(found[:2], rel=1e-5)
     assert found[5] == found[2]
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
+def test_folders_of_images_and_masks(quboprune, last):
+    """Pruned and trained by black and white masks; what is measured is the network's accuracy in ONNX Runtime."""
+    n = Net()
+    x = n.input("x", ["n", "h", "w", 3] if last else ["n", 3, "h", "w"])
+    x = n.node("Transpose", x, perm=[0, 3, 1, 2]) if last else x
+    y = n.node("Sigmoid", n.conv(n.relu(n.conv(x, 3, 16)), 16, 1))
+    networks.save(n.out(n.node("Transpose", y, perm=[0, 2, 3, 1]) if last else y).model(), quboprune.folder / "net.onnx")
+    session = onnxruntime.InferenceSession(quboprune.folder / "net.onnx")
+    right = []
+    for k, image in enumerate(networks.smooth_images(12, 48)[1]):
+        pixels = (image.clip(0, 1) * 255).round().astype(np.uint8).transpose(1, 2, 0)
+        given = pixels[None].astype(np.float32) / 255
+        answer = session.run(None, {"x": given if last else given.transpose(0, 3, 1, 2)})[0].reshape(48, 48) > 0.5
+        mask = answer.copy()
+        mask[:, : 4 * (k % 3)] ^= True
+        right.append(np.mean(mask == answer))
+        for folder, picture in (("images", pixels), ("masks", np.uint8(255) * mask)):
+            (quboprune.folder / "data" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(quboprune.folder / "data" / folder / f"s{k}.{'bmp' if folder == 'images' else 'png'}")
+    report = quboprune.report("eval", "net.onnx", "--data", "data")
+    assert report["data"]["form"] == "images and masks" and report["result"]["metric"]["name"] == "top1"
+    assert report["result"]["metric"]["all"]["dense"] == pytest.approx(np.mean(right), abs=1e-9)
+    quboprune.succeeds("prune", "net.onnx", "-o", "cut.onnx", "--data", "data", "--target", "filters=0.5", "--refine", "none",
+                       "--crop", "32", "--recover", "none", "--objective", "random")
+    quboprune.succeeds("finetune", "cut.onnx", "-o", "trained.onnx", "--data", "data", "--steps", "80", "--lr", "0.003",
+                       "--batch", "2", "--crop", "32", "--threads", "1")
+    before, after = (quboprune.report("eval", name, "--data", "data", "--metric", "loss")["result"]["metric"]["all"]["dense"]
+                     for name in ("cut.onnx", "trained.onnx"))
+    assert after < before, (before, after)

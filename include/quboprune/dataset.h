@@ -14,8 +14,8 @@
 
 namespace quboprune {
 
-/// What an item of a data set has besides its input.
-enum class TargetKind { none, image, label, tensor };
+/// What an item of a data set has besides its input; label: one for all of it, label_map: one a pixel.
+enum class TargetKind { none, image, label, label_map, tensor };
 
 /// One sample as the network takes it: float32, values scaled as asked for (images: 0..1 by default).
 struct Sample {
@@ -110,7 +110,10 @@ class Dataset {
 /// - paired folders: `noisy/` and `clean/` with the same file names (PNG, JPEG, TIFF, 8 or 16 bit)
 /// - SIDD scene folders: `*NOISY_SRGB*` and `*GT_SRGB*` in sub-folders (Small and Medium)
 /// - SIDD validation blocks: `ValidationNoisyBlocksSrgb.mat` and `ValidationGtBlocksSrgb.mat` (v5, v7.3)
-/// - .npz, .npy: arrays `inputs` and perhaps `targets`; the first axis counts the samples
+/// - .npz, .npy: arrays `inputs` and perhaps `targets`; the first axis counts the samples. Whole numbers are
+///   labels, one a sample or one a pixel (of which 0 and 255 alone are again classes 0 and 1)
+/// - images and masks: `images/` and `masks/` with the same file names but for their endings; a mask's values
+///   are class numbers (grey, 8 or 16 bit), and where there are 0 and 255 alone, 255 is class 1
 /// - class folders: a folder a class, of images; labels are the sorted folders' numbers
 /// - clean images: a folder of images, with `options.noise`
 /// - inputs without targets: a folder of images, without it

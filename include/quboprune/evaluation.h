@@ -12,6 +12,10 @@
 
 namespace quboprune {
 
+/// What the first output's scores of classes are: probabilities if it is made by Softmax or Sigmoid, through
+/// nothing but changes of shape, choices and interpolation; logits otherwise.
+ClassScores class_scores_of(const Graph& graph);
+
 /// Is the metric the distance to the original's outputs, whatever targets there are?
 bool measures_distance(const Judge& judge);
 

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "quboprune/graph.h"
-#include "quboprune/metrics.h"
 
 namespace quboprune {
 
@@ -22,10 +21,6 @@ Graph runnable(const Graph& graph);
 /// numbers, boxes after a selection) is judged by the numbers that it is made from. Returns the graph as it
 /// is where its only output can be judged itself. Throws InputError if nothing in it can be judged.
 Graph with_joined_outputs(const Graph& graph, const std::vector<at::Tensor>& inputs);
-
-/// What the first output's scores of classes are: probabilities if it is made by Softmax or Sigmoid, through
-/// nothing but changes of shape, choices and interpolation; logits otherwise.
-ClassScores class_scores_of(const Graph& graph);
 
 /// `changed`, made from one of the above, with the outputs of `file` again: for saving.
 Graph with_outputs_of(const Graph& file, Graph changed);

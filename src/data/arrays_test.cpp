@@ -138,9 +138,16 @@ TEST_F(Arrays, OfWholeNumbersAsLargeAsTheInputsAreMapsOfLabels) {
   for (const auto& targets :
        {npy("|u1", "(2, 4, 5)", bytes_of(bytes)), npy("<i4", "(2, 4, 5)", bytes_of(numbers))}) {
     const auto data = open(targets);
-    EXPECT_EQ(data->target_kind(), TargetKind::label);
+    EXPECT_EQ(data->target_kind(), TargetKind::label_map);
     EXPECT_TRUE(at::equal(data->samples(Part::all)[1].target, second));  // bytes aren't 0..1 here
   }
+  // 0 and 255 alone are two classes; with any other number 255 is what doesn't count.
+  for (auto& byte : bytes) byte = byte % 2 == 0 ? 0 : 255;
+  EXPECT_EQ(open(npy("|u1", "(2, 4, 5)", bytes_of(bytes)))->samples(Part::all)[1].target.max().item<int>(),
+            1);
+  bytes.front() = 2;
+  EXPECT_EQ(open(npy("|u1", "(2, 4, 5)", bytes_of(bytes)))->samples(Part::all)[1].target.max().item<int>(),
+            255);
   // Of another size they may be anything, and a channel makes bytes an image.
   EXPECT_EQ(open(npy("<i4", "(2, 20)", bytes_of(numbers)))->target_kind(), TargetKind::tensor);
   EXPECT_EQ(open(npy("|u1", "(2, 1, 4, 5)", bytes_of(bytes)))->target_kind(), TargetKind::image);

@@ -88,25 +88,19 @@ double full_scale(const cv::Mat& image) {
   return image.depth() == CV_8U ? 255.0 : image.depth() == CV_16U ? 65535.0 : 1.0;
 }
 
-}  // namespace
-
-bool is_image_name(const std::filesystem::path& path) {
-  const std::string extension = lowered(path.extension().string());
-  constexpr std::array known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm"};
-  return std::find(known.begin(), known.end(), extension) != known.end();
-}
-
-cv::Mat read_image(const std::filesystem::path& path, int channels) {
-  const Bytes bytes = read_bytes(path);
+/// The file's bytes, where they can be those of a whole image.
+Bytes read_whole(const std::filesystem::path& path) {
+  Bytes bytes = read_bytes(path);
   if (bytes.empty()) throw InputError(path.string() + ": is empty");
   if (cut_short(bytes)) throw InputError(path.string() + ": the image is cut short; fetch it again");
   if (const int most = stated_maximum(bytes); most != 0 && most != 255 && most != 65535)
     throw InputError(path.string() + ": its largest value is " + std::to_string(most) +
                      ": only 255 and 65535 are read; convert it");
-  // Decoders make grey each in its way, libpng by the file's own gamma: of the same pixels another one with
-  // it than without. A JPEG holds its grey.
-  const bool grey_later = channels == 1 && !starts_with(bytes, "\xFF\xD8\xFF");
-  const int colour = channels == 1 && !grey_later ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR;
+  return bytes;
+}
+
+/// 8 or 16 bit; `colour`: IMREAD_COLOR or IMREAD_GRAYSCALE.
+cv::Mat decoded(const std::filesystem::path& path, const Bytes& bytes, int colour) {
   cv::Mat image;
   try {
     image = without_complaints(
@@ -117,8 +111,44 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   if (image.empty()) throw InputError(path.string() + ": can't be read as an image; is it damaged?");
   if (image.depth() != CV_8U && image.depth() != CV_16U)
     throw InputError(path.string() + ": only images of 8 or 16 bit are read; convert it");
+  return image;
+}
+
+}  // namespace
+
+bool is_image_name(const std::filesystem::path& path) {
+  const std::string extension = lowered(path.extension().string());
+  constexpr std::array known = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm"};
+  return std::find(known.begin(), known.end(), extension) != known.end();
+}
+
+cv::Mat read_image(const std::filesystem::path& path, int channels) {
+  const Bytes bytes = read_whole(path);
+  // Decoders make grey each in its way, libpng by the file's own gamma: of the same pixels another one with
+  // it than without. A JPEG holds its grey.
+  const bool grey_later = channels == 1 && !starts_with(bytes, "\xFF\xD8\xFF");
+  cv::Mat image =
+      decoded(path, bytes, channels == 1 && !grey_later ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR);
   if (image.channels() == 3) cv::cvtColor(image, image, grey_later ? cv::COLOR_BGR2GRAY : cv::COLOR_BGR2RGB);
   return image;
+}
+
+cv::Mat read_labels(const std::filesystem::path& path) {
+  std::vector<cv::Mat> planes;
+  cv::split(decoded(path, read_whole(path), cv::IMREAD_COLOR), planes);
+  for (std::size_t c = 1; c < planes.size(); ++c) {
+    if (cv::norm(planes[c], planes.front(), cv::NORM_INF) != 0)
+      throw InputError(path.string() +
+                       ": is in colour, where a mask's grey values are class numbers; keep the numbers, not "
+                       "the colours that stand for them");
+  }
+  return planes.front();
+}
+
+at::Tensor to_labels(const cv::Mat& labels) {
+  cv::Mat numbers;
+  labels.convertTo(numbers, CV_32S);
+  return at::from_blob(numbers.data, {numbers.rows, numbers.cols}, at::kInt).to(at::kLong);
 }
 
 cv::Mat to_float(const cv::Mat& image) {

@@ -25,6 +25,13 @@ bool is_image_name(const std::filesystem::path& path);
 /// Throws InputError naming the file if it can't be read, is cut short or isn't 8 or 16 bit.
 cv::Mat read_image(const std::filesystem::path& path, int channels);
 
+/// Class numbers that are kept as an image: one channel, 8 or 16 bit, as stored. Throws InputError as
+/// read_image does, and where the image is in colour.
+cv::Mat read_labels(const std::filesystem::path& path);
+
+/// Labels [rows, columns], int64, of such an image.
+at::Tensor to_labels(const cv::Mat& labels);
+
 /// 8, 16 bit or float32 (0..1) to float32 [C, H, W], 0..1 times `scale`.
 at::Tensor to_tensor(const cv::Mat& image, double scale = 1.0);
 

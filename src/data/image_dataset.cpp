@@ -98,7 +98,8 @@ Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& 
   result.name = items_[item].name;
   result.scene = items_[item].scene;
   const auto part = [&](const cv::Mat& image) { return to_tensor(turned(take(image, cut), turn)); };
-  if (!pair.target.empty()) result.target = part(pair.target);
+  const bool map = images_->target() == TargetKind::label_map;
+  if (!pair.target.empty() && !map) result.target = part(pair.target);
   result.input = noise_ ? noise_->draw(result.target, rng) : part(pair.input);
   if (options_.value_scale != 1.0) {
     result.input.mul_(options_.value_scale);
@@ -111,6 +112,7 @@ Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& 
   lay(result.input, options_.inputs_channels_last);
   lay(result.target, options_.targets_channels_last);
   if (labelled()) result.target = at::scalar_tensor(images_->items()[item].label, at::kLong);
+  if (map) result.target = to_labels(turned(pair.target(cut.from), turn));
   return result;
 }
 

@@ -1,6 +1,7 @@
-// Folders of images: noisy/ + clean/, one folder a class, or images alone.
+// Folders of images: noisy/ + clean/, images/ + masks/, one folder a class, or images alone.
 #include <algorithm>
 #include <map>
+#include <opencv2/core.hpp>
 
 #include "core/text.h"
 #include "data/image_source.h"
@@ -15,6 +16,60 @@ namespace {
 std::string size_of(const cv::Mat& image) {
   return std::to_string(image.cols) + "x" + std::to_string(image.rows);
 }
+
+struct Files {
+  fs::path input, target;
+};
+
+void check_sizes(const ImagePair& pair, const fs::path& input, const fs::path& target) {
+  if (pair.input.size() != pair.target.size())
+    throw InputError(input.string() + ": is " + size_of(pair.input) + ", but its target " + target.string() +
+                     " is " + size_of(pair.target) + "; the two images of a pair need the same size");
+}
+
+/// Whether there are 0 and 255 alone.
+bool black_and_white(const cv::Mat& labels) {
+  cv::Mat white = labels == 255;
+  cv::Mat black = labels == 0;
+  return cv::countNonZero(white | black) == static_cast<int>(labels.total());
+}
+
+/// Images and their maps of labels.
+class MaskSource : public ImageSource {
+ public:
+  explicit MaskSource(std::vector<ImageItem> items, std::vector<Files> files)
+      : items_(std::move(items)), files_(std::move(files)) {
+    // 0 and 255, and nothing else in the first that hold any but 0: what editors save of two classes.
+    int looked = 0;
+    for (std::size_t k = 0; k < files_.size() && looked < 16; ++k) {
+      const cv::Mat labels = read_labels(files_[k].target);
+      if (cv::countNonZero(labels) == 0) continue;
+      ++looked;
+      two_classes_ = black_and_white(labels);
+      if (!two_classes_) break;
+    }
+  }
+  std::string form() const override { return "images and masks"; }
+  TargetKind target() const override { return TargetKind::label_map; }
+  const std::vector<ImageItem>& items() const override { return items_; }
+  ImagePair load(std::size_t item, int channels) const override {
+    const auto& [input, target] = files_.at(item);
+    ImagePair pair{read_image(input, channels), read_labels(target)};
+    check_sizes(pair, input, target);
+    if (!two_classes_) return pair;
+    if (!black_and_white(pair.target))
+      throw InputError(target.string() +
+                       ": holds other values than 0 and 255, which the first masks hold alone; "
+                       "give all masks class numbers (0, 1, ...)");
+    pair.target = pair.target / 255;
+    return pair;
+  }
+
+ private:
+  std::vector<ImageItem> items_;
+  std::vector<Files> files_;
+  bool two_classes_ = false;
+};
 
 /// Any of the folder forms: where to find each item's images. An empty path: there is none.
 class FolderSource : public ImageSource {
@@ -36,9 +91,6 @@ class FolderSource : public ImageSource {
   }
 
  private:
-  struct Files {
-    fs::path input, target;
-  };
   std::string form_;
   TargetKind target_;
   std::vector<ImageItem> items_;
@@ -76,9 +128,7 @@ std::vector<fs::path> images_in(const fs::path& folder) {
 
 ImagePair read_pair(const fs::path& input, const fs::path& target, int channels) {
   ImagePair pair{read_image(input, channels), read_image(target, channels)};
-  if (pair.input.size() != pair.target.size())
-    throw InputError(input.string() + ": is " + size_of(pair.input) + ", but its target " + target.string() +
-                     " is " + size_of(pair.target) + "; the two images of a pair need the same size");
+  check_sizes(pair, input, target);
   return pair;
 }
 
@@ -104,6 +154,27 @@ std::unique_ptr<ImageSource> open_paired_folders(const fs::path& source) {
       throw InputError(target.string() + ": has no partner " + (noisy / target.filename()).string() +
                        "; pairs need the same file name");
   return result;
+}
+
+std::unique_ptr<ImageSource> open_masks(const fs::path& source) {
+  const fs::path images = folder_called(source, "images");
+  const fs::path masks = folder_called(source, "masks");
+  if (!fs::is_directory(images) || !fs::is_directory(masks)) return nullptr;
+  std::map<std::string, fs::path> mask_of;
+  for (const fs::path& mask : images_in(masks)) mask_of[mask.stem().string()] = mask;
+  std::vector<ImageItem> items;
+  std::vector<Files> files;
+  for (const fs::path& image : images_in(images)) {
+    const auto mask = mask_of.find(image.stem().string());
+    if (mask == mask_of.end())
+      throw InputError(image.string() + ": has no mask in " + masks.string() +
+                       "; masks need the image's name, but for the ending");
+    const std::string name = image.filename().string();
+    items.push_back({name, scene_of(name)});
+    files.push_back({image, mask->second});
+  }
+  if (items.empty()) throw InputError(images.string() + ": holds no images");
+  return std::make_unique<MaskSource>(std::move(items), std::move(files));
 }
 
 std::unique_ptr<ImageSource> open_class_folders(const fs::path& source) {

@@ -1,9 +1,12 @@
 // Every form of image source, on small files of exactly that form.
 #include <ATen/ATen.h>
 
+#include <array>
 #include <cmath>
+#include <opencv2/imgproc.hpp>
 #include <set>
 
+#include "core/index.h"
 #include "data/data_test_files.h"
 #include "quboprune/dataset.h"
 #include "quboprune/error.h"
@@ -14,6 +17,7 @@ namespace {
 using PairedFolders = FolderTest;
 using SiddScenes = FolderTest;
 using ClassFolders = FolderTest;
+using Masks = FolderTest;
 using ImageFolder = FolderTest;
 
 std::string message_of(const std::string& source, const DataOptions& options = {}) {
@@ -56,6 +60,74 @@ TEST_F(PairedFolders, Read16BitAndGreyAndScaleValues) {
   EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({1, 16, 16}));
   EXPECT_NEAR(sample.input.mean().item<double>(), 51, 1e-4);
   EXPECT_NEAR(sample.target.mean().item<double>(), 255, 1e-4);
+}
+
+/// A mask of `values` in four quarters of a 32 x 32 image.
+cv::Mat mask_of(const std::array<int, 4>& values) {
+  cv::Mat mask(32, 32, CV_8UC1);
+  for (int q = 0; q < 4; ++q)
+    mask(cv::Rect(q % 2 * 16, q / 2 * 16, 16, 16)).setTo(cv::Scalar(values[at_index(q)]));
+  return mask;
+}
+
+TEST_F(Masks, AreClassNumbersOfTheSamePlace) {
+  for (int scene = 0; scene < 4; ++scene) {
+    const std::string name = "room" + std::string(1, static_cast<char>('a' + scene)) + "_1.";
+    const cv::Mat mask = mask_of({0, 1, 2, 255});
+    cv::Mat image;
+    cv::cvtColor(mask, image, cv::COLOR_GRAY2BGR);
+    write("images/" + name + "bmp", image);
+    write("masks/" + name + "png", mask);
+  }
+  const auto data = open_dataset(path(), {.crop = 24, .limit = 8, .value_scale = 255});
+  EXPECT_EQ(data->target_kind(), TargetKind::label_map);
+  EXPECT_EQ(data->manifest().form, "images and masks");
+  Rng rng(1);
+  auto samples = data->samples(Part::calibration);
+  ASSERT_EQ(samples.size(), 8U);
+  for (int k = 0; k < 8; ++k) samples.push_back(data->random_crop(rng, 24, true));
+  for (const Sample& sample : samples) {
+    EXPECT_EQ(sample.target.scalar_type(), at::kLong);
+    EXPECT_TRUE(at::equal(sample.input[1].round().to(at::kLong), sample.target)) << sample.name;
+  }
+}
+
+TEST_F(Masks, OfBlackAndWhiteAreTwoClasses) {
+  for (const char* name : {"a", "b", "c"})
+    write("images/" + std::string(name) + ".png", place_image(32, 32, 1));
+  write("masks/a.png", mask_of({0, 0, 0, 0}));
+  write("masks/b.png", mask_of({0, 255, 255, 0}));
+  write("masks/c.png", mask_of({255, 0, 0, 0}));
+  const auto data = open_dataset(path(), {.split = "all"});
+  const auto samples = data->samples(Part::all);
+  ASSERT_EQ(samples.size(), 3U);
+  double ones = 0;
+  for (const Sample& sample : samples) {
+    EXPECT_LE(sample.target.max().item<std::int64_t>(), 1);
+    ones += sample.target.sum().item<double>();
+  }
+  EXPECT_EQ(ones, 3 * 16 * 16);
+}
+
+TEST_F(Masks, NameWhatIsWrong) {
+  write("images/a.png", place_image(32, 32, 1));
+  write("images/b.png", place_image(32, 32, 1));
+  write("masks/a.png", mask_of({0, 255, 0, 0}));
+  EXPECT_NE(message_of(path()).find("images/b.png: has no mask"), std::string::npos);
+  write("masks/b.png", cv::Mat(32, 30, CV_8UC1, cv::Scalar(0)));
+  EXPECT_NE(message_of(path(), {.crop = 16}).find("b.png: is 32x32, but its target"), std::string::npos);
+  write("masks/b.png", cv::Mat(32, 32, CV_8UC3, cv::Scalar(0, 0, 128)));
+  EXPECT_NE(message_of(path(), {.crop = 16}).find("is in colour"), std::string::npos);
+}
+
+TEST_F(Masks, OfTwoClassesAndThenMoreAreRefused) {
+  for (int k = 0; k < 20; ++k) {
+    const std::string name = "x" + std::string(1, static_cast<char>('a' + k)) + ".png";
+    write("images/" + name, place_image(32, 32, k));
+    write("masks/" + name, mask_of({0, 255, 0, k == 19 ? 2 : 0}));
+  }
+  EXPECT_NE(message_of(path(), {.crop = 16, .split = "all"}).find("other values than 0 and 255"),
+            std::string::npos);
 }
 
 TEST_F(PairedFolders, KeepRedRed) {

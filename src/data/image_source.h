@@ -33,6 +33,7 @@ class ImageSource {
 std::unique_ptr<ImageSource> open_paired_folders(const std::filesystem::path& source);
 std::unique_ptr<ImageSource> open_sidd_scenes(const std::filesystem::path& source);
 std::unique_ptr<ImageSource> open_sidd_blocks(const std::filesystem::path& source);
+std::unique_ptr<ImageSource> open_masks(const std::filesystem::path& source);
 std::unique_ptr<ImageSource> open_class_folders(const std::filesystem::path& source);
 /// clean: the images are targets, and noise is drawn on them; otherwise they are inputs without targets.
 std::unique_ptr<ImageSource> open_image_folder(const std::filesystem::path& source, bool clean);

@@ -39,6 +39,7 @@ std::unique_ptr<ImageSource> recognise(const fs::path& source, bool clean) {
   if (auto found = open_paired_folders(source)) return found;
   if (auto found = open_sidd_scenes(source)) return found;
   if (auto found = open_image_folder(source, clean)) return found;
+  if (auto found = open_masks(source)) return found;
   return open_class_folders(source);
 }
 
@@ -60,7 +61,8 @@ std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptio
   auto images = recognise(source, draws_noise);
   if (!images)
     throw InputError(source +
-                     ": no known form of data; give a folder with noisy/ and clean/, of SIDD, of images or "
+                     ": no known form of data; give a folder with noisy/ and clean/ or images/ and masks/, "
+                     "of SIDD, of images or "
                      "of class folders, or a .npz file");
   if (draws_noise && images->form() != "clean images with drawn noise") refuse_noise(source, images->form());
   return make_image_dataset(std::move(images), source, options);

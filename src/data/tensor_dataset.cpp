@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "core/text.h"
+#include "data/image_layout.h"
 #include "data/normalised.h"
 #include "data/npy.h"
 #include "data/split.h"
-#include "metrics/image_layout.h"
 #include "quboprune/error.h"
 
 namespace fs = std::filesystem;
@@ -31,7 +31,7 @@ class TensorDataset : public Dataset {
  public:
   TensorDataset(std::string source, Arrays arrays, TargetKind kind, const DataOptions& options)
       : source_(std::move(source)), arrays_(std::move(arrays)), kind_(kind), options_(options) {
-    const bool classes = kind_ == TargetKind::label && one_number_each(arrays_.targets);  // not maps
+    const bool classes = kind_ == TargetKind::label;
     for (std::int64_t i = 0; i < arrays_.inputs.size(0); ++i) {
       const int label = classes ? static_cast<int>(arrays_.targets[i].item<std::int64_t>()) : 0;
       items_.push_back({std::to_string(i), std::to_string(i), label});  // each sample is its own scene
@@ -83,7 +83,7 @@ class TensorDataset : public Dataset {
     const bool image = arrays_.inputs.scalar_type() == at::kByte;
     if (image && !options_.mean.empty())
       result.input = normalised(result.input, options_.inputs_channels_last ? 2 : 0, options_);
-    if (kind_ == TargetKind::label)
+    if (kind_ == TargetKind::label || kind_ == TargetKind::label_map)
       result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)
       result.target = values(arrays_.targets[index]);
@@ -163,11 +163,18 @@ TargetKind kind_of(const Arrays& arrays) {
     return targets.sizes().slice(1) == inputs.slice(2) ||
            targets.sizes().slice(1) == inputs.slice(1, inputs.size() - 2);
   };
-  if (whole_numbers(targets) && (one_number_each(targets) || (inputs.size() > 2 && map())))
-    return TargetKind::label;
+  if (whole_numbers(targets) && one_number_each(targets)) return TargetKind::label;
+  if (whole_numbers(targets) && inputs.size() > 2 && map()) return TargetKind::label_map;
   const bool images = inputs.size() == 4 && targets.dim() == 4 &&
                       (is_channels(targets.size(1)) || is_channels(targets.size(3)));
   return images ? TargetKind::image : TargetKind::tensor;
+}
+
+/// Whether there are 0 and 255 alone, and both: two classes, as masks that were images have them.
+bool black_and_white(const at::Tensor& labels) {
+  const at::Tensor white = labels.eq(255);
+  const at::Tensor black = labels.eq(0);
+  return white.any().item<bool>() && black.any().item<bool>() && white.logical_or(black).all().item<bool>();
 }
 
 void check_finite(const at::Tensor& array, const std::string& what, const std::string& source) {
@@ -204,6 +211,8 @@ std::unique_ptr<Dataset> open_tensor_dataset(const fs::path& source, const DataO
   if (!arrays.inputs.defined()) return nullptr;
   check_arrays(arrays, source.string());
   const TargetKind kind = kind_of(arrays);
+  if (kind == TargetKind::label_map && black_and_white(arrays.targets))
+    arrays.targets = arrays.targets.eq(255).to(at::kLong);
   return std::make_unique<TensorDataset>(source.string(), std::move(arrays), kind, options);
 }
 

@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include "data/image_layout.h"
 #include "metrics/advice.h"
-#include "metrics/image_layout.h"
 #include "quboprune/error.h"
 #include "quboprune/metrics.h"
 
@@ -37,11 +37,6 @@ at::Tensor local_mean(const at::Tensor& images, const at::Tensor& window) {
 }
 
 }  // namespace
-
-at::Tensor channels_first(const at::Tensor& image) {
-  const bool last = image.dim() == 3 && is_channels(image.size(2)) && !is_channels(image.size(0));
-  return last ? image.movedim(2, 0) : image;
-}
 
 double psnr(const at::Tensor& output, const at::Tensor& target, double peak) {
   check_same_shape(output, target);

@@ -88,7 +88,8 @@ Classified classified(const at::Tensor& outputs, const at::Tensor& labels, Class
         "top1 and cross-entropy need a score for each class and whole numbers as labels: [classes] with one "
         "for each sample, or [classes, height, width] with one for each pixel, not outputs " +
         at::str(outputs.sizes()) + " and targets " + at::str(labels.sizes()) +
-        " of a batch; folders of images are taken for classes unless they are called noisy and clean");
+        " of a batch; folders of images are taken for classes unless they are called noisy and clean, or "
+        "images and masks");
   const auto classes = result.scores.size(1);
   result.labels = labels.reshape({labels.size(0), -1});
   if (result.labels.size(1) == 1) {

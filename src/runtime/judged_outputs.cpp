@@ -143,21 +143,6 @@ Graph with_joined_outputs(const Graph& graph, const std::vector<at::Tensor>& inp
   return result;
 }
 
-ClassScores class_scores_of(const Graph& graph) {
-  static const std::set<std::string> bounded = {"Softmax", "Sigmoid", "HardSigmoid"};
-  static const std::set<std::string> passing = {
-      "Identity", "Cast",   "Reshape", "Flatten",  "Squeeze",          "Unsqueeze",     "Transpose",
-      "Slice",    "Gather", "Resize",  "Upsample", "DequantizeLinear", "QuantizeLinear"};
-  int v = graph.outputs.empty() ? -1 : graph.outputs.front();
-  while (v >= 0 && graph.values[at_index(v)].producer >= 0) {
-    const Node& node = graph.nodes[at_index(graph.values[at_index(v)].producer)];
-    if (node.domain.empty() && bounded.contains(node.op)) return ClassScores::probabilities;
-    if (!node.domain.empty() || !passing.contains(node.op) || node.inputs.empty()) break;
-    v = node.inputs.front();
-  }
-  return ClassScores::logits;
-}
-
 Graph with_outputs_of(const Graph& file, Graph changed) {
   std::erase_if(changed.nodes, [](const Node& node) { return node.source < 0; });
   changed.stand_ins = file.stand_ins;

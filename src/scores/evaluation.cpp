@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
+#include "core/index.h"
 #include "model/element_types.h"
 #include "quboprune/error.h"
 #include "runtime/fixed_batch.h"
@@ -61,6 +63,21 @@ at::Tensor own_input(const Value& input, at::Tensor given) {
 }
 
 }  // namespace
+
+ClassScores class_scores_of(const Graph& graph) {
+  static const std::set<std::string> bounded = {"Softmax", "Sigmoid", "HardSigmoid"};
+  static const std::set<std::string> passing = {
+      "Identity", "Cast",   "Reshape", "Flatten",  "Squeeze",          "Unsqueeze",     "Transpose",
+      "Slice",    "Gather", "Resize",  "Upsample", "DequantizeLinear", "QuantizeLinear"};
+  int v = graph.outputs.empty() ? -1 : graph.outputs.front();
+  while (v >= 0 && graph.values[at_index(v)].producer >= 0) {
+    const Node& node = graph.nodes[at_index(graph.values[at_index(v)].producer)];
+    if (node.domain.empty() && bounded.contains(node.op)) return ClassScores::probabilities;
+    if (!node.domain.empty() || !passing.contains(node.op) || node.inputs.empty()) break;
+    v = node.inputs.front();
+  }
+  return ClassScores::logits;
+}
 
 bool measures_distance(const Judge& judge) {
   return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);

@@ -7,11 +7,10 @@
 
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
-#include "metrics/image_layout.h"
+#include "data/image_layout.h"
 #include "model/element_types.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
-#include "quboprune/judged_outputs.h"
 
 namespace quboprune {
 namespace {
@@ -21,6 +20,7 @@ std::string default_metric(TargetKind kind) {
     case TargetKind::image:
       return "psnr";
     case TargetKind::label:
+    case TargetKind::label_map:
       return "top1";
     case TargetKind::tensor:
       return "loss";
@@ -35,6 +35,7 @@ std::string default_loss(TargetKind kind) {
     case TargetKind::image:
       return "l1";
     case TargetKind::label:
+    case TargetKind::label_map:
       return "cross-entropy";
     case TargetKind::tensor:
       return "mse";

@@ -9,7 +9,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "cli/base/prune_report.h"
-#include "metrics/image_layout.h"
+#include "data/image_layout.h"
 #include "quboprune/error.h"
 
 namespace quboprune {

@@ -20,7 +20,8 @@ double psnr(const at::Tensor& output, const at::Tensor& target, double peak = 1.
 /// Trans. Image Processing 13(4), 2004, eq. 13.
 double ssim(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
 
-/// What a network's scores of classes are: logits, or what Softmax or Sigmoid made of them.
+/// What a network's scores of classes are: logits, or what Softmax or Sigmoid made of them (which
+/// cross-entropy divides by their sum over the classes).
 enum class ClassScores { logits, probabilities };
 
 /// 1 if the largest of the outputs ([classes], with axes of length 1 around them) is the target's, an int64

@@ -113,9 +113,13 @@ at::Tensor mean_counted(const Classified& c, const at::Tensor& values) {
 
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   const Classified c = classified(outputs, labels, scores);
+  const auto logarithm = [](const at::Tensor& t) {
+    return t.clamp_min(std::numeric_limits<float>::min()).log();
+  };
+  // Divided by their sum: a Sigmoid for each class doesn't give probabilities that exclude each other.
   const at::Tensor logarithms = scores == ClassScores::logits
                                     ? at::log_softmax(c.scores, 1)
-                                    : c.scores.clamp_min(std::numeric_limits<float>::min()).log();
+                                    : logarithm(c.scores) - logarithm(c.scores.sum(1, true));
   return mean_counted(c, -logarithms.gather(1, c.labels.unsqueeze(1)).squeeze(1));
 }
 

@@ -188,6 +188,12 @@ TEST(SampleLosses, CrossEntropyOfProbabilitiesIsThatOfTheirLogits) {
   expect_alike(one, two_classes, [](const at::Tensor& t) { return t.sigmoid(); });
   const at::Tensor loss = sample_losses(Loss::cross_entropy, one, two_classes);
   EXPECT_NEAR(loss[1].item<double>(), std::log1p(std::exp(-one[1][0][1].item<double>())), 1e-5);
+  // A Sigmoid for each of several classes: their shares of the sum.
+  const at::Tensor shares = at::tensor({0.5F, 0.25F, 0.5F}).view({1, 3});
+  EXPECT_NEAR(
+      sample_losses(Loss::cross_entropy, shares, at::tensor({1}, at::kLong), ClassScores::probabilities)
+          .item<double>(),
+      std::log(5), 1e-6);
   // What float32 can't tell from 0 or 1 is no infinity.
   const at::Tensor certain = at::tensor({1.0F, 0.0F}).view({2, 1});
   const at::Tensor wrong =

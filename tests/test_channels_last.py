@@ -1,5 +1,7 @@
 """Networks that take and give images as [n, H, W, C], as those from TensorFlow do."""
 
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -60,6 +62,22 @@ def test_inputs_and_outputs_may_differ(quboprune, photographs, before, after):
     first, last = (quboprune.report("eval", name, "--data", "data")["result"]["metric"]["all"]["dense"]
                    for name in ("first.onnx", "last.onnx"))
     assert last == pytest.approx(first, rel=1e-6)
+
+
+def test_networks_that_take_bytes_get_bytes(quboprune, photographs):
+    """A file from TensorFlow often takes the camera's bytes and scales them itself."""
+    for name, kind in (("bytes.onnx", onnx.TensorProto.UINT8), ("floats.onnx", onnx.TensorProto.FLOAT)):
+        n = Net()
+        x = n.node("Cast", n.input("x", ["n", "h", "w", 3], kind), to=onnx.TensorProto.FLOAT)
+        h = n.node("Mul", n.node("Transpose", x, perm=[0, 3, 1, 2]), n.constant(np.float32(1 / 255)))
+        onnx.save(n.out(n.conv(n.relu(n.conv(h, 3, 16)), 16, 5)).model(), quboprune.folder / name)
+    shutil.move(quboprune.folder / "data" / "noisy", quboprune.folder / "images")
+    shutil.rmtree(quboprune.folder / "data")
+    found = [quboprune.report("prune", name, "-o", "cut.onnx", "--data", "images", "--target", "filters=0.5", "--crop", "32",
+                              "--objective", "taylor", "--refine", "none", "--recover", "none", *more)["result"]["metric"]["heldout"]
+             for name, more in (("bytes.onnx", ()), ("floats.onnx", ("--value-scale", "255")), ("bytes.onnx", ("--value-scale", "1")))]
+    assert found[0]["pruned"] == pytest.approx(found[1]["pruned"], rel=1e-6)
+    assert found[2]["pruned"] != pytest.approx(found[1]["pruned"], rel=1e-2)
 
 
 def test_trained_on_flipped_crops(quboprune, photographs):

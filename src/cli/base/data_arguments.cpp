@@ -95,7 +95,9 @@ void DataArguments::add_to(CLI::App& command, bool required) {
       ->capture_default_str();
   command.add_option("--channels", channels, "1 grey, 3 RGB; by default what the network's input has")
       ->check(CLI::IsMember({0, 1, 3}));
-  command.add_option("--value-scale", options.value_scale, "Images are read as 0..1 times this")
+  command
+      .add_option("--value-scale", options.value_scale,
+                  "Images are read as 0..1 times this; 255 by default where the network takes bytes")
       ->check(positive())
       ->capture_default_str();
   command
@@ -127,6 +129,8 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
 
 void DataArguments::fit_images(const Graph& graph) {
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
+  const bool bytes = held_type(input.element) == at::kByte;
+  if (bytes && command_ != nullptr && command_->count("--value-scale") == 0) options.value_scale = 255;
   if (!input.declared || input.shape.size() != 4) return;
   options.inputs_channels_last = channels_last(input);
   const auto at = [&](std::size_t axis) {

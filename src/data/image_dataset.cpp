@@ -28,6 +28,11 @@ std::vector<SplitItem> split_items(const ImageSource& images) {
   return result;
 }
 
+/// Whether a map of labels has one that counts (see top1); other targets do.
+bool tells(const Sample& sample, TargetKind kind) {
+  return kind != TargetKind::label_map || sample.target.ne(255).any().item<bool>();
+}
+
 /// Throws Stopped if that was asked for.
 void report(const Control& control, std::size_t done, std::size_t total) {
   if (control.stopped()) throw Stopped("stopped while reading the data: nothing was written");
@@ -77,6 +82,10 @@ class ImageDataset : public Dataset {
   /// What is taken of a class image: all of it, or what is brought to the network's size.
   Cut class_cut(const cv::Rect& region) const;
   void leave_out(std::size_t item) const;
+  /// Appends a sample that says something; counts the others.
+  void add(Sample sample, std::vector<Sample>& to) const;
+  /// As many as there are, but at least one.
+  std::vector<Sample> some(std::vector<Sample> found) const;
   [[noreturn]] void refuse_sizes(cv::Size needed) const;
 
   std::unique_ptr<ImageSource> images_;
@@ -90,6 +99,7 @@ class ImageDataset : public Dataset {
   mutable std::mutex left_out_mutex_;
   mutable std::set<std::string> left_out_;     ///< images smaller than a crop
   mutable std::atomic<bool> resized_ = false;  ///< a class image was
+  mutable std::atomic<int> untold_ = 0;        ///< pieces without a label that counts
 };
 
 Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn,
@@ -127,6 +137,21 @@ Cut ImageDataset::class_cut(const cv::Rect& region) const {
 void ImageDataset::leave_out(std::size_t item) const {
   const std::lock_guard lock(left_out_mutex_);
   left_out_.insert(items_[item].name);
+}
+
+void ImageDataset::add(Sample sample, std::vector<Sample>& to) const {
+  if (tells(sample, images_->target()))
+    to.push_back(std::move(sample));
+  else
+    ++untold_;
+}
+
+std::vector<Sample> ImageDataset::some(std::vector<Sample> found) const {
+  if (found.empty())
+    throw InputError(source_ +
+                     ": the masks have no label that counts where they are cut (255 doesn't); give "
+                     "larger crops (--crop, --heldout-crop), or other masks");
+  return found;
 }
 
 void ImageDataset::refuse_sizes(cv::Size needed) const {
@@ -175,10 +200,10 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
     if (cut.to.empty())
       leave_out(piece.item);
     else
-      result.push_back(sample(piece.item, *pair, cut, 0, rng));
+      add(sample(piece.item, *pair, cut, 0, rng), result);
   }
-  if (result.empty()) refuse_sizes(sized(options_.size_multiple));
-  return result;
+  if (result.empty() && untold_ == 0) refuse_sizes(sized(options_.size_multiple));
+  return some(std::move(result));
 }
 
 std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
@@ -207,14 +232,14 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     const auto next = [&] { report(control, cover.size(), wanted); };
     for (const Cut& cut : cover.choose(pair->any(), region, crop, max_downscale(), count, rng, next)) {
       report(control, cover.size(), wanted);
-      of_piece[usable[u]].push_back(sample(piece.item, *pair, cut, 0, rng));
+      add(sample(piece.item, *pair, cut, 0, rng), of_piece[usable[u]]);
     }
   }
   std::vector<Sample> result;  // one of each image, then the second of each: any beginning is spread out too
-  for (std::size_t round = 0; result.size() < wanted; ++round)
+  for (std::size_t round = 0; round < wanted; ++round)
     for (const std::size_t p : usable)
       if (round < of_piece[p].size()) result.push_back(std::move(of_piece[p][round]));
-  return result;
+  return some(std::move(result));
 }
 
 std::vector<Sample> ImageDataset::samples(Part part, const Control& control) const {
@@ -250,8 +275,12 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
       cut = class_cut(region);
     else
       cut = middle_cut(region, size, sized(options_.size_multiple), 1.0);
-    if (!cut.to.empty()) return sample(piece.item, *pair, cut, rng.below(flips), rng);
+    if (cut.to.empty()) continue;
+    Sample drawn = sample(piece.item, *pair, cut, rng.below(flips), rng);
+    if (tells(drawn, images_->target())) return drawn;
+    ++untold_;
   }
+  if (untold_ > 0) some({});
   refuse_sizes(sized(std::max(crop, options_.size_multiple)));
 }
 
@@ -276,6 +305,9 @@ std::vector<std::string> ImageDataset::notes() const {
   if (resized_)
     result.push_back(fmt::format("class images are brought to {}x{}: the middle seven eighths of each",
                                  options_.height, options_.width));
+  if (untold_ > 0)
+    result.push_back(
+        fmt::format("{} pieces of images have no label that counts and were left out", untold_.load()));
   const std::lock_guard lock(left_out_mutex_);
   if (!left_out_.empty())
     result.push_back(std::to_string(left_out_.size()) + " of " + std::to_string(items_.size()) +

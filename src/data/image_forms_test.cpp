@@ -92,6 +92,27 @@ TEST_F(Masks, AreClassNumbersOfTheSamePlace) {
   }
 }
 
+TEST_F(Masks, WithoutALabelThatCountsAreLeftOut) {
+  for (int k = 0; k < 6; ++k) {
+    const std::string name = "x" + std::string(1, static_cast<char>('a' + k)) + ".png";
+    write("images/" + name, place_image(64, 64, k));
+    cv::Mat mask(64, 64, CV_8UC1, cv::Scalar(255));
+    mask(cv::Rect(0, 0, k == 0 ? 0 : 20, 64)).setTo(cv::Scalar(1));
+    write("masks/" + name, mask);
+  }
+  const auto data = open_dataset(path(), {.crop = 16, .limit = 40, .split = "all"});
+  auto samples = data->samples(Part::calibration);
+  EXPECT_GT(samples.size(), 5U);
+  EXPECT_LT(samples.size(), 40U);
+  Rng rng(1);
+  for (int k = 0; k < 50; ++k) samples.push_back(data->random_crop(rng, 16, true));
+  for (const Sample& sample : samples) EXPECT_EQ(sample.target.min().item<int>(), 1);
+  EXPECT_NE(data->notes().back().find("no label that counts"), std::string::npos);
+  const auto whole = open_dataset(path(), {.crop = 16, .heldout_crop = 16, .split = "all"});  // their middles
+  EXPECT_THROW(whole->samples(Part::all), InputError);
+  EXPECT_EQ(open_dataset(path(), {.heldout_crop = 0, .split = "all"})->samples(Part::all).size(), 5U);
+}
+
 TEST_F(Masks, OfBlackAndWhiteAreTwoClasses) {
   for (const char* name : {"a", "b", "c"})
     write("images/" + std::string(name) + ".png", place_image(32, 32, 1));

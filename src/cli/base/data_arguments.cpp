@@ -143,6 +143,7 @@ void DataArguments::fit_images(const Graph& graph) {
   options.width = at(rows + 1);
   if (options.height == options.width && options.height > 0)
     options.crop = options.heldout_crop = options.height;  // what reports say
+  if (graph.outputs.empty()) return;
   // An output that says nothing of its layout is taken for laid out as the input is.
   const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
   const bool first = output.declared && output.shape.size() == 4 && is_channels(output.shape[1]);

@@ -10,6 +10,7 @@
 #include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
+#include "data/image_layout.h"
 #include "data/npy.h"
 #include "quboprune/error.h"
 #include "quboprune/model.h"
@@ -29,8 +30,11 @@ struct Options {
 Score of_inputs(std::span<const Sample> samples, const Judge& judge) {
   std::vector<double> values;
   for (const auto& s : samples) {
-    if (!s.target.defined() || s.target.sizes() != s.input.sizes()) return {};
-    values.push_back(evaluate(judge, s.input, s.target));
+    if (!s.target.defined()) return {};
+    const at::Tensor input = channels_first(s.input);
+    const at::Tensor target = channels_first(s.target);
+    if (target.sizes() != input.sizes()) return {};
+    values.push_back(evaluate(judge, input, target));
   }
   return score_of(std::move(values));
 }

@@ -134,8 +134,11 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
 }
 
 cv::Mat read_labels(const std::filesystem::path& path) {
+  const Bytes bytes = read_whole(path);
+  if (starts_with(bytes, "\xFF\xD8\xFF"))
+    throw InputError(path.string() + ": is a JPEG, which changes a mask's numbers; keep masks as PNG");
   std::vector<cv::Mat> planes;
-  cv::split(decoded(path, read_whole(path), cv::IMREAD_COLOR), planes);
+  cv::split(decoded(path, bytes, cv::IMREAD_COLOR), planes);
   for (std::size_t c = 1; c < planes.size(); ++c) {
     if (cv::norm(planes[c], planes.front(), cv::NORM_INF) != 0)
       throw InputError(path.string() +

@@ -41,13 +41,16 @@ class MaskSource : public ImageSource {
       : items_(std::move(items)), files_(std::move(files)) {
     // 0 and 255, and nothing else in the first that hold any but 0: what editors save of two classes.
     int looked = 0;
+    bool black = false;
     for (std::size_t k = 0; k < files_.size() && looked < 16; ++k) {
       const cv::Mat labels = read_labels(files_[k].target);
-      if (cv::countNonZero(labels) == 0) continue;
+      const int others = cv::countNonZero(labels);
+      black = black || others < static_cast<int>(labels.total());
+      if (others == 0) continue;
       ++looked;
-      two_classes_ = black_and_white(labels);
-      if (!two_classes_) break;
+      if (!black_and_white(labels)) return;
     }
+    two_classes_ = looked > 0 && black;
   }
   std::string form() const override { return "images and masks"; }
   TargetKind target() const override { return TargetKind::label_map; }
@@ -160,12 +163,20 @@ std::unique_ptr<ImageSource> open_masks(const fs::path& source) {
   const fs::path images = folder_called(source, "images");
   const fs::path masks = folder_called(source, "masks");
   if (!fs::is_directory(images) || !fs::is_directory(masks)) return nullptr;
-  std::map<std::string, fs::path> mask_of;
-  for (const fs::path& mask : images_in(masks)) mask_of[mask.stem().string()] = mask;
+  std::map<std::string, fs::path> mask_of, image_of;
+  for (const auto& [found, files] :
+       {std::pair{&mask_of, images_in(masks)}, std::pair{&image_of, images_in(images)}}) {
+    for (const fs::path& file : files) {
+      const auto [other, first] = found->emplace(file.stem().string(), file);
+      if (!first)
+        throw InputError(file.string() + ": has the name of " + other->second.string() +
+                         " but for the ending; an image needs one mask, of its name");
+    }
+  }
   std::vector<ImageItem> items;
   std::vector<Files> files;
-  for (const fs::path& image : images_in(images)) {
-    const auto mask = mask_of.find(image.stem().string());
+  for (const auto& [stem, image] : image_of) {
+    const auto mask = mask_of.find(stem);
     if (mask == mask_of.end())
       throw InputError(image.string() + ": has no mask in " + masks.string() +
                        "; masks need the image's name, but for the ending");
@@ -174,6 +185,11 @@ std::unique_ptr<ImageSource> open_masks(const fs::path& source) {
     files.push_back({image, mask->second});
   }
   if (items.empty()) throw InputError(images.string() + ": holds no images");
+  for (const auto& [stem, mask] : mask_of) {
+    if (!image_of.contains(stem))
+      throw InputError(mask.string() + ": has no image in " + images.string() +
+                       "; masks need the image's name, but for the ending");
+  }
   return std::make_unique<MaskSource>(std::move(items), std::move(files));
 }
 

@@ -139,6 +139,14 @@ TEST_F(Masks, NameWhatIsWrong) {
   EXPECT_NE(message_of(path(), {.crop = 16}).find("b.png: is 32x32, but its target"), std::string::npos);
   write("masks/b.png", cv::Mat(32, 32, CV_8UC3, cv::Scalar(0, 0, 128)));
   EXPECT_NE(message_of(path(), {.crop = 16}).find("is in colour"), std::string::npos);
+  write("masks/b.png", mask_of({0, 0, 0, 255}));
+  write("preview.png", place_image(32, 32, 1));  // beside them, no data
+  EXPECT_EQ(message_of(path(), {.crop = 16}), "");
+  write("masks/c.png", mask_of({0, 0, 0, 255}));
+  EXPECT_NE(message_of(path(), {.crop = 16}).find("masks/c.png: has no image"), std::string::npos);
+  write("images/c.png", place_image(32, 32, 1));
+  write("masks/c.bmp", mask_of({0, 0, 0, 255}));
+  EXPECT_NE(message_of(path(), {.crop = 16}).find("has the name of"), std::string::npos);
 }
 
 TEST_F(Masks, OfTwoClassesAndThenMoreAreRefused) {

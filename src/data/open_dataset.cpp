@@ -37,9 +37,9 @@ std::unique_ptr<ImageSource> recognise(const fs::path& source, bool clean) {
   if (auto found = open_sidd_blocks(source)) return found;
   if (!fs::is_directory(source)) return nullptr;
   if (auto found = open_paired_folders(source)) return found;
+  if (auto found = open_masks(source)) return found;
   if (auto found = open_sidd_scenes(source)) return found;
   if (auto found = open_image_folder(source, clean)) return found;
-  if (auto found = open_masks(source)) return found;
   return open_class_folders(source);
 }
 

@@ -155,18 +155,18 @@ bool whole_numbers(const at::Tensor& tensor) {
   return at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false);
 }
 
-TargetKind kind_of(const Arrays& arrays) {
+TargetKind kind_of(const Arrays& arrays, const DataOptions& options) {
   const at::Tensor& targets = arrays.targets;
   if (!targets.defined()) return TargetKind::none;
   const auto inputs = arrays.inputs.sizes();
-  const auto map = [&] {  // channels come first, or last
-    return targets.sizes().slice(1) == inputs.slice(2) ||
-           targets.sizes().slice(1) == inputs.slice(1, inputs.size() - 2);
+  const auto map = [&] {
+    return targets.sizes().slice(1) ==
+           (options.inputs_channels_last ? inputs.slice(1, inputs.size() - 2) : inputs.slice(2));
   };
   if (whole_numbers(targets) && one_number_each(targets)) return TargetKind::label;
   if (whole_numbers(targets) && inputs.size() > 2 && map()) return TargetKind::label_map;
   const bool images = inputs.size() == 4 && targets.dim() == 4 &&
-                      (is_channels(targets.size(1)) || is_channels(targets.size(3)));
+                      is_channels(targets.size(options.targets_channels_last ? 3 : 1));
   return images ? TargetKind::image : TargetKind::tensor;
 }
 
@@ -210,7 +210,7 @@ std::unique_ptr<Dataset> open_tensor_dataset(const fs::path& source, const DataO
   Arrays arrays = read_arrays(source, options.others);
   if (!arrays.inputs.defined()) return nullptr;
   check_arrays(arrays, source.string());
-  const TargetKind kind = kind_of(arrays);
+  const TargetKind kind = kind_of(arrays, options);
   if (kind == TargetKind::label_map && black_and_white(arrays.targets))
     arrays.targets = arrays.targets.eq(255).to(at::kLong);
   return std::make_unique<TensorDataset>(source.string(), std::move(arrays), kind, options);

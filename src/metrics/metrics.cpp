@@ -8,6 +8,7 @@
 #include <limits>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "metrics/advice.h"
 #include "quboprune/error.h"
@@ -63,7 +64,12 @@ struct Classified {
 at::Tensor by_class(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   const auto n = labels.dim() > 0 ? labels.size(0) : 0;
   if (labels.scalar_type() != at::kLong || n == 0 || outputs.dim() == 0 || outputs.size(0) != n) return {};
-  if (outputs.numel() == labels.numel()) {
+  const auto longer = [](const at::Tensor& t) {  // axes that aren't of length 1
+    std::vector<std::int64_t> sizes = t.sizes().slice(1).vec();
+    std::erase(sizes, 1);
+    return sizes;
+  };
+  if (longer(outputs) == longer(labels)) {
     const at::Tensor one = outputs.reshape({n, -1});
     // Next to 1 float32 resolves no more than 2^-24: a probability of 0 there is one that isn't known.
     return scores == ClassScores::logits ? at::stack({at::zeros_like(one), one}, 1)
@@ -82,6 +88,11 @@ at::Tensor by_class(const at::Tensor& outputs, const at::Tensor& labels, ClassSc
 /// Labels one a sample [n], of outputs [n, classes] with axes of length 1 around them; or one a position
 /// [n, ...], of outputs [n, classes, ...] or [n, ..., classes].
 Classified classified(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
+  if (!outputs.is_floating_point())
+    throw InputError(
+        "the network puts out whole numbers (classes that it chose?), where top1 and cross-entropy need a "
+        "score "
+        "for each class; give the network without its ArgMax, or use --metric output --loss output");
   Classified result{by_class(outputs, labels, scores), {}, {}};
   if (!result.scores.defined())
     throw InputError(
@@ -113,13 +124,13 @@ at::Tensor mean_counted(const Classified& c, const at::Tensor& values) {
 
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   const Classified c = classified(outputs, labels, scores);
-  const auto logarithm = [](const at::Tensor& t) {
-    return t.clamp_min(std::numeric_limits<float>::min()).log();
+  // Divided by their sum: a Sigmoid for each class doesn't give probabilities that exclude each other. Where
+  // all are 0 no class is likelier than another.
+  const auto shares = [&] {
+    const at::Tensor positive = c.scores + std::numeric_limits<float>::min();
+    return positive.log() - positive.sum(1, true).log();
   };
-  // Divided by their sum: a Sigmoid for each class doesn't give probabilities that exclude each other.
-  const at::Tensor logarithms = scores == ClassScores::logits
-                                    ? at::log_softmax(c.scores, 1)
-                                    : logarithm(c.scores) - logarithm(c.scores.sum(1, true));
+  const at::Tensor logarithms = scores == ClassScores::logits ? at::log_softmax(c.scores, 1) : shares();
   return mean_counted(c, -logarithms.gather(1, c.labels.unsqueeze(1)).squeeze(1));
 }
 

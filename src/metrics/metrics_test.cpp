@@ -125,6 +125,8 @@ TEST(Top1, OfASingleScoreTellsOneClassFromTheOther) {
   EXPECT_NEAR(top1(logits[0].unsqueeze(2), labels), 0.75, 1e-12);
   EXPECT_EQ(top1(at::tensor({0.2F}), at::scalar_tensor(1, at::kLong)), 1);  // one a sample
   EXPECT_THROW(top1(logits, at::full({2, 2}, 2, at::kLong)), InputError);
+  EXPECT_THROW(top1(at::rand({4, 2, 2}), at::zeros({4, 4}, at::kLong)), InputError);  // as many, but classes
+  EXPECT_THROW(top1(labels, labels), InputError);                                     // what ArgMax gives
 }
 
 TEST(RelativeMse, IsZeroWhenEqualAndOneForZeros) {
@@ -194,6 +196,10 @@ TEST(SampleLosses, CrossEntropyOfProbabilitiesIsThatOfTheirLogits) {
       sample_losses(Loss::cross_entropy, shares, at::tensor({1}, at::kLong), ClassScores::probabilities)
           .item<double>(),
       std::log(5), 1e-6);
+  // A network that died says nothing, which isn't right. (float32 knows logarithms near -87 to 8e-6.)
+  const at::Tensor dead = sample_losses(Loss::cross_entropy, at::zeros({1, 3}), at::tensor({1}, at::kLong),
+                                        ClassScores::probabilities);
+  EXPECT_NEAR(dead.item<double>(), std::log(3), 2e-5);
   // What float32 can't tell from 0 or 1 is no infinity.
   const at::Tensor certain = at::tensor({1.0F, 0.0F}).view({2, 1});
   const at::Tensor wrong =

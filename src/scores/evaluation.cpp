@@ -67,8 +67,8 @@ at::Tensor own_input(const Value& input, at::Tensor given) {
 ClassScores class_scores_of(const Graph& graph) {
   static const std::set<std::string> bounded = {"Softmax", "Sigmoid", "HardSigmoid"};
   static const std::set<std::string> passing = {
-      "Identity", "Cast",   "Reshape", "Flatten",  "Squeeze",          "Unsqueeze",     "Transpose",
-      "Slice",    "Gather", "Resize",  "Upsample", "DequantizeLinear", "QuantizeLinear"};
+      "Clip",      "Identity", "Cast",   "Reshape", "Flatten",  "Squeeze",          "Unsqueeze",
+      "Transpose", "Slice",    "Gather", "Resize",  "Upsample", "DequantizeLinear", "QuantizeLinear"};
   int v = graph.outputs.empty() ? -1 : graph.outputs.front();
   while (v >= 0 && graph.values[at_index(v)].producer >= 0) {
     const Node& node = graph.nodes[at_index(graph.values[at_index(v)].producer)];

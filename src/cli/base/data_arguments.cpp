@@ -130,6 +130,9 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
 void DataArguments::fit_images(const Graph& graph) {
   const Value& input = graph.values[static_cast<std::size_t>(graph.inputs.front())];
   const bool bytes = held_type(input.element) == at::kByte;
+  if (bytes && !options.mean.empty())
+    throw InputError(
+        "--mean, --std: the network takes bytes, 0 to 255, and normalises them itself; leave them out");
   if (bytes && command_ != nullptr && command_->count("--value-scale") == 0) options.value_scale = 255;
   if (!input.declared || input.shape.size() != 4) return;
   options.inputs_channels_last = channels_last(input);
@@ -164,6 +167,12 @@ Judge DataArguments::judge(const Dataset& data, const Graph& graph) const {
     throw InputError("--loss " + loss +
                      ": the data have no targets; give data with targets, or leave it out: the distance to "
                      "the original's outputs is then the loss");
+  const bool of_numbers = judge.metric == Metric::psnr || judge.metric == Metric::ssim ||
+                          judge.loss == Loss::l1 || judge.loss == Loss::mse;
+  if (data.target_kind() == TargetKind::label_map && of_numbers)
+    throw InputError(
+        "maps of labels are judged by top1 and cross-entropy, or by the distance to the original's "
+        "outputs (--metric output --loss output): other metrics and losses take labels for amounts");
   judge.peak = options.value_scale;
   judge.class_scores = class_scores_of(graph);
   for (const auto& text : inputs) {

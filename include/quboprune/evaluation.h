@@ -13,7 +13,7 @@
 namespace quboprune {
 
 /// What the first output's scores of classes are: probabilities if it is made by Softmax or Sigmoid, through
-/// nothing but changes of shape, choices and interpolation; logits otherwise.
+/// nothing but changes of shape, of type and range, choices and interpolation; logits otherwise.
 ClassScores class_scores_of(const Graph& graph);
 
 /// Is the metric the distance to the original's outputs, whatever targets there are?

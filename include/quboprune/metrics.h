@@ -55,8 +55,8 @@ struct Judge {
   double peak = 1;  ///< of images; DataOptions::value_scale
   /// Values for inputs besides the first, by name: a noise level, a scale. Every element gets it.
   std::map<std::string, double> fills{};
-  ClassScores class_scores =
-      ClassScores::logits;  ///< what cross_entropy and top1 take outputs for; see class_scores_of
+  /// What cross_entropy and top1 take outputs for; see class_scores_of.
+  ClassScores class_scores = ClassScores::logits;
 };
 
 /// From the name that the command line takes (psnr, ssim, top1, loss, output; l1, mse, cross-entropy,

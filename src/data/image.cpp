@@ -45,9 +45,13 @@ bool ends_near(const Bytes& bytes, std::string_view mark) {
          }) != bytes.end();
 }
 
+bool is_jpeg(const Bytes& bytes) {
+  return starts_with(bytes, "\xFF\xD8\xFF");
+}
+
 /// The decoders fill the missing part of a JPEG with grey and call it a success.
 bool cut_short(const Bytes& bytes) {
-  if (starts_with(bytes, "\xFF\xD8\xFF")) return !ends_near(bytes, "\xFF\xD9");
+  if (is_jpeg(bytes)) return !ends_near(bytes, "\xFF\xD9");
   if (starts_with(bytes, "\x89PNG")) return !ends_near(bytes, "IEND");
   return false;
 }
@@ -126,7 +130,7 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
   const Bytes bytes = read_whole(path);
   // Decoders make grey each in its way, libpng by the file's own gamma: of the same pixels another one with
   // it than without. A JPEG holds its grey.
-  const bool grey_later = channels == 1 && !starts_with(bytes, "\xFF\xD8\xFF");
+  const bool grey_later = channels == 1 && !is_jpeg(bytes);
   cv::Mat image =
       decoded(path, bytes, channels == 1 && !grey_later ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR);
   if (image.channels() == 3) cv::cvtColor(image, image, grey_later ? cv::COLOR_BGR2GRAY : cv::COLOR_BGR2RGB);
@@ -135,7 +139,7 @@ cv::Mat read_image(const std::filesystem::path& path, int channels) {
 
 cv::Mat read_labels(const std::filesystem::path& path) {
   const Bytes bytes = read_whole(path);
-  if (starts_with(bytes, "\xFF\xD8\xFF"))
+  if (is_jpeg(bytes))
     throw InputError(path.string() + ": is a JPEG, which changes a mask's numbers; keep masks as PNG");
   std::vector<cv::Mat> planes;
   cv::split(decoded(path, bytes, cv::IMREAD_COLOR), planes);
@@ -146,6 +150,13 @@ cv::Mat read_labels(const std::filesystem::path& path) {
                        "the colours that stand for them");
   }
   return planes.front();
+}
+
+Tones tones_of(const at::Tensor& labels) {
+  const at::Tensor black = labels.eq(0);
+  const at::Tensor white = labels.eq(255);
+  return {black.any().item<bool>(), white.any().item<bool>(),
+          black.logical_or(white).logical_not().any().item<bool>()};
 }
 
 at::Tensor to_labels(const cv::Mat& labels) {

@@ -29,6 +29,15 @@ cv::Mat read_image(const std::filesystem::path& path, int channels);
 /// read_image does, and where the image is in colour.
 cv::Mat read_labels(const std::filesystem::path& path);
 
+/// What values maps of labels hold.
+struct Tones {
+  bool black = false, white = false, others = false;  ///< 0, 255, any but these
+
+  /// 0 and 255 alone, and both: two classes, as editors save them.
+  bool two_classes() const { return black && white && !others; }
+};
+Tones tones_of(const at::Tensor& labels);
+
 /// Labels [rows, columns], int64, of such an image.
 at::Tensor to_labels(const cv::Mat& labels);
 

@@ -84,9 +84,8 @@ class ImageDataset : public Dataset {
   void leave_out(std::size_t item) const;
   /// Appends a sample that says something; counts the others.
   void add(Sample sample, std::vector<Sample>& to) const;
-  /// As many as there are, but at least one.
-  std::vector<Sample> some(std::vector<Sample> found) const;
-  [[noreturn]] void refuse_sizes(cv::Size needed) const;
+  /// Says why nothing was left: no label counts, or no image is as large as `needed`.
+  [[noreturn]] void refuse_all(cv::Size needed) const;
 
   std::unique_ptr<ImageSource> images_;
   std::string source_;
@@ -115,12 +114,12 @@ Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& 
     result.input.mul_(options_.value_scale);
     if (result.target.defined()) result.target.mul_(options_.value_scale);
   }
-  if (!options_.mean.empty()) result.input = normalised(result.input, 0, options_);
   const auto lay = [](at::Tensor& image, bool last) {
     if (last && image.defined()) image = image.permute({1, 2, 0}).contiguous();
   };
   lay(result.input, options_.inputs_channels_last);
   lay(result.target, options_.targets_channels_last);
+  if (!options_.mean.empty()) result.input = normalised(result.input, options_);
   if (labelled()) result.target = at::scalar_tensor(images_->items()[item].label, at::kLong);
   if (map) result.target = to_labels(turned(pair.target(cut.from), turn));
   return result;
@@ -146,15 +145,11 @@ void ImageDataset::add(Sample sample, std::vector<Sample>& to) const {
     ++untold_;
 }
 
-std::vector<Sample> ImageDataset::some(std::vector<Sample> found) const {
-  if (found.empty())
+void ImageDataset::refuse_all(cv::Size needed) const {
+  if (untold_ > 0)
     throw InputError(source_ +
                      ": the masks have no label that counts where they are cut (255 doesn't); give "
                      "larger crops (--crop, --heldout-crop), or other masks");
-  return found;
-}
-
-void ImageDataset::refuse_sizes(cv::Size needed) const {
   int largest = 0;  // side of a square that fits
   for (const auto* part : {&split_.calibration, &split_.heldout}) {
     for (const Piece& piece : *part) {
@@ -202,8 +197,8 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
     else
       add(sample(piece.item, *pair, cut, 0, rng), result);
   }
-  if (result.empty() && untold_ == 0) refuse_sizes(sized(options_.size_multiple));
-  return some(std::move(result));
+  if (result.empty()) refuse_all(sized(options_.size_multiple));
+  return result;
 }
 
 std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
@@ -221,7 +216,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     report(control, usable.size(), wanted);
     if (usable.size() == wanted) break;
   }
-  if (usable.empty()) refuse_sizes(crop);
+  if (usable.empty()) refuse_all(crop);
   Cover cover;
   for (std::size_t u = 0; u < usable.size(); ++u) {
     const Piece& piece = pieces[usable[u]];
@@ -239,7 +234,8 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
   for (std::size_t round = 0; round < wanted; ++round)
     for (const std::size_t p : usable)
       if (round < of_piece[p].size()) result.push_back(std::move(of_piece[p][round]));
-  return some(std::move(result));
+  if (result.empty()) refuse_all(crop);
+  return result;
 }
 
 std::vector<Sample> ImageDataset::samples(Part part, const Control& control) const {
@@ -280,8 +276,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     if (tells(drawn, images_->target())) return drawn;
     ++untold_;
   }
-  if (untold_ > 0) some({});
-  refuse_sizes(sized(std::max(crop, options_.size_multiple)));
+  refuse_all(sized(std::max(crop, options_.size_multiple)));
 }
 
 Manifest ImageDataset::manifest() const {

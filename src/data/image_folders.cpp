@@ -27,30 +27,20 @@ void check_sizes(const ImagePair& pair, const fs::path& input, const fs::path& t
                      " is " + size_of(pair.target) + "; the two images of a pair need the same size");
 }
 
-/// Whether there are 0 and 255 alone.
-bool black_and_white(const cv::Mat& labels) {
-  cv::Mat white = labels == 255;
-  cv::Mat black = labels == 0;
-  return cv::countNonZero(white | black) == static_cast<int>(labels.total());
-}
-
 /// Images and their maps of labels.
 class MaskSource : public ImageSource {
  public:
   explicit MaskSource(std::vector<ImageItem> items, std::vector<Files> files)
       : items_(std::move(items)), files_(std::move(files)) {
-    // 0 and 255, and nothing else in the first that hold any but 0: what editors save of two classes.
+    // The first that hold any but 0 tell for all.
+    Tones seen;
     int looked = 0;
-    bool black = false;
-    for (std::size_t k = 0; k < files_.size() && looked < 16; ++k) {
-      const cv::Mat labels = read_labels(files_[k].target);
-      const int others = cv::countNonZero(labels);
-      black = black || others < static_cast<int>(labels.total());
-      if (others == 0) continue;
-      ++looked;
-      if (!black_and_white(labels)) return;
+    for (std::size_t k = 0; k < files_.size() && looked < 16 && !seen.others; ++k) {
+      const Tones tones = tones_of(to_labels(read_labels(files_[k].target)));
+      seen = {seen.black || tones.black, seen.white || tones.white, tones.others};
+      looked += tones.white || tones.others ? 1 : 0;
     }
-    two_classes_ = looked > 0 && black;
+    two_classes_ = seen.two_classes();
   }
   std::string form() const override { return "images and masks"; }
   TargetKind target() const override { return TargetKind::label_map; }
@@ -60,7 +50,7 @@ class MaskSource : public ImageSource {
     ImagePair pair{read_image(input, channels), read_labels(target)};
     check_sizes(pair, input, target);
     if (!two_classes_) return pair;
-    if (!black_and_white(pair.target))
+    if (tones_of(to_labels(pair.target)).others)
       throw InputError(target.string() +
                        ": holds other values than 0 and 255, which the first masks hold alone; "
                        "give all masks class numbers (0, 1, ...)");

@@ -8,7 +8,8 @@
 
 namespace quboprune {
 
-at::Tensor normalised(const at::Tensor& image, int axis, const DataOptions& options) {
+at::Tensor normalised(const at::Tensor& image, const DataOptions& options) {
+  const int axis = options.inputs_channels_last ? 2 : 0;
   const auto channels = static_cast<std::int64_t>(options.mean.size());
   if (image.dim() != 3 || image.size(axis) != channels)
     throw InputError("--mean and --std name " + std::to_string(channels) +

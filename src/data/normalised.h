@@ -6,8 +6,8 @@
 
 namespace quboprune {
 
-/// An image, its channels on `axis`, less DataOptions::mean, over its deviation. Throws InputError where
-/// there is another number of channels.
-at::Tensor normalised(const at::Tensor& image, int axis, const DataOptions& options);
+/// An image, laid out as DataOptions says of inputs, less DataOptions::mean, over its deviation. Throws
+/// InputError where there is another number of channels.
+at::Tensor normalised(const at::Tensor& image, const DataOptions& options);
 
 }  // namespace quboprune

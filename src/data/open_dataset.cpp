@@ -62,8 +62,7 @@ std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptio
   if (!images)
     throw InputError(source +
                      ": no known form of data; give a folder with noisy/ and clean/ or images/ and masks/, "
-                     "of SIDD, of images or "
-                     "of class folders, or a .npz file");
+                     "of SIDD, of images or of class folders, or a .npz file");
   if (draws_noise && images->form() != "clean images with drawn noise") refuse_noise(source, images->form());
   return make_image_dataset(std::move(images), source, options);
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "data/image.h"
 #include "data/image_layout.h"
 #include "data/normalised.h"
 #include "data/npy.h"
@@ -81,8 +82,7 @@ class TensorDataset : public Dataset {
     const auto index = static_cast<std::int64_t>(item);
     Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
     const bool image = arrays_.inputs.scalar_type() == at::kByte;
-    if (image && !options_.mean.empty())
-      result.input = normalised(result.input, options_.inputs_channels_last ? 2 : 0, options_);
+    if (image && !options_.mean.empty()) result.input = normalised(result.input, options_);
     if (kind_ == TargetKind::label || kind_ == TargetKind::label_map)
       result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)
@@ -170,13 +170,6 @@ TargetKind kind_of(const Arrays& arrays, const DataOptions& options) {
   return images ? TargetKind::image : TargetKind::tensor;
 }
 
-/// Whether there are 0 and 255 alone, and both: two classes, as masks that were images have them.
-bool black_and_white(const at::Tensor& labels) {
-  const at::Tensor white = labels.eq(255);
-  const at::Tensor black = labels.eq(0);
-  return white.any().item<bool>() && black.any().item<bool>() && white.logical_or(black).all().item<bool>();
-}
-
 void check_finite(const at::Tensor& array, const std::string& what, const std::string& source) {
   if (!array.is_floating_point()) return;
   for (std::int64_t i = 0; i < array.size(0); ++i) {
@@ -211,7 +204,7 @@ std::unique_ptr<Dataset> open_tensor_dataset(const fs::path& source, const DataO
   if (!arrays.inputs.defined()) return nullptr;
   check_arrays(arrays, source.string());
   const TargetKind kind = kind_of(arrays, options);
-  if (kind == TargetKind::label_map && black_and_white(arrays.targets))
+  if (kind == TargetKind::label_map && tones_of(arrays.targets).two_classes())
     arrays.targets = arrays.targets.eq(255).to(at::kLong);
   return std::make_unique<TensorDataset>(source.string(), std::move(arrays), kind, options);
 }

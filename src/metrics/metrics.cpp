@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -75,10 +74,7 @@ at::Tensor by_class(const at::Tensor& outputs, const at::Tensor& labels, ClassSc
     return scores == ClassScores::logits ? at::stack({at::zeros_like(one), one}, 1)
                                          : at::stack({(1 - one).clamp_min(0x1p-25), one}, 1);
   }
-  const bool of_samples =
-      labels.numel() == n &&
-      std::ranges::count_if(outputs.sizes().slice(1), [](auto size) { return size > 1; }) <= 1;
-  if (of_samples) return outputs.flatten(1).unsqueeze(2);
+  if (longer(labels).empty() && longer(outputs).size() == 1) return outputs.flatten(1).unsqueeze(2);
   if (outputs.dim() != labels.dim() + 1) return {};
   if (outputs.sizes().slice(2) == labels.sizes().slice(1)) return outputs.flatten(2);
   if (outputs.sizes().slice(0, labels.dim()) == labels.sizes()) return outputs.movedim(-1, 1).flatten(2);
@@ -90,9 +86,8 @@ at::Tensor by_class(const at::Tensor& outputs, const at::Tensor& labels, ClassSc
 Classified classified(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   if (!outputs.is_floating_point())
     throw InputError(
-        "the network puts out whole numbers (classes that it chose?), where top1 and cross-entropy need a "
-        "score "
-        "for each class; give the network without its ArgMax, or use --metric output --loss output");
+        "the network puts out whole numbers (classes that it chose?), where top1 and cross-entropy need "
+        "a score for each class; give the network without its ArgMax, or use --metric output --loss output");
   Classified result{by_class(outputs, labels, scores), {}, {}};
   if (!result.scores.defined())
     throw InputError(

@@ -113,8 +113,7 @@ json images_json(const PruneSession& session, const PruneSession::Outcome& outco
     const Sample& s = heldout[k * heldout.size() / std::min(kPictures, heldout.size())];
     const at::Tensor noisy = channels_first(s.input);
     const at::Tensor clean = channels_first(s.target);
-    if (noisy.dim() != 3 || (noisy.size(0) != 1 && noisy.size(0) != 3) || noisy.sizes() != clean.sizes())
-      continue;
+    if (noisy.dim() != 3 || !is_channels(noisy.size(0)) || noisy.sizes() != clean.sizes()) continue;
     const std::vector<Sample> one{s};
     const at::Tensor before = channels_first(outputs_of(dense, one, judge).front());
     const at::Tensor after = channels_first(outputs_of(small, one, judge).front());

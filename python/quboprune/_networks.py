@@ -151,6 +151,13 @@ def compare(model, *, data, target, methods, **options):
     return _with_report("compare", model, [*_target(target), "--methods", names], options, data)
 
 
+def sweep(model, folder, *, data, target=None, **options):
+    """Prunes by several amounts, target="macs=0.2,0.35,0.5"; writes a network for each to `folder` and returns the
+    report with "budgets". With max_loss=0.1 it also looks for the largest budget that loses at most 0.1 of the metric
+    on the calibration data: report["furthest"] is its name, None where each loses more."""
+    return _with_report("sweep", model, ["-o", os.fspath(folder), *_target(target)], options, data)
+
+
 def finetune(model, output, *, data, **options):
     """Trains a network further, or from its first weights; writes it to `output` and returns the report."""
     return _with_report("finetune", model, ["-o", os.fspath(output)], options, data)

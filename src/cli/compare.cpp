@@ -8,6 +8,7 @@
 #include "cli/base/outputs.h"
 #include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
+#include "cli/base/several_networks.h"
 #include "cli/commands.h"
 #include "core/threads.h"
 #include "quboprune/error.h"
@@ -81,18 +82,11 @@ json measured(const Method& method, bool first, const Options& o, PruneSession& 
   const auto outcome = session.cut(choice.mask);
   const bool halfway = session.stopped();
   if (halfway && !first) throw Stopped("stopped before " + method.name + " was done");
-  json entry = {{"name", method.name},
-                {"rounds", choice.rounds},
-                {"round_to", choice.round_to},
-                {"result", result_json(session, choice.mask, outcome)},
-                {"layers", layers_json(session.groups(), choice.mask)},
-                {"equivalence", outcome.equivalence}};
+  json entry = network_entry(session, method.name, choice, outcome, method.refine);
   if (halfway) entry["stopped"] = true;
-  add_choice(entry, session, choice, method.refine);
-  if (o.networks.empty()) return entry;
-  const auto place = (std::filesystem::path(o.networks) / (method.name + ".onnx")).string();
-  session.save(place, outcome, choice.objective);
-  if (json latency = latency_json(session, place); !latency.empty()) entry["latency"] = std::move(latency);
+  if (!o.networks.empty())
+    write_network(entry, session, (std::filesystem::path(o.networks) / (method.name + ".onnx")).string(),
+                  outcome, choice.objective);
   return entry;
 }
 

@@ -152,10 +152,8 @@ void say_ignored(const Options& o, const CLI::App& command, PruneSession& sessio
                   "--alpha",       "--beta",       "--gamma",          "--cross",
                   "--centred",     "--per-layer",  "--penalty",        "--probes"},
         "a mask was given, so none is chosen"));
-  } else if (o.prune.choose.refine == "none") {
-    session.note(ignored_options(
-        command, {"--evaluations", "--time-limit", "--refine-samples", "--refine-before-refit"},
-        "nothing is refined"));
+  } else {
+    session.note(o.prune.without_say_unrefined(command));
   }
   session.note(o.prune.without_say(command));
 }
@@ -218,19 +216,7 @@ void add_prune(CLI::App& app, Context& context) {
       "--mask", options->mask,
       "Keep what this solution keeps instead of searching: the report of quboprune solve on a "
       "problem of formulate, or a text of 0s and 1s");
-  command
-      ->add_option(
-          "--objective", options->prune.choose.objective,
-          fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction as they would ship, "
-                      "each calibration scene judged by a repair on others), or one of {}",
-                      fmt::join(objective_names(), ", ")))
-      ->check(auto_or(objective_names()))
-      ->capture_default_str();
-  command
-      ->add_option("--refine", options->prune.choose.refine,
-                   "Search on the true metric: tt, local, tt+local, none")
-      ->check(CLI::IsMember({"tt", "local", "tt+local", "protes", "random", "none"}))
-      ->capture_default_str();
+  options->prune.add_objective(*command);
   options->prune.add_choice(*command);
   options->prune.add_recovery(*command);
   options->prune.add_refinement(*command);

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/clock.h"
+#include "core/phases.h"
 #include "core/text.h"
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
@@ -41,6 +42,16 @@ SolverResult given(const Formulation& f, const std::string& method) {
   return result;
 }
 
+/// An objective's settings come one behind the other.
+std::vector<std::vector<Setting>> by_objective(const std::vector<Setting>& settings) {
+  std::vector<std::vector<Setting>> result;
+  for (const auto& setting : settings) {
+    if (result.empty() || result.back().front().objective != setting.objective) result.emplace_back();
+    result.back().push_back(setting);
+  }
+  return result;
+}
+
 class Chooser {
  public:
   Chooser(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
@@ -49,9 +60,10 @@ class Chooser {
         scores_(scores),
         evaluator_(evaluator),
         options_(options),
-        control_(control),
+        phases_(control),
+        control_(phases_.control()),
         kept_(options.formulator.kept ? options.formulator.kept : std::make_shared<KeptValues>()),
-        formulator_(groups, scores, evaluator, options.target, options.formulator, control) {
+        formulator_(groups, scores, evaluator, options.target, options.formulator, control_) {
     if (options.round_to > 1)
       rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
     if (!may_round()) return;
@@ -64,17 +76,17 @@ class Chooser {
 
   Choice run() {
     const auto start = Clock::now();
-    const auto settings = settings_for(options_, may_shrink_norms());
+    const auto objectives = by_objective(settings_for(options_, may_shrink_norms()));
+    const bool alone = objectives.size() == 1 && objectives.front().size() == 1;
     std::vector<Candidate> found;  // the best of each objective
-    for (std::size_t first = 0; first < settings.size();) {
-      std::size_t end = first + 1;
-      while (end < settings.size() && settings[end].objective == settings[first].objective) ++end;
-      if (control_.stopped() && first > 0) break;
-      found.push_back(best_of({settings.begin() + static_cast<std::ptrdiff_t>(first),
-                               settings.begin() + static_cast<std::ptrdiff_t>(end)},
-                              settings.size() == 1));
-      first = end;
+    for (const auto& settings : objectives) {
+      if (control_.stopped() && !found.empty()) break;
+      if (objectives.size() > 1)
+        phases_.enter(fmt::format("objective {} of {}, {}", found.size() + 1, objectives.size(),
+                                  named(settings.front())));
+      found.push_back(best_of(settings, alone));
     }
+    phases_.enter("");
     Choice best = found.size() == 1 ? std::move(found.front().choice) : best_objective(found);
     best.tried = tried_;
     bound(best);
@@ -128,7 +140,7 @@ class Chooser {
     std::vector<std::vector<double>> cut, after;
     for (const auto& setting : settings) {
       if (control_.stopped() && !all.empty()) break;
-      control_.report("solve", static_cast<double>(tried_.size()), 0,
+      control_.report("settings", static_cast<double>(all.size()), static_cast<double>(settings.size()),
                       std::numeric_limits<double>::quiet_NaN());
       all.push_back({solve_one(setting, settings.size()), named(setting), {}});
       if (alone) return std::move(all.front());
@@ -161,6 +173,7 @@ class Chooser {
     const double unused = kUnused * of(Mask(candidate.choice.mask.size(), 1));
     for (const int multiple : kEven) {
       if (!rounders_.contains(multiple) || control_.stopped()) continue;
+      phases_.enter(fmt::format("multiples of {}", multiple));
       Candidate even{candidate.choice, candidate.name, {}};
       round(even.choice, multiple);
       const Mask& mask = even.choice.mask;
@@ -216,6 +229,7 @@ class Chooser {
     });
     Candidate best{std::move(found[taken].choice), found[taken].name, std::move(values[taken])};
     if (may_round()) even_out(best);
+    phases_.enter("");
     Choice choice = std::move(best.choice);
     choice.trust = trust;
     choice.reason =
@@ -336,6 +350,7 @@ class Chooser {
   const Scores& scores_;
   const MaskEvaluator& evaluator_;
   const ChooseOptions& options_;
+  Phases phases_;
   const Control& control_;
   const std::shared_ptr<KeptValues> kept_;
   const Formulator formulator_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "core/phases.h"
 #include "quboprune/error.h"
 #include "quboprune/mask_evaluator.h"
 #include "quboprune/surgery.h"
@@ -57,6 +58,9 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
                                                 const Control& control) {
   std::vector<std::vector<double>> values(masks.size());
   const auto parts = parts_of(samples);
+  Phases phases(control);
+  const std::size_t repairs = parts.empty() ? 0 : masks.size() * (1 + *std::ranges::max_element(parts));
+  std::size_t begun = 0;
   try {
     if (refit == nullptr) {
       const MaskEvaluator all(groups, {samples.begin(), samples.end()}, judge, {}, control);
@@ -73,11 +77,13 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
       if (fitted.empty() || judged.empty()) continue;
       std::optional<Fold> work;  // the original's pass, which only a new mask needs
       std::vector<std::vector<double>> found;
-      for (const Mask& mask : masks)
+      for (const Mask& mask : masks) {
+        phases.enter(fmt::format("as it would ship, {} of {}", ++begun, repairs));
         found.push_back(kept.get(fmt::format("part {}, as it would ship", part), mask, control, [&] {
-          if (!work) work.emplace(groups, fitted, judged, judge, *refit, control);
+          if (!work) work.emplace(groups, fitted, judged, judge, *refit, phases.control());
           return work->values(mask);
         }));
+      }
       for (std::size_t m = 0; m < masks.size(); ++m)
         values[m].insert(values[m].end(), found[m].begin(), found[m].end());
     }

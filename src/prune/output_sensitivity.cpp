@@ -74,7 +74,8 @@ std::vector<at::Tensor> output_sensitivity(const Graph& graph, std::span<const S
         sums[reached.layers[i]].add_(at::matmul(rows.transpose(1, 2), rows).to(at::kDouble));
       }
     }
-    control.report("sensitivity", elements, 0, std::numeric_limits<double>::quiet_NaN());
+    control.report("sensitivity", static_cast<double>(first + batch.samples.size()),
+                   static_cast<double>(samples.size()), std::numeric_limits<double>::quiet_NaN());
   }
   for (auto& sum : sums) sum.div_(elements > 0 ? elements : 1.0);
   return sums;

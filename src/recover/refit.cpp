@@ -125,7 +125,7 @@ class Walk {
       } else if (!settled_[k].kept_old) {
         refit_as(settled_[k]);
       }
-      control_.report("refit", static_cast<double>(k + 1), static_cast<double>(nodes.size()),
+      control_.report(stage(), static_cast<double>(k + 1), static_cast<double>(nodes.size()),
                       guarded() ? bench_.metric() : std::numeric_limits<double>::quiet_NaN());
     }
     result.metric_after =
@@ -151,6 +151,10 @@ class Walk {
 
  private:
   bool guarded() const { return manner_ == Manner::guarded; }
+  const char* stage() const {
+    if (guarded()) return "refit, layer by layer as far as other scenes gain";
+    return manner_ == Manner::settled ? "refit on all scenes" : "refit";
+  }
 
   std::vector<int> wanted() const {
     std::vector<int> nodes;

@@ -82,6 +82,21 @@ Json methods_data(const Json& report) {
   return data;
 }
 
+/// Quality by the part that is kept of what the budgets are of.
+Json budgets_data(const Json& report) {
+  Json data{{"kind", ""}, {"pruned", Json::array()}, {"recovered", Json::array()}};
+  for (const Json& entry : list(report, "/budgets")) {
+    data["kind"] = text(entry, "/target/kind");
+    const auto removed = number(entry, "/result/removed_fraction_actual");
+    for (const char* stage : {"pruned", "recovered"}) {
+      const auto value = number(entry, std::string("/result/metric/heldout/") + stage);
+      if (removed && value) data[stage].push_back({{"x", 100 * (1 - *removed)}, {"y", *value}});
+    }
+  }
+  if (const auto dense = number(report, "/result/metric/heldout/dense")) data["dense"] = *dense;
+  return data;
+}
+
 Json stages_data(const Json& report) {
   Json data{{"names", Json::array()}, {"seconds", Json::array()}};
   for (const Json& stage : list(report, "/stages")) {
@@ -103,6 +118,7 @@ Json chart_data(const Json& report) {
   if (Json trust = trust_data(report); !trust.empty()) data["trust"] = trust;
   if (Json quality = quality_data(report); !quality.empty()) data["quality"] = quality;
   if (Json methods = methods_data(report); !methods["names"].empty()) data["methods"] = methods;
+  if (list(report, "/budgets").size() > 1) data["budgets"] = budgets_data(report);
   if (Json stages = stages_data(report); !stages["names"].empty()) data["stages"] = stages;
   return data;
 }

@@ -41,9 +41,9 @@ std::string html_report(const nlohmann::json& json) {
       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>{} – quboprune</title>\n"
       "<style>{}</style>\n</head>\n<body>\n<main>\n<header>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n",
       escape(title_of(json)), embedded::page_style, escape(title_of(json)), escape(subtitle_of(json)));
-  for (const auto part :
-       {summary_section, images_section, quality_section, methods_section, layers_section, search_section,
-        removed_section, recovery_section, certificate_section, stages_section, origin_section}) {
+  for (const auto part : {summary_section, images_section, quality_section, methods_section, budgets_section,
+                          layers_section, search_section, removed_section, recovery_section,
+                          certificate_section, stages_section, origin_section}) {
     page += part(json);
   }
   page += "</main>\n" + html::script_data("chart-data", chart_data(json));

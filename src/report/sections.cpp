@@ -50,10 +50,14 @@ std::string latency_tile(const Json& report) {
                           show_threads(number(report, "/latency/threads")), text(report, "/latency/input")));
 }
 
+bool of_several(const Json& report) {
+  return !list(report, "/methods").empty() || !list(report, "/budgets").empty();
+}
+
 }  // namespace
 
 std::string summary_section(const Json& report) {
-  if (!list(report, "/methods").empty()) return "";  // several networks: each is a row of its own
+  if (of_several(report)) return "";  // each is a row of its own
   const std::string tiles =
       size_tile(report, "filters", "Filters") + size_tile(report, "parameters", "Parameters") +
       size_tile(report, "macs", "Multiply-adds") +
@@ -84,7 +88,7 @@ std::string images_section(const Json& report) {
 }
 
 std::string quality_section(const Json& report) {
-  if (!list(report, "/methods").empty()) return "";
+  if (of_several(report)) return "";
   const std::string metric = text(report, "/result/metric/name");
   Rows rows;
   for (const auto& [key, name] : {std::pair{"heldout", "Held-out"}, {"calibration", "Calibration"}}) {
@@ -135,6 +139,42 @@ std::string methods_section(const Json& report) {
       "Methods",
       "The same network, data and budget; quality on held-out data, time in ONNX Runtime beside "
       "the original's where networks were written.",
+      body);
+}
+
+std::string budgets_section(const Json& report) {
+  Rows rows;
+  const std::string furthest = text(report, "/furthest");
+  for (const Json& entry : list(report, "/budgets")) {
+    const std::string metric = text(entry, "/result/metric/name");
+    const std::string heldout = "/result/metric/heldout";
+    const std::string name = text(entry, "/name");
+    rows.push_back(
+        {name == furthest ? name + " (the furthest)" : name, show_count(number(entry, "/result/filters")),
+         show_count(number(entry, "/result/parameters")), show_count(number(entry, "/result/macs")),
+         show_relative_time(entry), show_metric(metric, number(entry, heldout + "/pruned")),
+         show_metric(metric, number(entry, heldout + "/recovered")), show_heldout_change(entry),
+         show_number(number(entry, "/loss"))});
+  }
+  std::vector<std::string> head{"Budget", "Filters",   "Parameters", "Multiply-adds",   "Time",
+                                "Pruned", "Recovered", "Change",     "Calibration loss"};
+  const auto most = number(report, "/max_loss");
+  if (!most) {
+    head.pop_back();
+    for (auto& row : rows) row.pop_back();
+  }
+  std::string body = html::table(head, rows);
+  if (rows.size() > 1) body += html::chart("budgets", 320, "Held-out quality by what is kept");
+  return html::section(
+      "Budgets",
+      std::string(
+          "Quality on held-out data, with the 95 % bootstrap interval of the change over its scenes; time in "
+          "ONNX Runtime beside the original's.") +
+          (most ? fmt::format(" The furthest: the most that goes for a loss of {:g} at most on the "
+                              "calibration data, each "
+                              "scene judged by a network that was repaired on others.",
+                              *most)
+                : ""),
       body);
 }
 

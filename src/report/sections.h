@@ -11,6 +11,7 @@ std::string summary_section(const Json& report);      ///< the figures that matt
 std::string images_section(const Json& report);       ///< real images before and after
 std::string quality_section(const Json& report);      ///< the metric after each stage
 std::string methods_section(const Json& report);      ///< the compared methods
+std::string budgets_section(const Json& report);      ///< what each budget of a sweep left
 std::string layers_section(const Json& report);       ///< kept channels of each layer
 std::string search_section(const Json& report);       ///< solver, refinement and its history
 std::string removed_section(const Json& report);      ///< each removed group with its reasons
@@ -19,8 +20,8 @@ std::string certificate_section(const Json& report);  ///< what was verified
 std::string stages_section(const Json& report);       ///< time and memory
 std::string origin_section(const Json& report);       ///< model, data, seed, command
 
-/// What page/charts.js draws: {"layers", "history", "trust", "quality", "methods", "stages"}, each where it
-/// is known.
+/// What page/charts.js draws: {"layers", "history", "trust", "quality", "methods", "budgets", "stages"}, each
+/// where it is known.
 Json chart_data(const Json& report);
 
 }  // namespace quboprune::report

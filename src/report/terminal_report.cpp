@@ -132,6 +132,31 @@ std::string methods(const Json& report) {
                {"", "filters", "multiply-adds", "pruned", "recovered", "time"}, rows);
 }
 
+/// What each budget of a sweep left.
+std::string budgets(const Json& report) {
+  std::vector<Row> rows;
+  bool judged = false;
+  for (const Json& entry : list(report, "/budgets")) {
+    const std::string metric = text(entry, "/result/metric/name");
+    judged = judged || entry.contains("loss");
+    rows.push_back({plain(text(entry, "/name"), 40), show_count(number(entry, "/result/filters")),
+                    show_count(number(entry, "/result/parameters")),
+                    show_count(number(entry, "/result/macs")), show_relative_time(entry),
+                    show_metric(metric, heldout_metric(entry)), show_heldout_change(entry),
+                    show_number(number(entry, "/loss"))});
+  }
+  Row head{"", "filters", "parameters", "multiply-adds", "time", "quality", "change", "calibration loss"};
+  if (!judged) {
+    head.pop_back();
+    for (Row& row : rows) row.pop_back();
+  }
+  const std::string metric = text(report, "/result/metric/name");
+  return table(
+      fmt::format("Budgets (quality on held-out data, the original's {}; time beside the original's)",
+                  show_metric(metric, number(report, "/result/metric/heldout/dense"))),
+      head, rows);
+}
+
 std::string layers(const Json& report) {
   constexpr int kBar = 24;
   std::vector<Row> rows;
@@ -195,6 +220,7 @@ std::string notes(const Json& report) {
 }  // namespace
 
 std::string terminal_report(const Json& report) {
+  if (!list(report, "/budgets").empty()) return heading(report) + budgets(report) + notes(report);
   return heading(report) + sizes(report) + quality(report) + methods(report) + layers(report) +
          search(report) + stages(report) + notes(report) + latency(report);
 }

@@ -118,6 +118,17 @@ std::string show_interval(const std::string& metric, const Json& change) {
                      decimals(metric));
 }
 
+std::optional<double> heldout_metric(const Json& entry) {
+  const auto recovered = number(entry, "/result/metric/heldout/recovered");
+  return recovered ? recovered : number(entry, "/result/metric/heldout/pruned");
+}
+
+std::string show_heldout_change(const Json& entry) {
+  const std::string metric = text(entry, "/result/metric/name");
+  return show_change(metric, heldout_metric(entry), number(entry, "/result/metric/heldout/dense")) +
+         show_interval(metric, at(entry, "/result/metric/heldout/change"));
+}
+
 std::optional<double> removed_part(std::optional<double> before, std::optional<double> after) {
   if (!before || !after || *before <= 0) return std::nullopt;
   return 1 - *after / *before;

@@ -32,6 +32,11 @@ std::string show_metric(const std::string& metric, std::optional<double> value);
 /// value - base with its sign, in the metric's unit; "–" where one is missing.
 std::string show_change(const std::string& metric, std::optional<double> value, std::optional<double> base);
 
+/// The held-out metric of a report's or entry's network as it was written: repaired where it was.
+std::optional<double> heldout_metric(const Json& entry);
+/// What that gained over the original's, with its interval where there is one.
+std::string show_heldout_change(const Json& entry);
+
 /// " [low, high]" of a `change` with an interval, in the metric's unit; empty where there is none.
 std::string show_interval(const std::string& metric, const Json& change);
 

@@ -1,5 +1,7 @@
 #include "cli/base/prune_arguments.h"
 
+#include <fmt/format.h>
+
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
 
@@ -34,6 +36,20 @@ void PruneArguments::add_network_and_data(CLI::App& command, bool data_required)
   command.add_option(
       "--work", work,
       "Folder to keep in what was scored and measured, trained and refined, and to take it up from");
+}
+
+void PruneArguments::add_objective(CLI::App& command) {
+  command
+      .add_option(
+          "--objective", choose.objective,
+          fmt::format("auto (the best of taylor, hybrid, gauss-newton and reconstruction as they would ship, "
+                      "each calibration scene judged by a repair on others), or one of {}",
+                      fmt::join(objective_names(), ", ")))
+      ->check(auto_or(objective_names()))
+      ->capture_default_str();
+  command.add_option("--refine", choose.refine, "Search on the true metric: tt, local, tt+local, none")
+      ->check(CLI::IsMember({"tt", "local", "tt+local", "protes", "random", "none"}))
+      ->capture_default_str();
 }
 
 void PruneArguments::add_choice(CLI::App& command) {
@@ -105,6 +121,13 @@ std::string PruneArguments::without_say(const CLI::App& command) const {
   return ignored_options(command,
                          {"--finetune-steps", "--finetune-lr", "--finetune-batch", "--feature-weight"},
                          "without --recover finetune nothing is trained");
+}
+
+std::string PruneArguments::without_say_unrefined(const CLI::App& command) const {
+  if (choose.refine != "none") return "";
+  return ignored_options(command,
+                         {"--evaluations", "--time-limit", "--refine-samples", "--refine-before-refit"},
+                         "nothing is refined");
 }
 
 void PruneArguments::add_recovery(CLI::App& command) {

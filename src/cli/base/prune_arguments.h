@@ -31,11 +31,15 @@ struct PruneArguments {
   std::string capacity = "direct";
 
   void add_network_and_data(CLI::App& command, bool data_required);
+  /// --objective and --refine, for one network at a time.
+  void add_objective(CLI::App& command);
   void add_choice(CLI::App& command);
   void add_recovery(CLI::App& command);
   void add_refinement(CLI::App& command);
   /// Which options of add_recovery() were given and do nothing, as a sentence; usually empty.
   std::string without_say(const CLI::App& command) const;
+  /// The same of options of refinement, where nothing is refined.
+  std::string without_say_unrefined(const CLI::App& command) const;
   /// Layers behind the cut get new weights by least squares, whatever follows.
   bool refits() const { return recover == "refit" || recover == "finetune"; }
 };

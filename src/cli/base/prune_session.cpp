@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "cli/base/outputs.h"
 #include "core/index.h"
 #include "core/text.h"
 #include "core/threads.h"
+#include "prune/cross_fit.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -205,13 +207,32 @@ std::ptrdiff_t shrunk_means(const ChannelGroups& groups, const Mask& mask) {
 
 }  // namespace
 
+const std::shared_ptr<KeptValues>& PruneSession::kept_values() {
+  if (kept_values_) return kept_values_;
+  if (arguments_.work.empty()) return kept_values_ = std::make_shared<KeptValues>();
+  constexpr int kDefinition = 3;  // of the values: raised when they change, so that older ones aren't taken
+  const std::string values = fmt::format("{} {}", kDefinition, of_values());
+  return kept_values_ = std::make_shared<KeptValues>(work_.place("values", values, ".cbor"), values);
+}
+
+double PruneSession::as_it_would_ship(const Mask& mask) {
+  KeptValues alone;  // what is kept is by the metric that decides
+  KeptValues& kept = deciding(judge_).metric == judge_.metric ? *kept_values() : alone;
+  const RefitOptions* refit = arguments_.refits() ? &arguments_.refit : nullptr;
+  const auto values = stages_.run("judge as it would ship", [&] {
+    return shipped_values(groups_, {&mask, 1}, calibration_, judge_, refit, kept, context_.control);
+  });
+  if (values.front().size() != calibration_.size())
+    throw Stopped("stopped before the network was judged as it would ship");
+  return std::accumulate(values.front().begin(), values.front().end(), 0.0) /
+         static_cast<double>(calibration_.size());
+}
+
 Choice PruneSession::choose(const ChooseOptions& options) {
   const Scores& s = scores(options.objective);
   ChooseOptions kept = options;
+  kept.formulator.kept = kept_values();
   if (!arguments_.work.empty()) {
-    constexpr int kDefinition = 3;  // of the values: raised when they change, so that older ones aren't taken
-    const std::string values = fmt::format("{} {}", kDefinition, of_values());
-    kept.formulator.kept = std::make_shared<KeptValues>(work_.place("values", values, ".cbor"), values);
     // A refinement measures by races, so another search's values would be others.
     kept.search.problem = fmt::format("{} {} {} {} {}", of_values(), arguments_.target, arguments_.of_live,
                                       options.refine, where_it_starts(options));

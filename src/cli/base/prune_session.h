@@ -54,6 +54,10 @@ class PruneSession {
   const std::optional<Target>& target() const { return target_; }
   void set_target(const Target& target) { target_ = target; }
   Choice choose(const ChooseOptions& options);
+  /// The mean metric, on the calibration data, of the network that a mask leaves as it would ship: after the
+  /// refit where one follows, without training, no scene judged by a repair that was fitted on it
+  /// (cross_fit.h). Throws Stopped where not all samples were judged.
+  double as_it_would_ship(const Mask& mask);
   struct Outcome {
     Graph cut;
     std::optional<Graph> recovered;
@@ -75,6 +79,8 @@ class PruneSession {
   std::string fingerprint() const;
   /// What else the values of masks depend on.
   std::string of_values() const;
+  /// Those that are known of any target's and method's masks, from --work too.
+  const std::shared_ptr<KeptValues>& kept_values();
   Recovery recover(const Mask& mask) const;
 
   PruneArguments& arguments_;
@@ -91,6 +97,7 @@ class PruneSession {
   std::vector<Sample> calibration_, heldout_;
   std::unique_ptr<MaskEvaluator> on_calibration_, on_heldout_;
   WorkFolder work_;
+  std::shared_ptr<KeptValues> kept_values_;  ///< made when they are first asked for
   std::optional<Target> target_;
   std::optional<Scores> scores_;
   std::optional<Score> dense_calibration_, dense_heldout_;

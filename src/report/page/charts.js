@@ -62,6 +62,21 @@
     });
   }
 
+  function budgets({kind, pruned, recovered, dense}) {
+    const of = {filters: 'filters', params: 'parameters', macs: 'multiply-adds'}[kind] || kind;
+    const line = (label, points, name) => ({label, data: points, borderColor: colour(name), backgroundColor: colour(name),
+                                            borderWidth: 2, pointRadius: 4, lineTension: 0, tension: 0, fill: false});
+    const sets = [line('pruned', pruned, 'second'), line('recovered', recovered, 'first')].filter((set) => set.data.length);
+    if (dense !== undefined) {
+      const original = line('original', [0, 100].map((x) => ({x, y: dense})), 'soft');
+      sets.push(Object.assign(original, {borderDash: [4, 4], borderWidth: 1.5, pointRadius: 0}));
+    }
+    draw('budgets', {
+      type: 'line', data: {datasets: sets},
+      options: {scales: {x: axis(of + ' kept, %', {type: 'linear', min: 0, max: 100}), y: axis('held-out, ' + unit)}},
+    });
+  }
+
   function history(points) {
     draw('history', {
       type: 'line',
@@ -90,7 +105,7 @@
 
   function drawAll() {
     charts.splice(0).forEach((chart) => chart.destroy());
-    for (const [name, draws] of Object.entries({layers, quality, methods, history, trust, stages})) {
+    for (const [name, draws] of Object.entries({layers, quality, methods, budgets, history, trust, stages})) {
       if (data[name]) draws(data[name]);
     }
     document.body.dataset.charts = String(charts.length);

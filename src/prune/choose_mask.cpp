@@ -11,11 +11,11 @@
 #include "core/clock.h"
 #include "core/phases.h"
 #include "core/text.h"
-#include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
 #include "prune/rounding.h"
-#include "prune/rounds.h"
+#include "prune/setting_solver.h"
+#include "prune/trust_meter.h"
 #include "quboprune/error.h"
 #include "quboprune/prune.h"
 #include "quboprune/surgery.h"
@@ -28,19 +28,6 @@ using Clock = std::chrono::steady_clock;
 /// Multiples of channels that auto tries, the first that will do is taken: by 8 most of the time is saved
 /// that odd numbers waste, by 4 half of it (docs/experiments.md).
 constexpr std::array kEven{8, 4};
-
-/// A linear objective over a count needs no search.
-bool is_linear(const Qubo& qubo) {
-  return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
-}
-
-SolverResult given(const Formulation& f, const std::string& method) {
-  SolverResult result;
-  result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
-  result.method = method;
-  result.reason = "done";
-  return result;
-}
 
 /// An objective's settings come one behind the other.
 std::vector<std::vector<Setting>> by_objective(const std::vector<Setting>& settings) {
@@ -57,13 +44,12 @@ class Chooser {
   Chooser(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
           const ChooseOptions& options, const Control& control)
       : groups_(groups),
-        scores_(scores),
         evaluator_(evaluator),
         options_(options),
         phases_(control),
         control_(phases_.control()),
         kept_(options.formulator.kept ? options.formulator.kept : std::make_shared<KeptValues>()),
-        formulator_(groups, scores, evaluator, options.target, options.formulator, control_) {
+        solver_(groups, scores, evaluator, options, control_) {
     if (options.round_to > 1)
       rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
     if (!may_round()) return;
@@ -142,7 +128,10 @@ class Chooser {
       if (control_.stopped() && !all.empty()) break;
       control_.report("settings", static_cast<double>(all.size()), static_cast<double>(settings.size()),
                       std::numeric_limits<double>::quiet_NaN());
-      all.push_back({solve_one(setting, settings.size()), named(setting), {}});
+      // A setting among several: what it costs is shared.
+      const double seconds = options_.solver.seconds / (settings.size() > 1 ? 4 : 1);
+      all.push_back({solver_(setting, seconds), named(setting), {}});
+      if (options_.round_to > 1) round(all.back().choice, options_.round_to);
       if (alone) return std::move(all.front());
       const Measured measured = measure(all.back().choice.mask);
       after.push_back(measured.after);
@@ -219,7 +208,7 @@ class Chooser {
     std::iota(equal.begin(), equal.end(), std::size_t{0});
     compared_ = compare(found, values);
     equal = not_clearly_worse(values, equal);
-    const Trust trust = equal.size() > 1 ? measure_trust(found) : Trust{};
+    const Trust trust = equal.size() > 1 ? trust_in(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
       const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;
       return std::isnan(r) ? -1.0 : r;
@@ -247,6 +236,14 @@ class Chooser {
     return choice;
   }
 
+  Trust trust_in(const std::vector<Candidate>& found) const {
+    std::vector<Predictor> objectives;
+    for (const auto& candidate : found)
+      objectives.push_back({candidate.name, candidate.choice.mask,
+                            [&](const Mask& mask) { return solver_.predicted(candidate.choice, mask); }});
+    return measured_trust(groups_, evaluator_, objectives, options_, *kept_, control_);
+  }
+
   /// Puts values as they would ship in the place of the evaluator's; false where there are none.
   bool compare(const std::vector<Candidate>& found, std::vector<std::vector<double>>& values) {
     if (!options_.compare) return false;
@@ -266,94 +263,13 @@ class Chooser {
     return true;
   }
 
-  /// Empty where it was stopped: a few masks' ranks say nothing.
-  Trust measure_trust(const std::vector<Candidate>& found) const {
-    Trust trust;
-    if (control_.stopped()) return trust;
-    std::vector<Mask> seeds;
-    for (const auto& candidate : found) seeds.push_back(candidate.choice.mask);
-    const auto masks =
-        trust_masks(groups_, options_.target, seeds, options_.trust_masks, options_.formulation.seed);
-    const MaskEvaluator few(groups_, thinned(evaluator_.samples(), options_.trust_samples),
-                            evaluator_.judge(), evaluator_.options(), control_);
-    for (std::size_t k = 0; k < masks.size() && !control_.stopped(); ++k) {
-      trust.values.push_back(kept_
-                                 ->get(few.options().refit ? "on a few, after the quick repair" : "on a few",
-                                       masks[k], control_, [&] { return std::vector{few.value(masks[k])}; })
-                                 .front());
-      control_.report("trust", static_cast<double>(k + 1), static_cast<double>(masks.size()),
-                      std::numeric_limits<double>::quiet_NaN());
-    }
-    if (control_.stopped() || masks.empty()) return {};
-    for (const auto& candidate : found) {
-      auto& energies = trust.energies.emplace_back();
-      for (std::size_t k = 0; k < trust.values.size(); ++k)
-        energies.push_back(formulator_.predicted(candidate.choice.formulation, masks[k]));
-      trust.correlations.emplace_back(candidate.name, spearman(energies, trust.values));
-    }
-    return trust;
-  }
-
-  Choice solve_one(const Setting& setting, std::size_t settings) const {
-    Choice choice;
-    choice.objective = setting.objective;
-    choice.formulation = formulated(formulator_, setting, options_.target);
-    SolverOptions solver = options_.solver;
-    if (settings > 1) solver.seconds /= 4;  // a setting among several: what it costs is shared
-    if (setting.options.rounds > 1) {
-      if (Mask found = in_rounds(setting, solver); !found.empty()) {
-        choice.formulation.mask = std::move(found);
-        choice.formulation.solving = Solving::given;
-        choice.rounds = setting.options.rounds;
-      }
-    }
-    choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
-                                      : solved(choice.formulation, groups_, options_.target, solver);
-    choice.mask = choice.solved.pool.front().x;
-    if (options_.round_to > 1) round(choice, options_.round_to);
-    return choice;
-  }
-
-  Formulation formulated(const Formulator& formulator, const Setting& setting, const Target& target) const {
-    Formulation f = formulator(setting.objective, setting.options);
-    const bool linear = setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo));
-    if (linear && f.solving == Solving::search) f.solving = Solving::sorting;
-    return f;
-  }
-
-  SolverResult solved(const Formulation& f, const ChannelGroups& groups, const Target& target,
-                      const SolverOptions& solver) const {
-    return f.solving == Solving::given
-               ? given(f, "elimination")
-               : solve_at_target(f, groups, target, solver, options_.capacity, control_);
-  }
-
-  Mask in_rounds(const Setting& setting, const SolverOptions& solver) const {
-    SolverOptions each = solver;
-    each.seconds /= setting.options.rounds;
-    RoundsOptions rounds = options_.rounds;
-    if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
-    rounds.score.similarity = setting.objective == "hybrid";
-    rounds.score.weight_gradients = setting.objective == "taylor-weight";
-    FormulatorOptions of_a_round = options_.formulator;
-    of_a_round.kept = nullptr;  // its groups are others
-    const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
-                            const Target& target) {
-      const Formulator formulator(groups, scores, evaluator, target, of_a_round, control_);
-      return solved(formulated(formulator, setting, target), groups, target, each).pool.front().x;
-    };
-    return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds,
-                          choose, control_);
-  }
-
   const ChannelGroups& groups_;
-  const Scores& scores_;
   const MaskEvaluator& evaluator_;
   const ChooseOptions& options_;
   Phases phases_;
   const Control& control_;
   const std::shared_ptr<KeptValues> kept_;
-  const Formulator formulator_;
+  const SettingSolver solver_;
   std::map<int, Rounder> rounders_;  // by the multiples that are asked for, or may be taken
   std::vector<std::pair<std::string, double>> tried_;
   bool compared_ = false;  // as they would ship, not by the evaluator

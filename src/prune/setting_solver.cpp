@@ -1,0 +1,87 @@
+#include "prune/setting_solver.h"
+
+#include "prune/rounds.h"
+
+namespace quboprune {
+namespace {
+
+/// A linear objective over a count needs no search.
+bool is_linear(const Qubo& qubo) {
+  return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
+}
+
+Formulation formulated(const Formulator& formulator, const Setting& setting, const Target& target) {
+  Formulation f = formulator(setting.objective, setting.options);
+  const bool linear = setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo));
+  if (linear && f.solving == Solving::search) f.solving = Solving::sorting;
+  return f;
+}
+
+SolverResult given(const Formulation& f, const std::string& method) {
+  SolverResult result;
+  result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
+  result.method = method;
+  result.reason = "done";
+  return result;
+}
+
+}  // namespace
+
+SettingSolver::SettingSolver(const ChannelGroups& groups, const Scores& scores,
+                             const MaskEvaluator& evaluator, const ChooseOptions& options,
+                             const Control& control)
+    : groups_(groups),
+      scores_(scores),
+      evaluator_(evaluator),
+      options_(options),
+      control_(control),
+      formulator_(groups, scores, evaluator, options.target, options.formulator, control) {}
+
+Choice SettingSolver::operator()(const Setting& setting, double seconds) const {
+  SolverOptions solver = options_.solver;
+  solver.seconds = seconds;
+  Choice choice;
+  choice.objective = setting.objective;
+  choice.formulation = formulated(formulator_, setting, options_.target);
+  if (setting.options.rounds > 1) {
+    if (Mask found = in_rounds(setting, solver); !found.empty()) {
+      choice.formulation.mask = std::move(found);
+      choice.formulation.solving = Solving::given;
+      choice.rounds = setting.options.rounds;
+    }
+  }
+  choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
+                                    : solved(choice.formulation, groups_, options_.target, solver);
+  choice.mask = choice.solved.pool.front().x;
+  return choice;
+}
+
+double SettingSolver::predicted(const Choice& choice, const Mask& mask) const {
+  return formulator_.predicted(choice.formulation, mask);
+}
+
+SolverResult SettingSolver::solved(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                                   const SolverOptions& solver) const {
+  return f.solving == Solving::given
+             ? given(f, "elimination")
+             : solve_at_target(f, groups, target, solver, options_.capacity, control_);
+}
+
+Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) const {
+  solver.seconds /= setting.options.rounds;
+  RoundsOptions rounds = options_.rounds;
+  if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
+  rounds.score.similarity = setting.objective == "hybrid";
+  rounds.score.weight_gradients = setting.objective == "taylor-weight";
+  FormulatorOptions of_a_round = options_.formulator;
+  of_a_round.kept = nullptr;  // its groups are others
+  const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+                          const Target& target) {
+    const Formulator formulator(groups, scores, evaluator, target, of_a_round, control_);
+    return solved(formulated(formulator, setting, target), groups, target, solver).pool.front().x;
+  };
+  return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds, choose,
+                        control_);
+}
+
+}  // namespace quboprune

@@ -11,6 +11,7 @@ from architectures import ARCHITECTURES
 from brought_networks import NETWORKS
 from conformance_tools import run_tool, session, tool
 from onnx_net import Net, image
+from test_brought_networks import same_in_onnx_runtime
 from test_shared_models import agrees, example
 
 ALL = NETWORKS | ARCHITECTURES
@@ -91,6 +92,28 @@ def test_apply_cuts_what_the_means_of_the_rest_give(quboprune, tmp_path):
     # Sums of at most 72 products in float32, five layers deep: some 5 * 2^-24 * sqrt(72) of the largest.
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-5 * np.abs(before).max())
     assert np.abs(after - whole).max() > 1e-2 * np.abs(whole).max()  # or the comparison would say nothing
+
+
+def test_a_plan_says_by_which_options_it_came_about(quboprune, tmp_path):
+    path = tmp_path / "net.onnx"
+    onnx.save(normalised_stream(), path)
+    frozen = quboprune.report("inspect", path, flag="--json")["layers"][1]["name"]
+    assert frozen != "stem"
+    shape = [d.dim_value or 16 for d in onnx.load(path).graph.input[0].type.tensor_type.shape.dim[1:]]
+    np.savez(tmp_path / "data.npz", inputs=np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32))
+    quboprune.succeeds("prune", path, "-o", "first.onnx", "--data", "data.npz", "--split", "all", "--target", "filters=0.5",
+                       "--objective", "l1", "--refine", "none", "--recover", "none", "--shrink-norms", "--freeze", frozen,
+                       "--plan", "plan.json")
+    report = quboprune.report("apply", path, "-o", "again.onnx", "--plan", "plan.json")
+    assert (tmp_path / "again.onnx").exists() and report["target"]["removed_fraction"] == 0.5
+    same_in_onnx_runtime(tmp_path / "first.onnx", tmp_path / "again.onnx", example(path))
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert any(name.startswith("stem:") for name in plan["removed"]), "what stays without the option"
+    assert plan["analysis"] == {"scope": [], "freeze": [frozen], "allow_empty": False, "shrink_norms": True}
+    plan["analysis"]["scope"] = 5
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    refused = quboprune("apply", path, "-o", "again.onnx", "--plan", "plan.json")
+    assert refused.returncode == 2 and '"analysis"' in refused.stderr
 
 
 def test_without_the_option_the_stream_stays_and_the_error_says_so(quboprune, tmp_path):

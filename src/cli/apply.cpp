@@ -51,6 +51,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   check_outputs({o.output, o.report},
                 {o.prune.model, o.prune.data.source, o.prune.data.options.split, o.plan});
   const json plan = read_plan(o.plan);
+  take_up_analysis(plan, o.plan, o.prune.layers);
   PruneSession session(o.prune, context);
   say_ignored(o, command, session);
   if (const std::string made_for = sha256_of_model(plan);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "quboprune/progress.h"
 
@@ -15,7 +16,8 @@ struct Context {
   std::uint64_t seed = 1;
   int threads = 0;  ///< 0: all cores
   std::string device = "cpu";
-  std::function<void()> action;  ///< the chosen subcommand's work, set while parsing
+  std::vector<std::string> arguments;  ///< the words behind the program's name, for reports
+  std::function<void()> action;        ///< the chosen subcommand's work, set while parsing
 };
 
 /// Adds the options that all subcommands with networks take: --seed, --threads, --device.

@@ -33,9 +33,13 @@ json plan_of(const PruneSession& session, const Choice& choice, const json& head
   for (int g = 0; g < session.groups().size(); ++g) {
     if (choice.mask[static_cast<std::size_t>(g)] == 0) removed.push_back(session.groups().name(g));
   }
-  json plan = {{"tool", header["tool"]}, {"model", header["model"]},
-               {"target", target},       {"objective", choice.objective},
-               {"removed", removed},     {"layers", layers_json(session.groups(), choice.mask)}};
+  json plan = {{"tool", header["tool"]},
+               {"model", header["model"]},
+               {"target", target},
+               {"objective", choice.objective},
+               {"removed", removed},
+               {"layers", layers_json(session.groups(), choice.mask)},
+               {"analysis", analysis_json(session.arguments().layers)}};
   sign_plan(plan);
   return plan;
 }

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <new>
@@ -44,6 +45,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Context context;
   context.control = {console_progress(), &stop_on_signals()};
+  context.arguments.assign(argv + std::min(argc, 1), argv + argc);
   add_all_commands(app, context);
   check_all_values(app);
   try {

@@ -45,9 +45,8 @@ Mask mask_of_removed(const json& removed, const std::string& path, const Channel
                        ": \"removed\" holds something that isn't a name; write a plan with prune --plan");
     const auto found = by_name.find(name.get<std::string>());
     if (found == by_name.end())
-      throw InputError(
-          path + ": this network has no prunable group '" + name.get<std::string>() +
-          "'; quboprune inspect --json lists them; a plan made with --shrink-norms is applied with it");
+      throw InputError(path + ": this network has no prunable group '" + name.get<std::string>() +
+                       "'; quboprune inspect --json lists them (with --shrink-norms others too)");
     mask[static_cast<std::size_t>(found->second)] = 0;
   }
   return mask;
@@ -107,6 +106,27 @@ Mask mask_of_layers(const json& list, const std::string& path, const ChannelGrou
 }
 
 }  // namespace
+
+json analysis_json(const AnalyseOptions& o) {
+  return {{"scope", o.scope},
+          {"freeze", o.freeze},
+          {"allow_empty", o.allow_empty},
+          {"shrink_norms", o.shrink_norms}};
+}
+
+void take_up_analysis(const json& plan, const std::string& path, AnalyseOptions& options) {
+  if (!plan.contains("analysis")) return;
+  try {
+    const json& from = plan["analysis"];
+    if (options.scope.empty()) options.scope = from.value("scope", options.scope);
+    if (options.freeze.empty()) options.freeze = from.value("freeze", options.freeze);
+    options.allow_empty = options.allow_empty || from.value("allow_empty", false);
+    options.shrink_norms = options.shrink_norms || from.value("shrink_norms", false);
+  } catch (const json::exception&) {
+    throw InputError(path + R"(: "analysis" isn't {"scope": names, "freeze": names, "allow_empty": )"
+                            R"(true or false, "shrink_norms": likewise}; leave it out)");
+  }
+}
 
 void sign_plan(json& plan) {
   for (const char* part : {"removed", "layers"}) plan["as_written"][part] = digest(plan[part]);

@@ -13,6 +13,13 @@ nlohmann::json read_plan(const std::string& path);
 /// Of the file that the plan was made for; empty where it doesn't say.
 std::string sha256_of_model(const nlohmann::json& plan);
 
+/// "analysis": by which of these options the plan's groups came about.
+nlohmann::json analysis_json(const AnalyseOptions& options);
+
+/// Has the plan's network analysed as it was for the plan: takes its options where `options` has none of its
+/// own. Throws InputError naming `path` where the plan's aren't such.
+void take_up_analysis(const nlohmann::json& plan, const std::string& path, AnalyseOptions& options);
+
 /// Adds what tells later which of the plan's two lists, "removed" and "layers", was edited.
 void sign_plan(nlohmann::json& plan);
 

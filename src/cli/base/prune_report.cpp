@@ -111,6 +111,7 @@ json report_header(const PruneSession& session, const std::string& command) {
   json j;
   j["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
   j["command"] = command;
+  j["arguments"] = session.context().arguments;
   j["seed"] = session.context().seed;
   j["model"] = model_json(session.arguments().model, session.model(), session.groups());
   if (session.data() == nullptr) return j;

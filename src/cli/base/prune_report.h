@@ -9,7 +9,7 @@ namespace quboprune {
 
 /// Parts of a report (docs/report.md) that commands which cut a network share.
 ///
-/// "tool", "command", "seed", "model" and, with data, "data".
+/// "tool", "command", "arguments", "seed", "model" and, with data, "data".
 nlohmann::json report_header(const PruneSession& session, const std::string& command);
 /// "result": sizes, and the metric of each stage on both parts.
 nlohmann::json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome);

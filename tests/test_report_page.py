@@ -39,6 +39,16 @@ def test_page_of_a_pruning(quboprune, denoiser, pairs, tmp_path):
     assert not re.search(r'(?:src|href)="(?:https?:)?//', dom)
 
 
+def test_page_of_a_sweep_draws_its_curve(quboprune, denoiser, pairs, tmp_path):
+    quboprune.succeeds("sweep", "net.onnx", "-o", "smaller", "--data", "data.npz", "--target", "filters=0.25,0.5",
+                       "--objective", "l1", "--recover", "none", "--html", "report.html")
+    dom, errors = dom_of(tmp_path / "report.html", tmp_path)
+    assert not errors
+    drawn = re.search(r'data-charts="(\d+)"', dom)
+    assert drawn and int(drawn.group(1)) == len(re.findall(r"<canvas", dom)) == 2, "the curve and the stages"
+    assert "filters=0.25" in dom and "filters=0.5" in dom
+
+
 def test_page_needs_nothing_else(quboprune, denoiser, pairs, tmp_path):
     quboprune.succeeds("prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--target", "filters=0.25",
                        "--refine", "none", "--html", "report.html")

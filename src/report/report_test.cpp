@@ -51,6 +51,25 @@ json full_report() {
     "notes": ["the data were split by scenes"]})");
 }
 
+/// As sweep writes it.
+json swept_report() {
+  json report = full_report();
+  report.erase("methods");
+  report.erase("layers");
+  json entry = {{"name", "macs=0.2"},
+                {"target", {{"kind", "macs"}, {"removed_fraction", 0.2}}},
+                {"result", report["result"]},
+                {"loss", 0.0625},
+                {"latency", {{"dense_ms", 8}, {"pruned_ms", 6}}}};
+  report["budgets"] = json::array({entry});
+  entry["name"] = "macs=0.425";
+  entry["result"]["removed_fraction_actual"] = 0.425;
+  report["budgets"].push_back(entry);
+  report["max_loss"] = 0.1;
+  report["furthest"] = "macs=0.425";
+  return report;
+}
+
 bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -64,11 +83,18 @@ TEST(TerminalReport, ShowsSizesAndQualityWithTheirData) {
   }
 }
 
+TEST(TerminalReport, ShowsEachBudgetOfASweep) {
+  const std::string text = terminal_report(swept_report());
+  for (const char* part : {"macs=0.2", "macs=0.425", "75.0 %", "32.00 dB", "-0.50 dB [-0.75, +0.25]",
+                           "0.0625", "the original's 32.50 dB"})
+    EXPECT_TRUE(holds(text, part)) << part << " is missing in\n" << text;
+}
+
 TEST(TerminalReport, StaysWithinAHundredColumns) {
   json report = full_report();
   report["layers"][0]["name"] = std::string(300, 'x');
   report["model"]["path"] = std::string(300, 'y');
-  std::istringstream lines(terminal_report(report));
+  std::istringstream lines(terminal_report(report) + terminal_report(swept_report()));
   for (std::string line; std::getline(lines, line);) {
     // Bytes that don't continue a UTF-8 letter.
     const auto columns = std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; });
@@ -104,6 +130,22 @@ TEST(Report, TakesValuesOfTheWrongKind) {
       EXPECT_NO_THROW(html_report(report)) << key << " = " << wrong;
     }
   }
+}
+
+TEST(HtmlReport, ShowsEachBudgetOfASweepAndTheCurve) {
+  const std::string page = html_report(swept_report());
+  for (const char* part : {"<h2>Budgets</h2>", "macs=0.425 (the furthest)", "for a loss of 0.1 at most",
+                           "75.0 %", "id=\"budgets\"", R"("budgets":{"dense":32.5,"kind":"macs")"})
+    EXPECT_TRUE(holds(page, part)) << part;
+  EXPECT_FALSE(holds(page, "Quality after each stage")) << "that is of one network";
+}
+
+TEST(HtmlReport, GivesTheCommandAsOneTypesIt) {
+  json report = full_report();
+  report["arguments"] = {"prune", "my net.onnx", "--input", "it's", "-o", "out.onnx"};
+  EXPECT_TRUE(holds(html_report(report),
+                    "quboprune prune &#39;my net.onnx&#39; --input &#39;it&#39;\\&#39;&#39;s&#39; "
+                    "-o out.onnx"));
 }
 
 TEST(HtmlReport, EscapesAllThatComesFromTheUser) {

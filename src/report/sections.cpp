@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "report/html.h"
 
@@ -198,6 +199,27 @@ std::string stages_section(const Json& report) {
   return html::section("Time and memory", "Each stage of this run.", body);
 }
 
+namespace {
+
+/// As one would type it in a shell; "" where the report doesn't say.
+std::string command_line(const Json& report) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=,.:/@%";
+  std::string line;
+  for (const Json& argument : list(report, "/arguments")) {
+    std::string word = text(argument, "");
+    if (word.empty() || word.find_first_not_of(kPlain) != std::string::npos) {
+      for (std::size_t at = word.find('\''); at != std::string::npos; at = word.find('\'', at + 4))
+        word.replace(at, 1, R"('\'')");
+      word = "'" + word + "'";
+    }
+    line += " " + word;
+  }
+  return line.empty() ? "" : "quboprune" + line;
+}
+
+}  // namespace
+
 std::string origin_section(const Json& report) {
   Rows rows;
   for (const auto& [pointer, name] : {std::pair{"/model/path", "Model"},
@@ -210,6 +232,7 @@ std::string origin_section(const Json& report) {
                                       {"/tool/version", "quboprune"}}) {
     if (const std::string value = text(report, pointer); !value.empty()) rows.push_back({name, value});
   }
+  if (const std::string line = command_line(report); !line.empty()) rows.push_back({"Command line", line});
   for (const Json& note : list(report, "/notes")) rows.push_back({"Note", text(note, "")});
   return html::section("Where this comes from", "What it takes to do it again.", html::table({}, rows));
 }

@@ -139,13 +139,12 @@ std::string budgets(const Json& report) {
   for (const Json& entry : list(report, "/budgets")) {
     const std::string metric = text(entry, "/result/metric/name");
     judged = judged || entry.contains("loss");
-    rows.push_back({plain(text(entry, "/name"), 40), show_count(number(entry, "/result/filters")),
-                    show_count(number(entry, "/result/parameters")),
+    rows.push_back({plain(text(entry, "/name"), 20), show_count(number(entry, "/result/filters")),
                     show_count(number(entry, "/result/macs")), show_relative_time(entry),
                     show_metric(metric, heldout_metric(entry)), show_heldout_change(entry),
                     show_number(number(entry, "/loss"))});
   }
-  Row head{"", "filters", "parameters", "multiply-adds", "time", "quality", "change", "calibration loss"};
+  Row head{"", "filters", "multiply-adds", "time", "quality", "change", "calibration loss"};
   if (!judged) {
     head.pop_back();
     for (Row& row : rows) row.pop_back();

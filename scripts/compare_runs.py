@@ -17,6 +17,7 @@ from real_folds import FOLDS, fold_data, fold_of
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHODS = ["random", "l1", "lamp", "taylor", "fisher", "l1-qubo", "hybrid", "gauss-newton", "measured", "reconstruction",
            "auto"]
+USUAL_STEPS = 300  # of training, in the program
 # Real pairs that take no part in anything: the sets that a network for camera noise is judged on.
 REAL_SETS = {"half_unet": ["sidd", "cc", "nam"], "aev2_sidd_color": ["sidd"], "lan_sidd_color": ["sidd"]}
 
@@ -77,6 +78,8 @@ def run(name, network, data, target, method, seed, options):
     """Leaves the method's report among the results, unless it is there already or the run fails."""
     more = ["--of-live"] if getattr(options, "of_live", False) else []
     more += ["--round-to", str(options.round_to)] if getattr(options, "round_to", 0) > 0 else []
+    if options.recover == "finetune" and getattr(options, "finetune_steps", USUAL_STEPS) != USUAL_STEPS:
+        more += ["--finetune-steps", str(options.finetune_steps)]
     place = options.results / f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{options.recover}-{seed}.json"
     if place.exists():
         return
@@ -250,6 +253,12 @@ def repair_of(report):
     return arguments[arguments.index("--recover") + 1] if "--recover" in arguments else "refit"
 
 
+def steps_of(report):
+    """How long it was trained, where that isn't the usual."""
+    given = report["arguments"]
+    return f" of {given[given.index('--finetune-steps') + 1]} steps" if "--finetune-steps" in given else ""
+
+
 def aim_of(report):
     """The target as it was asked for."""
     given = report["arguments"]
@@ -271,7 +280,7 @@ def sorted_runs(reports):
     for report in reports:
         target = aim_of(report)
         if repair_of(report) != "refit":
-            target += f", --recover {repair_of(report)}"
+            target += f", --recover {repair_of(report)}{steps_of(report)}"
         if fold_of(report) > 0:
             target += ", calibrated on real pairs"
         network = pathlib.Path(report["model"]["path"]).stem

@@ -9,7 +9,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "results"
 # What makes another run of it, besides the network, the target, the seed and the method.
-TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope", "--round-to")
+TELLING = ("--recover", "--calibration", "--crop", "--evaluations", "--split", "--noise", "--scope", "--round-to",
+           "--finetune-steps")
 
 
 def checkout():

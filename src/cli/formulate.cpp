@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/base/ignored_options.h"
 #include "cli/base/outputs.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
@@ -19,15 +18,6 @@ struct Options {
   PruneArguments prune;
   std::string output;
 };
-
-/// Says what has no say in the problem: how it would be solved and its solution refined.
-void say_ignored(const CLI::App& command) {
-  const std::string ignored = ignored_options(command,
-                                              {"--solver", "--solver-time", "--capacity-mode", "--rounds",
-                                               "--evaluations", "--time-limit", "--refine-samples"},
-                                              "a problem doesn't say how it is solved");
-  if (!ignored.empty()) fmt::print(stderr, "formulate: {}\n", ignored);
-}
 
 /// Some objectives are made for a count.
 void say_count(const Options& o, int count, int all) {
@@ -44,18 +34,13 @@ std::string next_step(const Options& o, int count) {
   return fmt::format("; the target keeps {}: quboprune solve {} --capacity {}", count, o.output, count);
 }
 
-void run(Options& o, const CLI::App& command, const Context& context) {
+void run(Options& o, const Context& context) {
   check_outputs({o.output}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
   written_format(o.output);  // before any work
   Target target{Cost::filters, 0.5};
   if (!o.prune.target.empty()) target = target_from_text(o.prune.target);
   if (target.kind != Cost::filters)
     throw InputError("formulate: a QUBO file states a count of filters; use --target filters=FRACTION");
-  if (o.prune.choose.round_to > 1)
-    throw InputError(
-        "formulate: a QUBO file states one count, not multiples; leave --round-to out here and give it to "
-        "quboprune prune --mask, which rounds what a solver found");
-  say_ignored(command);
   PruneSession session(o.prune, context);
   if (!o.prune.target.empty()) target = session.find_target(o.prune.choose.objective);
   const int count = static_cast<int>(allowance(session.groups(), target));
@@ -93,11 +78,10 @@ void add_formulate(CLI::App& app, Context& context) {
                    "hybrid, gauss-newton, gate-fisher, measured, reconstruction, l1-qubo, ...")
       ->capture_default_str();
   command->add_option("--target", options->prune.target, "filters=FRACTION: says how many to keep");
-  options->prune.add_choice(*command);
+  options->prune.add_formulation(*command);
   add_common_options(*command, context);
-  command->callback([options, command, &context] {
-    context.action = [options, command, &context] { run(*options, *command, context); };
-  });
+  command->callback(
+      [options, &context] { context.action = [options, &context] { run(*options, context); }; });
 }
 
 }  // namespace quboprune

@@ -52,49 +52,11 @@ void PruneArguments::add_objective(CLI::App& command) {
       ->capture_default_str();
 }
 
-void PruneArguments::add_choice(CLI::App& command) {
+void PruneArguments::add_formulation(CLI::App& command) {
   auto& f = choose.formulation;
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
                    "calibration data, and so much more goes; which groups go is the objective's choice");
-  command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
-      ->check(auto_or(solver_names()))
-      ->capture_default_str();
-  command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
-      ->check(positive())
-      ->capture_default_str();
-  command
-      .add_option("--capacity-mode", capacity,
-                  "How an exact count is held: direct (swaps) or bisect (a multiplier, then repair)")
-      ->check(CLI::IsMember({"direct", "bisect"}))
-      ->capture_default_str();
-  command
-      .add_option(
-          "--rounds", f.rounds,
-          "Rounds of scoring, solving and cutting on the way to the target; auto, hybrid, gate-fisher and "
-          "gauss-newton try 6 too where no refit follows")
-      ->check(CLI::Range(1, 64))
-      ->capture_default_str();
-  command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")
-      ->check(positive())
-      ->capture_default_str();
-  command.add_option("--time-limit", choose.search.time_limit, "Seconds for refinement; 0: none")
-      ->check(not_negative());
-  command
-      .add_option("--refine-samples", refine_samples,
-                  "Calibration samples that refinement measures on; 0: all")
-      ->check(not_negative())
-      ->capture_default_str();
-  command
-      .add_option(
-          "--round-to", choose.round_to,
-          "Layers keep multiples of this many channels; 0: of 8 or 4 where auto loses next to nothing "
-          "by it, else any")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  command.add_flag_callback(
-      "--no-tune", [this] { choose.tune = false; },
-      "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
   command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")->capture_default_str();
   command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")->capture_default_str();
   command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")->capture_default_str();
@@ -110,7 +72,49 @@ void PruneArguments::add_choice(CLI::App& command) {
       ->capture_default_str();
 }
 
+void PruneArguments::add_choice(CLI::App& command) {
+  add_formulation(command);
+  command.add_flag_callback(
+      "--no-tune", [this] { choose.tune = false; },
+      "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
+  command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
+      ->check(auto_or(solver_names()))
+      ->capture_default_str();
+  command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
+      ->check(positive())
+      ->capture_default_str();
+  command
+      .add_option("--capacity-mode", capacity,
+                  "How an exact count is held: direct (swaps) or bisect (a multiplier, then repair)")
+      ->check(CLI::IsMember({"direct", "bisect"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--rounds", choose.formulation.rounds,
+          "Rounds of scoring, solving and cutting on the way to the target; auto, hybrid, gate-fisher and "
+          "gauss-newton try 6 too where no refit follows")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--round-to", choose.round_to,
+          "Layers keep multiples of this many channels; 0: of 8 or 4 where auto loses next to nothing "
+          "by it, else any")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
 void PruneArguments::add_refinement(CLI::App& command) {
+  command.add_option("--evaluations", choose.search.evaluations, "Masks that refinement may measure")
+      ->check(positive())
+      ->capture_default_str();
+  command.add_option("--time-limit", choose.search.time_limit, "Seconds for refinement; 0: none")
+      ->check(not_negative());
+  command
+      .add_option("--refine-samples", refine_samples,
+                  "Calibration samples that refinement measures on; 0: all")
+      ->check(not_negative())
+      ->capture_default_str();
   command.add_flag_callback(
       "--refine-before-refit", [this] { refit_aware = false; },
       "Refine against the cut network instead of the one after refit");

@@ -33,6 +33,8 @@ struct PruneArguments {
   void add_network_and_data(CLI::App& command, bool data_required);
   /// --objective and --refine, for one network at a time.
   void add_objective(CLI::App& command);
+  void add_formulation(CLI::App& command);
+  /// How it is formulated and solved.
   void add_choice(CLI::App& command);
   void add_recovery(CLI::App& command);
   void add_refinement(CLI::App& command);

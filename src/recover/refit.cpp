@@ -152,7 +152,7 @@ class Walk {
  private:
   bool guarded() const { return manner_ == Manner::guarded; }
   const char* stage() const {
-    if (guarded()) return "refit, layer by layer as far as other scenes gain";
+    if (guarded()) return "refit, layer by layer";
     return manner_ == Manner::settled ? "refit on all scenes" : "refit";
   }
 

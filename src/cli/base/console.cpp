@@ -1,6 +1,7 @@
 #include "cli/base/console.h"
 
 #include <fmt/core.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +69,17 @@ std::string line(const Bar& b, bool terminal, double done, double total, double 
   return text;
 }
 
+/// Of the terminal: a line that wraps couldn't be redrawn in place.
+std::size_t columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+void clear() {
+  fmt::print(stderr, "\r\033[K");
+  std::fflush(stderr);
+}
+
 }  // namespace
 
 ProgressCallback console_progress() {
@@ -75,22 +87,25 @@ ProgressCallback console_progress() {
                                                  double best) {
     Bar& b = bar();
     const std::lock_guard lock(b.mutex);
+    const auto now = Clock::now();
+    if (b.stage.empty()) b.drawn = now;  // the first there is
     if (b.stage != stage) {
-      if (b.on_screen && terminal) fmt::print(stderr, "\n");
       b.stage = stage;
-      b.began = b.drawn = Clock::now();
-      b.done = done;
-      b.repeats = b.on_screen = false;
-      return;
+      b.began = now;
+      b.repeats = false;
+    } else {
+      b.repeats = b.repeats || done < b.done;
     }
-    b.repeats = b.repeats || done < b.done;
     b.done = done;
-    if (seconds_since(b.began) < 2 || seconds_since(b.drawn) < (terminal ? 0.2 : 10)) return;
-    b.drawn = Clock::now();
+    if (terminal && b.on_screen && total > 0 && done >= total) clear();  // results may be printed next
+    // The first line waits until the work has lasted, whatever its stages; then each has its turn.
+    const double wait = !terminal ? 10 : b.on_screen ? 0.2 : 2;
+    if (seconds_since(b.drawn) < wait) return;
+    b.drawn = now;
     b.on_screen = true;
     const std::string text = line(b, terminal, done, total, best, seconds_since(b.began));
     if (terminal) {
-      fmt::print(stderr, "\r\033[K{}", text);
+      fmt::print(stderr, "\r\033[K{}", text.substr(0, columns() - 1));
     } else {
       fmt::print(stderr, "{}\n", text);
     }
@@ -101,7 +116,7 @@ ProgressCallback console_progress() {
 void finish_progress() {
   Bar& b = bar();
   const std::lock_guard lock(b.mutex);
-  if (b.on_screen && isatty(STDERR_FILENO) != 0) fmt::print(stderr, "\n");
+  if (b.on_screen && isatty(STDERR_FILENO) != 0) clear();
   b.on_screen = false;
   b.stage.clear();
 }

@@ -10,7 +10,7 @@ namespace quboprune {
 /// line every ten seconds elsewhere.
 ProgressCallback console_progress();
 
-/// Ends the bar's line, if one is drawn.
+/// Takes the bar away, if one is drawn.
 void finish_progress();
 
 /// Catches SIGINT and SIGTERM from now on. True after the first Ctrl-C (or SIGTERM); the second one ends the

@@ -126,8 +126,9 @@ class Chooser {
     std::vector<std::vector<double>> cut, after;
     for (const auto& setting : settings) {
       if (control_.stopped() && !all.empty()) break;
-      control_.report("settings", static_cast<double>(all.size()), static_cast<double>(settings.size()),
-                      std::numeric_limits<double>::quiet_NaN());
+      if (settings.size() > 1)
+        control_.report("settings", static_cast<double>(all.size()), static_cast<double>(settings.size()),
+                        std::numeric_limits<double>::quiet_NaN());
       // A setting among several: what it costs is shared.
       const double seconds = options_.solver.seconds / (settings.size() > 1 ? 4 : 1);
       all.push_back({solver_(setting, seconds), named(setting), {}});

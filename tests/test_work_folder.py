@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import networks
 from conftest import COMMAND
@@ -47,6 +48,24 @@ def test_scores_of_other_images_of_the_same_names_are_made_anew(quboprune, denoi
     clean, noisy = networks.smooth_images(12, 32)
     np.savez(pairs, inputs=noisy[::-1], targets=clean[::-1])
     assert (scored(), scored()) == (True, False)
+
+
+def test_values_of_the_same_images_in_other_scenes_are_measured_anew(quboprune, denoiser):
+    clean, noisy = networks.smooth_images(12, 32)
+    for folder, name in (("two", lambda k: f"{'xy'[k // 6]}_{k % 6}"), ("many", lambda k: f"img_{k:03d}")):
+        for part, images in (("clean", clean), ("noisy", noisy)):
+            (quboprune.folder / folder / part).mkdir(parents=True)
+            for k, image in enumerate(images):
+                pixels = np.rint(255 * image.clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
+                Image.fromarray(pixels).save(quboprune.folder / folder / part / f"{name(k)}.png")
+
+    def made(data, *more):
+        return quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", data, "--split", "all", "--crop", "32", "--target",
+                                "macs=0.5", "--refine", "none", *more)
+
+    made("many", "--work", "work")
+    taken_up, fresh = made("two", "--work", "work"), made("two")
+    assert taken_up["tried"] == fresh["tried"] and taken_up["objective"] == fresh["objective"]
 
 
 def test_a_choice_that_was_stopped_goes_on(quboprune, denoiser, pairs):

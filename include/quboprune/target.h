@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
+#include "quboprune/error.h"
 #include "quboprune/formulation.h"
 #include "quboprune/solver.h"
 
@@ -13,6 +14,12 @@ namespace quboprune {
 struct Target {
   Cost kind = Cost::filters;
   double removed = 0;  ///< the fraction removed, in (0, 1)
+};
+
+/// More is to go than can: with a channel left in each layer, or in the multiples asked for.
+class UnmetTarget : public InputError {
+ public:
+  using InputError::InputError;
 };
 
 /// From "filters=0.36". Throws InputError unless the kind is known and the fraction in (0, 1).
@@ -43,8 +50,8 @@ std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::ve
 /// are solved without a constraint, and a number of filters that they miss is repaired; for parameters and
 /// MACs they are sorted and cut.
 ///
-/// Throws InputError if the target can't be met with at least one channel in each layer, or nothing can be
-/// pruned.
+/// Throws UnmetTarget if the target can't be met with at least one channel in each layer, InputError if
+/// nothing can be pruned.
 SolverResult solve_at_target(const Formulation& formulation, const ChannelGroups& groups,
                              const Target& target, const SolverOptions& options,
                              CapacityMode mode = CapacityMode::direct, const Control& control = {});

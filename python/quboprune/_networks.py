@@ -102,11 +102,11 @@ def _native(array):
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _target(target):
+def _target(target, such_as="'filters=0.36' or 'macs=0.5'"):
     if target is None:
         return []
     if not isinstance(target, str):
-        raise InputError(f"target={target!r}: say what to remove as text, such as 'filters=0.36' or 'macs=0.5'")
+        raise InputError(f"target={target!r}: say what to remove as text, such as {such_as}")
     return ["--target", target]
 
 
@@ -155,7 +155,8 @@ def sweep(model, folder, *, data, target=None, **options):
     """Prunes by several amounts, target="macs=0.2,0.35,0.5"; writes a network for each to `folder` and returns the
     report with "budgets". With max_loss=0.1 it also looks for the largest budget that loses at most 0.1 of the metric
     on the calibration data: report["furthest"] is its name, None where each loses more."""
-    return _with_report("sweep", model, ["-o", os.fspath(folder), *_target(target)], options, data)
+    words = ["-o", os.fspath(folder), *_target(target, "'macs=0.2,0.35,0.5'")]
+    return _with_report("sweep", model, words, options, data)
 
 
 def finetune(model, output, *, data, **options):

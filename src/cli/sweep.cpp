@@ -2,18 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <filesystem>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <sstream>
 
+#include "cli/base/ignored_options.h"
 #include "cli/base/outputs.h"
 #include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
 #include "cli/base/several_networks.h"
 #include "cli/commands.h"
+#include "core/phases.h"
+#include "core/text.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/report.h"
@@ -32,72 +37,77 @@ struct Options {
   int halvings = 3;
 };
 
+/// As it is named in reports and files.
+std::string name_of(const Target& target) {
+  return fmt::format("{}={}", name_of(target.kind), target.removed);
+}
+
 /// "macs=0.2,0.5" as macs=0.2 and macs=0.5, the least first.
-std::vector<std::string> targets_of(const std::string& text) {
+std::vector<Target> targets_of(const std::string& text) {
   const std::size_t equals = text.find('=');
-  if (equals == std::string::npos)
+  if (equals == std::string::npos || text.find('=', equals + 1) != std::string::npos)
     throw InputError("--target: '" + text + "' isn't KIND=FRACTION,FRACTION,..., such as macs=0.2,0.35,0.5");
-  std::vector<std::pair<double, std::string>> found;
-  std::stringstream parts(text.substr(equals + 1));
+  std::vector<Target> targets;
+  std::stringstream parts(text.substr(equals + 1) + ",");
   for (std::string part; std::getline(parts, part, ',');) {
-    const std::string target = text.substr(0, equals + 1) + part;
-    const double removed = target_from_text(target).removed;
-    if (std::ranges::any_of(found, [&](const auto& other) { return other.first == removed; }))
+    const Target target = target_from_text(text.substr(0, equals + 1) + part);
+    if (std::ranges::find(targets, target.removed, &Target::removed) != targets.end())
       throw InputError("--target " + text + ": names " + part + " twice");
-    found.emplace_back(removed, target);
+    targets.push_back(target);
   }
-  if (found.empty()) throw InputError("--target " + text + ": names no fraction");
-  std::ranges::sort(found);
-  std::vector<std::string> targets;
-  for (auto& [removed, target] : found) targets.push_back(std::move(target));
+  std::ranges::sort(targets, {}, &Target::removed);
   return targets;
 }
 
 /// Prunes at one budget after the other, and keeps the books.
 class Sweep {
  public:
-  Sweep(Options& options, PruneSession& session)
-      : options_(options), session_(session), report_(report_header(session, "sweep")) {}
+  Sweep(Options& options, PruneSession& session, Phases& phases)
+      : options_(options), session_(session), phases_(phases), report_(report_header(session, "sweep")) {
+    seen_.insert(text_of(Mask(static_cast<std::size_t>(session.groups().size()), 1)));
+  }
 
-  /// False where it was stopped, with this budget done in part only if it is the first. One that can't be met
-  /// is noted; the first throws.
-  bool prune(const std::string& target) {
+  /// False where it was stopped. A budget that can't be met is noted, the first of all throws.
+  bool prune(const Target& target) {
     if (session_.stopped()) return false;
+    const std::string name = name_of(target);
+    phases_.enter(name);
+    session_.label(name);
     try {
-      add(target);
+      add(name, target);
     } catch (const Stopped&) {
-      return false;
-    } catch (const InputError& error) {
+      // What is done serves.
+    } catch (const UnmetTarget& error) {
       if (tried_.empty()) throw;
-      session_.note(fmt::format("{}: {}", target, error.what()));
-      tried_.push_back({target_from_text(target).removed, std::numeric_limits<double>::infinity()});
+      session_.note(error.what());
+      tried_.push_back({target.removed, std::numeric_limits<double>::infinity()});
       entries_.emplace_back();
     }
+    phases_.enter("");
+    session_.label("");
     return !session_.stopped();
   }
 
-  /// Where that budget's network goes. Throws InputError where that is what the command reads, or no file can
-  /// be written.
-  std::string place(std::string target) const {
-    std::ranges::replace(target, '=', '-');
-    const auto& prune = options_.prune;
-    const std::string path = (std::filesystem::path(options_.folder) / (target + ".onnx")).string();
-    check_outputs({path, options_.report, options_.html},
-                  {prune.model, prune.data.source, prune.data.options.split});
-    return path;
+  /// --max-loss: budgets between the furthest that holds and what fails beyond, until one comes to a mask
+  /// that was tried already.
+  void narrow_down(Cost kind) {
+    for (int k = 0; k < options_.halvings; ++k) {
+      const auto removed = next_budget(tried_, *options_.max_loss);
+      const std::size_t masks = seen_.size();
+      if (!removed || !prune({kind, *removed}) || seen_.size() == masks) return;
+    }
   }
 
-  /// The budget to try next for --max-loss.
-  std::optional<std::string> next() const {
-    const auto removed = next_budget(tried_, *options_.max_loss);
-    const std::string kind = options_.targets.substr(0, options_.targets.find('='));
-    return removed ? std::optional(fmt::format("{}={:g}", kind, *removed)) : std::nullopt;
+  /// Is there anything to report?
+  bool has_any() const {
+    return std::ranges::any_of(entries_, [](const json& entry) { return !entry.is_null(); });
   }
 
   /// The whole report; throws Stopped where there is nothing to report.
-  json finish(bool whole) {
-    if (entries_.empty()) throw Stopped("stopped before the first budget was done");
-    if (options_.max_loss) {
+  json finish() {
+    if (!has_any()) throw Stopped("stopped before the first budget was done");
+    const bool judged = std::ranges::any_of(entries_, [](const json& e) { return e.contains("loss"); });
+    if (judged) {
       const auto furthest = furthest_within(tried_, *options_.max_loss);
       report_["max_loss"] = *options_.max_loss;
       report_["furthest"] = furthest ? entries_[*furthest]["name"] : json();
@@ -107,88 +117,114 @@ class Sweep {
     std::ranges::sort(entries_, {},
                       [](const json& entry) { return entry["target"]["removed_fraction"].get<double>(); });
     if (!report_.contains("result")) report_["result"] = entries_.back()["result"];
-    if (!whole) session_.note(fmt::format("stopped: only {} budgets were done", entries_.size()));
     report_["budgets"] = std::move(entries_);
     finish_report(report_, session_);
     return std::move(report_);
   }
 
+  /// Where that budget's network goes. Throws InputError where that is what the command reads or writes
+  /// otherwise, or no file can be written.
+  std::string checked_place(const Target& target) const {
+    std::string name = name_of(target);
+    std::ranges::replace(name, '=', '-');
+    const auto& prune = options_.prune;
+    const std::string path = (std::filesystem::path(options_.folder) / (name + ".onnx")).string();
+    check_outputs({path, options_.report, options_.html},
+                  {prune.model, prune.data.source, prune.data.options.split});
+    return path;
+  }
+
  private:
-  void add(const std::string& text) {
+  void add(const std::string& name, const Target& target) {
+    const std::string path = checked_place(target);
     const auto& wanted = options_.prune.choose;
-    const std::string path = place(text);
-    options_.prune.target = text;
+    options_.prune.target = name;
     ChooseOptions choose = wanted;
     choose.target = session_.find_target(wanted.objective);
     const Choice choice = session_.choose(choose);
     const auto outcome = session_.cut(choice.mask);
     const bool halfway = session_.stopped();
-    if (halfway && !entries_.empty()) throw Stopped("stopped before " + text + " was done");
-    json entry = network_entry(session_, text, choice, outcome, wanted.refine);
-    entry["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
+    if (halfway && !entries_.empty()) throw Stopped("stopped before " + name + " was done");
+    json entry = network_entry(session_, name, choice, outcome, wanted.refine);
+    entry["target"] = {{"kind", quboprune::name_of(target.kind)},
+                       {"removed_fraction", choose.target.removed}};
     if (halfway) entry["stopped"] = true;
-    const bool judged = options_.max_loss && !halfway;
-    const double loss = judged ? loss_of(choice.mask) : std::numeric_limits<double>::quiet_NaN();
-    if (judged) entry["loss"] = number(loss);
     entry["network"] = path;
     write_network(entry, session_, path, outcome, choice.objective);
+    if (kept_count(choice.mask) == session_.groups().size())
+      session_.note("nothing was removed: the target is less than a single group");
+    seen_.insert(text_of(choice.mask));
     entries_.push_back(std::move(entry));
-    tried_.push_back({target_from_text(text).removed, loss});
+    tried_.push_back({target.removed, std::numeric_limits<double>::quiet_NaN()});
+    if (!options_.max_loss || halfway) return;
+    const double loss = loss_of(choice.mask);  // last: a stop meanwhile costs the judgement alone
+    entries_.back()["loss"] = number(loss);
+    tried_.back().loss = loss;
   }
 
   double loss_of(const Mask& mask) {
-    const double loss = session_.as_it_would_ship(mask) - session_.dense(Part::calibration).mean;
-    return larger_is_better(session_.judge().metric) ? -loss : loss;
+    const double dense = session_.dense(Part::calibration).mean;
+    const double shipped = session_.as_it_would_ship(mask);
+    return larger_is_better(session_.judge().metric) ? dense - shipped : shipped - dense;
   }
 
   Options& options_;
   PruneSession& session_;
+  Phases& phases_;
   json report_;
   std::vector<TriedBudget> tried_;
-  std::vector<json> entries_;  // of "budgets", as tried_; null where one couldn't be met
+  std::vector<json> entries_;   // of "budgets", as tried_; null where one couldn't be met
+  std::set<std::string> seen_;  // masks, the whole one among them
 };
 
 void say_furthest(const json& report) {
   if (!report.contains("furthest")) return;
   const std::string metric = report["result"]["metric"]["name"];
-  const std::string most =
-      fmt::format("{:g} of {}", report["max_loss"].get<double>(), report::show_name(metric));
+  const std::string most = fmt::format("{:g}{} of {}", report["max_loss"].get<double>(),
+                                       metric == "psnr" ? " dB" : "", report::show_name(metric));
   if (report["furthest"].is_null()) {
-    fmt::print("\nEach of these loses more than {} on the calibration data as it would ship: ask for less.\n",
-               most);
+    fmt::print("\nEach of these loses more than {} on the calibration data: ask for less.\n", most);
     return;
   }
   const auto& budgets = report["budgets"];
   const auto entry = std::ranges::find(budgets, report["furthest"], [](const json& e) { return e["name"]; });
   fmt::print(
-      "\nThe furthest that loses at most {} on the calibration data as it would ship ({:.4g}) is {}:\n"
+      "\nThe furthest that loses at most {} on the calibration data is {} (estimated: {:.4g}):\n"
       "{}, on held-out data {} ({})\n",
-      most, (*entry)["loss"].get<double>(), (*entry)["name"].get<std::string>(),
+      most, (*entry)["name"].get<std::string>(), (*entry)["loss"].get<double>(),
       (*entry)["network"].get<std::string>(), report::show_metric(metric, report::heldout_metric(*entry)),
       report::show_heldout_change(*entry));
 }
 
-void run(Options& o, const CLI::App& command, const Context& context) {
-  check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
+void run(Options& o, const CLI::App& command, const Context& outer) {
   const auto targets = targets_of(o.targets);
   if (o.max_loss && !std::isfinite(*o.max_loss)) throw InputError("--max-loss: give a finite number");
-  o.prune.target = targets.front();
+  make_folder(o.folder, "--output");
+  check_outputs({o.report, o.html}, {o.prune.model, o.prune.data.source, o.prune.data.options.split});
+  o.prune.target = name_of(targets.front());
+  Phases phases(outer.control);
+  Context context = outer;
+  context.control = phases.control();
   PruneSession session(o.prune, context);
   session.note(o.prune.without_say(command));
   session.note(o.prune.without_say_unrefined(command));
-  make_folder(o.folder, "--output");
-  Sweep sweep(o, session);
-  for (const auto& target : targets) sweep.place(target);  // before any work
-  bool whole = std::ranges::all_of(targets, [&](const auto& target) { return sweep.prune(target); });
-  for (int k = 0; whole && o.max_loss && k < o.halvings; ++k) {
-    const auto next = sweep.next();
-    if (!next) break;
-    whole = sweep.prune(*next);
+  if (!o.max_loss) session.note(ignored_options(command, {"--halvings"}, "without --max-loss none are made"));
+  Sweep sweep(o, session, phases);
+  for (const Target& target : targets) sweep.checked_place(target);  // before any work
+  session.scores(o.prune.choose.objective);                          // of all budgets
+  std::exception_ptr failure;                                        // what is done is reported first
+  try {
+    const bool all = std::ranges::all_of(targets, [&](const Target& target) { return sweep.prune(target); });
+    if (all && o.max_loss) sweep.narrow_down(targets.front().kind);
+  } catch (const std::exception&) {
+    failure = std::current_exception();
   }
-  const json report = sweep.finish(whole);
+  if (failure && !sweep.has_any()) std::rethrow_exception(failure);
+  const json report = sweep.finish();
   write_json(o.report, report);
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   fmt::print("{}", terminal_report(report));
+  if (failure) std::rethrow_exception(failure);
   say_furthest(report);
   fail_if_unusable(session);
 }
@@ -211,7 +247,9 @@ void add_sweep(CLI::App& app, Context& context) {
   command->add_option(
       "--max-loss", options->max_loss,
       "Look for the largest budget that loses at most this (in the metric's unit: dB of PSNR, 0.01 for one "
-      "percent of accuracy), by the calibration data: between the largest target that does and the next one");
+      "percent of accuracy) by the calibration data: between the largest target that does and the next one. "
+      "Each scene is judged by a network whose refit, if there is one, was fitted on others; training and bn "
+      "come after that");
   command->add_option("--halvings", options->halvings, "Budgets more that --max-loss tries in between")
       ->check(CLI::Range(0, 10))
       ->capture_default_str();

@@ -83,6 +83,7 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
           if (!work) work.emplace(groups, fitted, judged, judge, *refit, phases.control());
           return work->values(mask);
         }));
+        check(found.back().size() == judged.size(), "values of a mask that were kept are of other samples");
       }
       for (std::size_t m = 0; m < masks.size(); ++m)
         values[m].insert(values[m].end(), found[m].begin(), found[m].end());

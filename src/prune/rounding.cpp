@@ -18,7 +18,7 @@ namespace {
 using Choices = std::vector<std::vector<CountChoice>>;  // by part, ascending numbers of groups
 
 [[noreturn]] void refuse(double least, double all, double allowed) {
-  throw InputError(fmt::format(
+  throw UnmetTarget(fmt::format(
       "the target can't be met with --round-to: the smallest multiples keep more: {:.1f} % where the "
       "target leaves {:.1f} %; ask for less or round to less",
       100 * least / all, 100 * allowed / all));

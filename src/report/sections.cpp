@@ -150,12 +150,15 @@ std::string budgets_section(const Json& report) {
     const std::string metric = text(entry, "/result/metric/name");
     const std::string heldout = "/result/metric/heldout";
     const std::string name = text(entry, "/name");
-    rows.push_back(
-        {name == furthest ? name + " (the furthest)" : name, show_count(number(entry, "/result/filters")),
-         show_count(number(entry, "/result/parameters")), show_count(number(entry, "/result/macs")),
-         show_relative_time(entry), show_metric(metric, number(entry, heldout + "/pruned")),
-         show_metric(metric, number(entry, heldout + "/recovered")), show_heldout_change(entry),
-         show_number(number(entry, "/loss"))});
+    const std::string named = name == furthest            ? name + " (the furthest)"
+                              : entry.contains("stopped") ? name + " (stopped)"
+                                                          : name;
+    rows.push_back({named, show_count(number(entry, "/result/filters")),
+                    show_count(number(entry, "/result/parameters")),
+                    show_count(number(entry, "/result/macs")), show_relative_time(entry),
+                    show_metric(metric, number(entry, heldout + "/pruned")),
+                    show_metric(metric, number(entry, heldout + "/recovered")), show_heldout_change(entry),
+                    show_number(number(entry, "/loss"))});
   }
   std::vector<std::string> head{"Budget", "Filters",   "Parameters", "Multiply-adds",   "Time",
                                 "Pruned", "Recovered", "Change",     "Calibration loss"};
@@ -172,8 +175,8 @@ std::string budgets_section(const Json& report) {
           "Quality on held-out data, with the 95 % bootstrap interval of the change over its scenes; time in "
           "ONNX Runtime beside the original's.") +
           (most ? fmt::format(" The furthest: the most that goes for a loss of {:g} at most on the "
-                              "calibration data, each "
-                              "scene judged by a network that was repaired on others.",
+                              "calibration data, estimated "
+                              "by networks whose refit, if there is one, was fitted on other scenes.",
                               *most)
                 : ""),
       body);

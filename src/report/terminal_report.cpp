@@ -139,7 +139,8 @@ std::string budgets(const Json& report) {
   for (const Json& entry : list(report, "/budgets")) {
     const std::string metric = text(entry, "/result/metric/name");
     judged = judged || entry.contains("loss");
-    rows.push_back({plain(text(entry, "/name"), 20), show_count(number(entry, "/result/filters")),
+    const std::string name = text(entry, "/name") + (entry.contains("stopped") ? " (stopped)" : "");
+    rows.push_back({plain(name, 24), show_count(number(entry, "/result/filters")),
                     show_count(number(entry, "/result/macs")), show_relative_time(entry),
                     show_metric(metric, heldout_metric(entry)), show_heldout_change(entry),
                     show_number(number(entry, "/loss"))});

@@ -22,7 +22,7 @@ std::optional<double> next_budget(std::span<const TriedBudget> tried, double mos
     if (budget.removed > holds) fails = std::min(fails, budget.removed);
   }
   if (fails == 1) return std::nullopt;
-  const double next = std::round((holds + fails) / 2 / kStep) * kStep;
+  const double next = std::round((holds + fails) / 2 / kStep) / (1 / kStep);  // the double nearest to it
   return next > holds + kStep / 2 && next < fails - kStep / 2 ? std::optional(next) : std::nullopt;
 }
 

@@ -6,14 +6,14 @@
 
 namespace quboprune {
 
-InputError unmet_target(const ChannelGroups& groups, const Target& target, const Mask& least) {
+UnmetTarget unmet_target(const ChannelGroups& groups, const Target& target, const Mask& least) {
   const double all = groups.cost().value(target.kind, Mask(least.size(), 1));
   const double removable = all - groups.cost().value(target.kind, least);
   const char* const unit = target.kind == Cost::filters  ? "filters"
                            : target.kind == Cost::params ? "parameters"
                                                          : "multiply-accumulates";
   constexpr double kSteps = 1e4;  // rounded down, so that what is named can be asked for
-  return InputError(
+  return UnmetTarget(
       fmt::format("the target {}={:.4g} can't be met: with one channel left in each layer at most {:.0f} of "
                   "{:.0f} {} can be "
                   "removed, {}={:.4f}; ask for less",
@@ -21,8 +21,8 @@ InputError unmet_target(const ChannelGroups& groups, const Target& target, const
                   std::floor(kSteps * removable / all) / kSteps));
 }
 
-InputError unmet_target(const ChannelGroups& groups, const Target& target,
-                        const std::vector<std::int8_t>& fixed) {
+UnmetTarget unmet_target(const ChannelGroups& groups, const Target& target,
+                         const std::vector<std::int8_t>& fixed) {
   Mask least;
   for (auto f : fixed) least.push_back(f == 1 ? 1 : 0);
   return unmet_target(groups, target, least);

@@ -205,11 +205,14 @@ void check_score(const Score& score, std::span<const Sample> samples, const std:
 std::string digest_of(std::span<const Sample> samples) {
   std::string digests;
   for (const auto& sample : samples) {
+    // Scenes too: they say what is repaired on what. Sizes: the same bytes may be other images.
+    digests += sha256_of_bytes(sample.scene);
     std::vector<at::Tensor> all{sample.input, sample.target};
     for (const auto& [name, tensor] : sample.others) all.push_back(tensor);
     for (const at::Tensor& tensor : all) {
       if (!tensor.defined()) continue;
       const at::Tensor whole = tensor.contiguous();
+      digests += fmt::format("{}", fmt::join(whole.sizes().vec(), "x"));
       digests += sha256_of_bytes({static_cast<const char*>(whole.data_ptr()), whole.nbytes()});
     }
   }

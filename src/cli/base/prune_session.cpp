@@ -93,7 +93,14 @@ void PruneSession::choose_outputs() {
 }
 
 void PruneSession::note(const std::string& sentence) {
-  if (!sentence.empty() && std::ranges::find(notes_, sentence) == notes_.end()) notes_.push_back(sentence);
+  const auto said = [&](const std::string& note) { return std::ranges::find(notes_, note) != notes_.end(); };
+  const std::string labelled = label_.empty() ? sentence : label_ + ": " + sentence;
+  if (!sentence.empty() && !said(sentence) && !said(labelled)) notes_.push_back(labelled);
+}
+
+void PruneSession::label(const std::string& which) {
+  label_ = which;
+  stages_.label(which);
 }
 
 const Score& PruneSession::dense(Part part) {
@@ -219,6 +226,10 @@ double PruneSession::as_it_would_ship(const Mask& mask) {
   KeptValues alone;  // what is kept is by the metric that decides
   KeptValues& kept = deciding(judge_).metric == judge_.metric ? *kept_values() : alone;
   const RefitOptions* refit = arguments_.refits() ? &arguments_.refit : nullptr;
+  if (refit != nullptr && calibration_.size() < 2)
+    throw InputError(
+        "a single calibration sample can't judge a repair that is fitted on it: give more data, or a larger "
+        "--calibration");
   const auto values = stages_.run("judge as it would ship", [&] {
     return shipped_values(groups_, {&mask, 1}, calibration_, judge_, refit, kept, context_.control);
   });

@@ -34,6 +34,8 @@ class PruneSession {
   const MaskEvaluator& on_heldout() const { return *on_heldout_; }
   const Judge& judge() const { return judge_; }
   Stages& stages() { return stages_; }
+  /// Which of several networks what comes is of: its stages and notes say so. Empty: of all.
+  void label(const std::string& which);
   const std::vector<std::string>& notes() const { return notes_; }
   /// For the report; what was said already isn't repeated, nor what is empty.
   void note(const std::string& sentence);
@@ -56,7 +58,7 @@ class PruneSession {
   Choice choose(const ChooseOptions& options);
   /// The mean metric, on the calibration data, of the network that a mask leaves as it would ship: after the
   /// refit where one follows, without training, no scene judged by a repair that was fitted on it
-  /// (cross_fit.h). Throws Stopped where not all samples were judged.
+  /// (cross_fit.h). Throws Stopped where not all samples were judged, InputError where a single one can't be.
   double as_it_would_ship(const Mask& mask);
   struct Outcome {
     Graph cut;
@@ -87,7 +89,7 @@ class PruneSession {
   const Context& context_;
   Stages stages_;
   std::vector<std::string> notes_;
-  std::string unusable_;
+  std::string unusable_, label_;
   mutable std::string calibration_digest_;  ///< made when it is first asked for: whole images take seconds
   Model model_;
   Graph graph_;

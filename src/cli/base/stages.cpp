@@ -6,7 +6,7 @@
 namespace quboprune {
 
 void Stages::begin(const std::string& name) {
-  name_ = name;
+  name_ = label_.empty() ? name : label_ + ": " + name;
   began_ = std::chrono::steady_clock::now();
 }
 

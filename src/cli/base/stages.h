@@ -19,12 +19,14 @@ class Stages {
     return f();
   }
   const nlohmann::json& json() const { return list_; }
+  /// Which of several networks the stages to come are of, for their names; empty: of all.
+  void label(const std::string& which) { label_ = which; }
 
  private:
   void begin(const std::string& name);
   void end();
   nlohmann::json list_ = nlohmann::json::array();
-  std::string name_;
+  std::string name_, label_;
   std::chrono::steady_clock::time_point began_;
 };
 

@@ -52,17 +52,27 @@ def test_scores_of_other_images_of_the_same_names_are_made_anew(quboprune, denoi
 
 def test_values_of_the_same_images_in_other_scenes_are_measured_anew(quboprune, denoiser):
     clean, noisy = networks.smooth_images(12, 32)
-    for folder, name in (("two", lambda k: f"{'xy'[k // 6]}_{k % 6}"), ("many", lambda k: f"img_{k:03d}")):
+    two, many = [f"{'xy'[k // 6]}_{k % 6}" for k in range(12)], [f"img_{k:03d}" for k in range(12)]
+
+    def write(folder, names, pieces):
         for part, images in (("clean", clean), ("noisy", noisy)):
-            (quboprune.folder / folder / part).mkdir(parents=True)
-            for k, image in enumerate(images):
-                pixels = np.rint(255 * image.clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
-                Image.fromarray(pixels).save(quboprune.folder / folder / part / f"{name(k)}.png")
+            (quboprune.folder / folder / part).mkdir(parents=True, exist_ok=True)
+            for name, piece in zip(names, pieces, strict=True):
+                pixels = np.rint(255 * images[piece].clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
+                Image.fromarray(pixels).save(quboprune.folder / folder / part / f"{name}.png")
 
     def made(data, *more):
         return quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", data, "--split", "all", "--crop", "32", "--target",
                                 "macs=0.5", "--refine", "none", *more)
 
+    def order(folder, names):
+        """By the place among the calibration samples, which is drawn, the number of the name."""
+        return [next(k for k, name in enumerate(names) if name in said) for said in made(folder)["data"]["calibration"]]
+
+    write("two", two, range(12))
+    write("many", many, range(12))
+    pieces = dict(zip(order("many", many), order("two", two), strict=True))
+    write("many", many, [pieces[k] for k in range(12)])  # now the same samples come in the same order
     made("many", "--work", "work")
     taken_up, fresh = made("two", "--work", "work"), made("two")
     assert taken_up["tried"] == fresh["tried"] and taken_up["objective"] == fresh["objective"]

@@ -55,6 +55,23 @@ bool of_several(const Json& report) {
   return !list(report, "/methods").empty() || !list(report, "/budgets").empty();
 }
 
+/// As one would type it in a shell; "" where the report doesn't say.
+std::string command_line(const Json& report) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=,.:/@%";
+  std::string line;
+  for (const Json& argument : list(report, "/arguments")) {
+    std::string word = text(argument, "");
+    if (word.empty() || word.find_first_not_of(kPlain) != std::string::npos) {
+      for (std::size_t at = word.find('\''); at != std::string::npos; at = word.find('\'', at + 4))
+        word.replace(at, 1, R"('\'')");
+      word = "'" + word + "'";
+    }
+    line += " " + word;
+  }
+  return line.empty() ? "" : "quboprune" + line;
+}
+
 }  // namespace
 
 std::string summary_section(const Json& report) {
@@ -201,27 +218,6 @@ std::string stages_section(const Json& report) {
   }
   return html::section("Time and memory", "Each stage of this run.", body);
 }
-
-namespace {
-
-/// As one would type it in a shell; "" where the report doesn't say.
-std::string command_line(const Json& report) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=,.:/@%";
-  std::string line;
-  for (const Json& argument : list(report, "/arguments")) {
-    std::string word = text(argument, "");
-    if (word.empty() || word.find_first_not_of(kPlain) != std::string::npos) {
-      for (std::size_t at = word.find('\''); at != std::string::npos; at = word.find('\'', at + 4))
-        word.replace(at, 1, R"('\'')");
-      word = "'" + word + "'";
-    }
-    line += " " + word;
-  }
-  return line.empty() ? "" : "quboprune" + line;
-}
-
-}  // namespace
 
 std::string origin_section(const Json& report) {
   Rows rows;

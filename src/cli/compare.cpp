@@ -100,7 +100,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   choose.target = session.find_target(methods.front().objective);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
   json report = report_header(session, "compare");
-  report["target"] = {{"kind", name_of(choose.target.kind)}, {"removed_fraction", choose.target.removed}};
+  report["target"] = target_json(choose.target);
   report["methods"] = json::array();
   for (const auto& method : methods) {
     if (context.control.stopped()) break;

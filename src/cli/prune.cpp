@@ -72,12 +72,6 @@ void advise_blocks(PruneSession& session, const Mask& mask, int round_to) {
                     odd, cut, kBlock));
 }
 
-/// A target below half a group rounds to none.
-void say_nothing_removed(PruneSession& session, const Mask& mask) {
-  if (kept_count(mask) == session.groups().size())
-    session.note("nothing was removed: the target is less than a single group; ask for more");
-}
-
 /// Multiples that a layer doesn't keep to: it is whole, or makes up what the target asks.
 void say_exceptions(PruneSession& session, const Mask& mask, int round_to) {
   if (round_to <= 1) return;
@@ -175,9 +169,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   say_nothing_removed(session, choice.mask);
   if (!o.prune.target.empty()) say_slack(session, choice.mask, o.prune.choose.target, choice.round_to);
   json report = report_header(session, "prune");
-  if (!o.prune.target.empty())
-    report["target"] = {{"kind", name_of(o.prune.choose.target.kind)},
-                        {"removed_fraction", o.prune.choose.target.removed}};
+  if (!o.prune.target.empty()) report["target"] = target_json(o.prune.choose.target);
   report["objective"] = choice.objective;
   report["rounds"] = choice.rounds;
   report["round_to"] = choice.round_to;

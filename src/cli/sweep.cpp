@@ -63,7 +63,7 @@ std::vector<Target> targets_of(const std::string& text) {
 class Sweep {
  public:
   Sweep(Options& options, PruneSession& session, Phases& phases)
-      : options_(options), session_(session), phases_(phases), report_(report_header(session, "sweep")) {
+      : options_(options), session_(session), phases_(phases) {
     seen_.insert(text_of(Mask(static_cast<std::size_t>(session.groups().size()), 1)));
   }
 
@@ -71,8 +71,11 @@ class Sweep {
   bool prune(const Target& target) {
     if (session_.stopped()) return false;
     const std::string name = name_of(target);
-    phases_.enter(name);
-    session_.label(name);
+    label(name);
+    struct End {  // whatever is thrown
+      Sweep& sweep;
+      ~End() { sweep.label(""); }
+    } end{*this};
     try {
       add(name, target);
     } catch (const Stopped&) {
@@ -83,8 +86,6 @@ class Sweep {
       tried_.push_back({target.removed, std::numeric_limits<double>::infinity()});
       entries_.emplace_back();
     }
-    phases_.enter("");
-    session_.label("");
     return !session_.stopped();
   }
 
@@ -107,19 +108,20 @@ class Sweep {
   json finish() {
     if (!has_any()) throw Stopped("stopped before the first budget was done");
     const bool judged = std::ranges::any_of(entries_, [](const json& e) { return e.contains("loss"); });
+    json report = report_header(session_, "sweep");
     if (judged) {
       const auto furthest = furthest_within(tried_, *options_.max_loss);
-      report_["max_loss"] = *options_.max_loss;
-      report_["furthest"] = furthest ? entries_[*furthest]["name"] : json();
-      if (furthest) report_["result"] = entries_[*furthest]["result"];
+      report["max_loss"] = *options_.max_loss;
+      report["furthest"] = furthest ? entries_[*furthest]["name"] : json();
+      if (furthest) report["result"] = entries_[*furthest]["result"];
     }
     std::erase_if(entries_, [](const json& entry) { return entry.is_null(); });
     std::ranges::sort(entries_, {},
                       [](const json& entry) { return entry["target"]["removed_fraction"].get<double>(); });
-    if (!report_.contains("result")) report_["result"] = entries_.back()["result"];
-    report_["budgets"] = std::move(entries_);
-    finish_report(report_, session_);
-    return std::move(report_);
+    if (!report.contains("result")) report["result"] = entries_.back()["result"];
+    report["budgets"] = std::move(entries_);
+    finish_report(report, session_);
+    return report;
   }
 
   /// Where that budget's network goes. Throws InputError where that is what the command reads or writes
@@ -135,6 +137,11 @@ class Sweep {
   }
 
  private:
+  void label(const std::string& which) {
+    phases_.enter(which);
+    session_.label(which);
+  }
+
   void add(const std::string& name, const Target& target) {
     const std::string path = checked_place(target);
     const auto& wanted = options_.prune.choose;
@@ -146,13 +153,11 @@ class Sweep {
     const bool halfway = session_.stopped();
     if (halfway && !entries_.empty()) throw Stopped("stopped before " + name + " was done");
     json entry = network_entry(session_, name, choice, outcome, wanted.refine);
-    entry["target"] = {{"kind", quboprune::name_of(target.kind)},
-                       {"removed_fraction", choose.target.removed}};
+    entry["target"] = target_json(choose.target);
     if (halfway) entry["stopped"] = true;
     entry["network"] = path;
     write_network(entry, session_, path, outcome, choice.objective);
-    if (kept_count(choice.mask) == session_.groups().size())
-      session_.note("nothing was removed: the target is less than a single group");
+    say_nothing_removed(session_, choice.mask);
     seen_.insert(text_of(choice.mask));
     entries_.push_back(std::move(entry));
     tried_.push_back({target.removed, std::numeric_limits<double>::quiet_NaN()});
@@ -171,7 +176,6 @@ class Sweep {
   Options& options_;
   PruneSession& session_;
   Phases& phases_;
-  json report_;
   std::vector<TriedBudget> tried_;
   std::vector<json> entries_;   // of "budgets", as tried_; null where one couldn't be met
   std::set<std::string> seen_;  // masks, the whole one among them

@@ -122,6 +122,10 @@ json report_header(const PruneSession& session, const std::string& command) {
   return j;
 }
 
+json target_json(const Target& target) {
+  return {{"kind", name_of(target.kind)}, {"removed_fraction", target.removed}};
+}
+
 json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome) {
   const ChannelGroups& groups = session.groups();
   const auto& cost = groups.cost();
@@ -172,6 +176,11 @@ json latency_json(PruneSession& session, const std::string& written) {
           {"input", measured["input"]},
           {"dense_ms", measured["milliseconds"][0]},
           {"pruned_ms", measured["milliseconds"][1]}};
+}
+
+void say_nothing_removed(PruneSession& session, const Mask& mask) {
+  if (kept_count(mask) == session.groups().size())
+    session.note("nothing was removed: the target is less than a single group; ask for more");
 }
 
 void add_choice(json& report, const PruneSession& session, const Choice& choice, const std::string& refine) {

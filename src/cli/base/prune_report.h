@@ -11,6 +11,8 @@ namespace quboprune {
 ///
 /// "tool", "command", "arguments", "seed", "model" and, with data, "data".
 nlohmann::json report_header(const PruneSession& session, const std::string& command);
+/// "target": what was asked for.
+nlohmann::json target_json(const Target& target);
 /// "result": sizes, and the metric of each stage on both parts.
 nlohmann::json result_json(PruneSession& session, const Mask& mask, const PruneSession::Outcome& outcome);
 /// "layers": which channels are kept.
@@ -25,6 +27,8 @@ nlohmann::json images_json(const PruneSession& session, const PruneSession::Outc
 /// hand, where work was stopped, or where it couldn't time both, which is noted. One that it runs the
 /// original of, but not this, is what PruneSession::unusable() then says.
 nlohmann::json latency_json(PruneSession& session, const std::string& written);
+/// Notes a target so small that it rounds to nothing.
+void say_nothing_removed(PruneSession& session, const Mask& mask);
 /// Adds how the mask was found and what speaks for it: "solver", "tried", "trust", "trust_points", "reason",
 /// "refinement" (by the method `refine`).
 void add_choice(nlohmann::json& report, const PruneSession& session, const Choice& choice,

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "cli/base/outputs.h"
 #include "core/index.h"
 #include "core/text.h"
 #include "core/threads.h"
+#include "prune/candidates.h"
 #include "prune/cross_fit.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
@@ -235,8 +235,7 @@ double PruneSession::as_it_would_ship(const Mask& mask) {
   });
   if (values.front().size() != calibration_.size())
     throw Stopped("stopped before the network was judged as it would ship");
-  return std::accumulate(values.front().begin(), values.front().end(), 0.0) /
-         static_cast<double>(calibration_.size());
+  return mean(values.front());
 }
 
 Choice PruneSession::choose(const ChooseOptions& options) {

@@ -23,8 +23,8 @@ class KeptValues {
 
   /// nullptr: not known.
   const Values* find(const std::string& question, const Mask& mask) const;
-  /// Takes the answer in, and writes the file; unsaved() says why that couldn't be done the last time, else
-  /// it is empty.
+  /// Takes the answer in, and writes the file, with what other processes have kept there meanwhile; unsaved()
+  /// says why that couldn't be done the last time, else it is empty.
   void keep(const std::string& question, const Mask& mask, Values values);
   const std::string& unsaved() const { return unsaved_; }
 
@@ -38,6 +38,8 @@ class KeptValues {
   }
 
  private:
+  void take_up();  ///< what the file has and we don't
+
   std::filesystem::path file_;
   std::string problem_, unsaved_;
   std::map<std::pair<std::string, std::string>, Values> known_;  // by question and the mask's 0s and 1s

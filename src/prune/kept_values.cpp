@@ -7,10 +7,14 @@ namespace quboprune {
 
 KeptValues::KeptValues(std::filesystem::path file, std::string problem)
     : file_(std::move(file)), problem_(std::move(problem)) {
+  take_up();
+}
+
+void KeptValues::take_up() {
   const nlohmann::json stored = stored_json(file_, problem_);
   if (!stored.is_array()) return;
   for (const auto& entry : stored)
-    known_[{entry.at("question"), entry.at("mask")}] = entry.at("values").get<Values>();
+    known_.try_emplace({entry.at("question"), entry.at("mask")}, entry.at("values").get<Values>());
 }
 
 const KeptValues::Values* KeptValues::find(const std::string& question, const Mask& mask) const {
@@ -21,6 +25,7 @@ const KeptValues::Values* KeptValues::find(const std::string& question, const Ma
 void KeptValues::keep(const std::string& question, const Mask& mask, Values values) {
   known_[{question, text_of(mask)}] = std::move(values);
   if (file_.empty()) return;
+  take_up();  // what another process has written since
   nlohmann::json all = nlohmann::json::array();
   for (const auto& [asked, answer] : known_)
     all.push_back({{"question", asked.first}, {"mask", asked.second}, {"values", answer}});

@@ -32,6 +32,18 @@ TEST_F(KeptInAFile, EveryNumberComesBackAsItWas) {
   EXPECT_EQ(again.find("question", {1, 1, 1}), nullptr);
 }
 
+TEST_F(KeptInAFile, TwoRunsOnOneFileKeepEachOthersAnswers) {
+  KeptValues one(file, "problem");
+  KeptValues other(file, "problem");
+  one.keep("question", mask, {1});
+  other.keep("another", mask, {2});
+  one.keep("question", {1, 1, 0}, {3});
+  const KeptValues again(file, "problem");
+  EXPECT_NE(again.find("question", mask), nullptr);
+  EXPECT_NE(again.find("another", mask), nullptr);
+  EXPECT_NE(again.find("question", {1, 1, 0}), nullptr);
+}
+
 TEST_F(KeptInAFile, NotANumberStaysNone) {
   KeptValues(file, "problem").keep("question", mask, {std::nan("")});
   EXPECT_TRUE(std::isnan(KeptValues(file, "problem").find("question", mask)->front()));

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import zipfile
@@ -57,24 +58,29 @@ def _stop(process):
         raise
 
 
-def run(*words):
-    """Runs the program with these words. Returns what it prints; its progress isn't shown.
+def run(*words, progress=False):
+    """Runs the program with these words. Returns what it prints; with `progress`, shows on sys.stderr how far it is.
 
     Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed. Ctrl-C
     (and whatever else a signal's handler raises) stops it as Ctrl-C does in a terminal: it writes its best so far.
     """
     # A Ctrl-C may reach this process alone or its whole group: the program takes the second of two for the same.
-    with subprocess.Popen([_program(), *map(os.fspath, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, encoding="utf-8", errors="replace") as process:
+    utf8 = {"encoding": "utf-8", "errors": "replace"}
+    with tempfile.TemporaryFile("w+", **utf8) as printed, subprocess.Popen(
+            [_program(), *map(os.fspath, words)], stdout=printed, stderr=subprocess.PIPE, **utf8) as process:
+        line = "no message"
         try:
-            out, err = process.communicate()
+            for line in filter(str.strip, process.stderr):
+                if progress and not line.startswith("quboprune: "):  # that one is raised
+                    print(line, end="", file=sys.stderr, flush=True)
+            process.wait()
         except BaseException:
             _stop(process)
             raise
-    if process.returncode == 0:
-        return out
-    line = (err.strip().splitlines() or ["no message"])[-1]
-    raise (InputError if process.returncode == 2 else RuntimeError)(line)
+        if process.returncode == 0:
+            printed.seek(0)
+            return printed.read()
+    raise (InputError if process.returncode == 2 else RuntimeError)(line.strip())
 
 
 def _save_arrays(data, folder):
@@ -111,13 +117,15 @@ def _target(target, such_as="'filters=0.36' or 'macs=0.5'"):
 
 
 def _with_report(command, model, words, options, data=None, flag="--report"):
-    """Runs a command and returns its JSON; `report=` keeps a copy where the user wants one."""
+    """Runs a command and returns its JSON; `report=` keeps a copy where the user wants one. How far it is is shown on
+    sys.stderr, where it takes more than ten seconds, but for progress=False."""
     with tempfile.TemporaryDirectory(prefix="quboprune-") as folder:
         if data is not None:
             words = [*words, "--data", _save_arrays(data, folder)]
         wanted = options.pop(flag.strip("-"), None)
         path = os.path.join(folder, "report.json") if wanted is None else os.fspath(wanted)
-        run(command, os.fspath(model), *words, *_arguments(options), flag, path)
+        progress = options.pop("progress", True)
+        run(command, os.fspath(model), *words, *_arguments(options), flag, path, progress=progress)
         with open(path, encoding="utf-8") as file:
             return json.load(file)
 
@@ -134,7 +142,7 @@ def prune(model, output, *, data, target=None, **options):
     and arrays named like the network's other inputs; samples along the first axis.
     target: "filters=0.36", "params=0.5" or "macs=0.3": the fraction removed; not needed with mask="mask.txt". Other
     keywords are the program's options: objective="hybrid", refine="none", evaluations=500, tune=False,
-    html="report.html", ...
+    html="report.html", ... How far it is is shown on sys.stderr, unless progress=False (as with all functions here).
     """
     return _with_report("prune", model, ["-o", os.fspath(output), *_target(target)], options, data)
 

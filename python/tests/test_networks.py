@@ -22,18 +22,51 @@ def test_lists_are_repeated_or_joined_as_the_program_takes_them():
                      "--allow-empty", "--no-tune", "--work", "w"]
 
 
+def program_that(body, folder, monkeypatch):
+    """In the place of the program: Python code, which finds what it was called with in sys.argv."""
+    program = folder / "program"
+    program.write_text(f"#!{sys.executable}\nimport pathlib, signal, sys, time\n{body}")
+    program.chmod(0o755)
+    monkeypatch.setenv("QUBOPRUNE_COMMAND", str(program))
+
+
+def test_progress_is_shown_and_the_last_line_is_the_error(tmp_path, monkeypatch, capsys):
+    body = """
+print("results " * 20000)
+print("scores 40 %", file=sys.stderr)
+print("quboprune: x.onnx: isn't there: check the name", file=sys.stderr)
+sys.exit(int(sys.argv[1]))
+"""
+    program_that(body, tmp_path, monkeypatch)
+    assert len(_networks.run("0", progress=True)) == 160001
+    assert capsys.readouterr().err == "scores 40 %\n"
+    _networks.run("0")
+    assert capsys.readouterr().err == ""
+    for code, error in (("2", ValueError), ("1", RuntimeError)):
+        with pytest.raises(error, match="^quboprune: x.onnx: isn't there: check the name$"):
+            _networks.run(code)
+
+
+def test_what_sweep_is_called_with(tmp_path, monkeypatch):
+    program_that("""
+import json
+words = sys.argv[1:]
+pathlib.Path(words[words.index("--report") + 1]).write_text(json.dumps(words))
+""", tmp_path, monkeypatch)
+    words = _networks.sweep("net.onnx", "smaller", data="photographs", target="macs=0.2,0.5", max_loss=0.1,
+                            progress=False)
+    assert words[:-1] == ["sweep", "net.onnx", "-o", "smaller", "--target", "macs=0.2,0.5", "--data", "photographs",
+                          "--max-loss", "0.1", "--report"]
+
+
 def test_ctrl_c_for_this_process_alone_reaches_the_program(tmp_path, monkeypatch):
-    program = tmp_path / "program"
-    program.write_text(f"""#!{sys.executable}
-import pathlib, signal, time
+    program_that(f"""
 pathlib.Path({str(tmp_path / "started")!r}).touch()
 try:
     time.sleep(60)
 except KeyboardInterrupt:
     pathlib.Path({str(tmp_path / "best")!r}).touch()
-""")
-    program.chmod(0o755)
-    monkeypatch.setenv("QUBOPRUNE_COMMAND", str(program))
+""", tmp_path, monkeypatch)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():

@@ -5,7 +5,7 @@
 build_packages="g++ cmake ninja-build ccache python3 ca-certificates
   libtorch-dev libdnnl-dev libopenblas0-openmp libonnx-dev libprotobuf-dev protobuf-compiler
   libopencv-core-dev libopencv-imgproc-dev libopencv-imgcodecs-dev libmatio-dev libhdf5-dev zlib1g-dev libssl-dev
-  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libeigen3-dev
+  libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev libeigen3-dev libboost-dev
   libgtest-dev libbenchmark-dev libjs-chart.js"
 test_packages="python3-venv python3-dev chromium"
 

@@ -31,7 +31,7 @@ struct MaskConstraint {
   double lowest = -std::numeric_limits<double>::infinity();  ///< at_most: keeps the search close to capacity
   /// For constraints that no sum expresses (parameters and MACs are quadratic in the mask). Called with every
   /// seed and proposal: makes the mask obey, or returns false to reject it; `kind` and the fixed values are
-  /// checked again afterwards. A mask that already obeys must come back as it is.
+  /// checked again afterwards. What comes back is judged, so one that already obeys may come back changed.
   std::function<bool(Mask&)> repair{};
 };
 

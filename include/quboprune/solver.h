@@ -18,7 +18,9 @@ inline constexpr int kMostVariablesWithCosts = 12000;
 
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()
-  double seconds = 10;          ///< wall time, at least 0; the search is anytime
+  /// Wall time, at least 0; the search is anytime. Reading the couplings and one descent are done whatever
+  /// it says: a second or two for 8,000 variables that are all coupled.
+  double seconds = 10;
   /// Count `seconds` in the process's processor time, divided by `threads`: for fair runs on a busy machine.
   bool processor_time = false;
   std::int64_t max_moves = 0;  ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
@@ -28,7 +30,7 @@ struct SolverOptions {
   int pool_distance = 1;  ///< smallest Hamming distance between two of them
   double target_energy = -std::numeric_limits<double>::infinity();  ///< stop when reached
   bool bound = false;                                               ///< also compute a lower bound
-  Mask start{};                                                     ///< empty, or a feasible start
+  Mask start{};                                                     ///< empty, or where to start; what breaks the constraint is repaired
 };
 
 struct Solution {
@@ -50,8 +52,8 @@ struct SolverResult {
 };
 
 /// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is
-/// out of its range, the method isn't known, energies could exceed 1e100, or the time ended before the first
-/// feasible x was found.
+/// out of its range, the method isn't known, the coefficients' sizes add up to
+/// more than 1e100 or less than 1e-100, or the time ended before the first feasible x was found.
 SolverResult solve(const Qubo& qubo, const Constraint& constraint, const SolverOptions& options,
                    const Control& control = {});
 

@@ -63,7 +63,11 @@ def _problem(qubo):
         return qubo
     if hasattr(qubo, "to_qubo"):
         entries, offset = qubo.to_qubo()
-        result = _of_entries(entries, qubo.num_variables)
+        variables = list(qubo.variables)
+        if set(variables) != set(range(len(variables))):
+            place = {variable: i for i, variable in enumerate(variables)}
+            entries = {(place[u], place[v]): bias for (u, v), bias in entries.items()}
+        result = _of_entries(entries, len(variables))
         result.add_offset(offset)
         return result
     if hasattr(qubo, "tocoo"):
@@ -115,7 +119,8 @@ def _fixed(values):
 
 def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
     """Minimises a Qubo, or x'Qx of a square matrix: an array, one of scipy.sparse, or a dict {(i, j): value}. Also
-    dimod's binary quadratic models whose variables are 0, 1, 2, ...
+    dimod's binary quadratic models: x is in the order of the variables' numbers where they are 0, 1, 2, ..., else of
+    model.variables.
 
     count: exactly so many ones. capacity: the sum of costs (n numbers, 1 each if not given) of the ones at
     most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. groups: (variables, least, most)

@@ -16,6 +16,7 @@ namespace {
 struct Options {
   std::string problem, report, method = "auto", format, write;
   double capacity = -1, seconds = 10;
+  std::int64_t max_moves = 0;
   bool processor_time = false;
   int pool = 1, pool_distance = 1;
 };
@@ -25,6 +26,7 @@ SolveFileOptions solve_options(const Options& options, const Context& context, b
   result.solver.method = options.method;
   result.solver.seconds = options.seconds;
   result.solver.processor_time = options.processor_time;
+  result.solver.max_moves = options.max_moves;
   result.solver.seed = context.seed;
   result.solver.threads = thread_count(context.threads);
   result.solver.pool_size = options.pool;
@@ -50,6 +52,10 @@ void add_solve(CLI::App& app, Context& context) {
   command->add_option("--time", options->seconds, "Seconds of search (default 10)")->check(not_negative());
   command->add_flag("--processor-time", options->processor_time,
                     "Count --time in processor time a thread, for fair runs on a busy machine");
+  command
+      ->add_option("--max-moves", options->max_moves,
+                   "End after so many flips, a swap counts two: with time enough, the same result each time")
+      ->check(not_negative());
   command->add_option("--solver", options->method, solver_choices());
   command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
   command->add_option("--pool", options->pool, "How many distinct solutions to report")->check(positive());

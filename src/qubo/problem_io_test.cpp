@@ -126,15 +126,15 @@ TEST(ProblemIo, ReadsGzipAndRefusesItCutShort) {
   const auto folder = std::filesystem::temp_directory_path() / ("problem_io_" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   const auto path = folder / "p.txt.gz";
-  std::string text = "50 1000\n";
+  std::string text = "50 625\n";
   Rng rng(1);
-  for (int k = 0; k < 1000; ++k)
-    text += std::to_string(1 + rng.below(25)) + " " + std::to_string(26 + rng.below(25)) + " " +
+  for (int k = 0; k < 625; ++k)
+    text += std::to_string(1 + k / 25) + " " + std::to_string(26 + k % 25) + " " +
             std::to_string(rng.below(1000000)) + "\n";
   const gzFile file = gzopen(path.c_str(), "wb");
   gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
   gzclose(file);
-  EXPECT_EQ(read_problem(path).qubo.pairs().size(), 1000U);
+  EXPECT_EQ(read_problem(path).qubo.pairs().size(), 625U);
   std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
   EXPECT_THROW(read_problem(path), InputError);
   EXPECT_THROW(read_problem(folder), InputError);
@@ -168,6 +168,13 @@ TEST(ProblemIo, WhatIsWrittenReadsBackWithTheSameEnergies) {
     EXPECT_NEAR(objective(bqm, bits), objective(problem, bits), 1e-12);
     EXPECT_NEAR(objective(coo, bits), objective(problem, bits), 1e-12);
   }
+}
+
+TEST(ProblemIo, CoordinatesNameEveryVariable) {
+  Problem problem{Qubo(4), {}, "qubo", "coo", false};
+  problem.qubo.add_pair(0, 2, -1);
+  problem.qubo.add_linear(2, 3);
+  EXPECT_EQ(format_problem(problem, "coo"), "# vartype=BINARY\n# variables 4\n0 2 -1\n1 1 0\n2 2 3\n3 3 0\n");
 }
 
 TEST(ProblemIo, LpHoldsTheConstraintAndDoublesTheBracket) {
@@ -287,6 +294,7 @@ TEST(ProblemIo, HeedsAVartypeHoweverItIsWritten) {
 TEST(ProblemIo, RefusesAPairThatIsListedTwice) {
   EXPECT_THROW(parse_problem("2 3\n1 1 5\n1 2 3\n2 1 3\n", "p"), InputError);
   EXPECT_THROW(parse_problem("3 2\n0 1 1\n1 0 7\n1 2 1\n", "p"), InputError);
+  EXPECT_THROW(parse_problem("3 3\n1 2 5\n2 1 5\n2 3 1\n", "p"), InputError);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ std::string variable_range(int i, int n) {
 
 void require_finite(double value, const char* what) {
   if (!std::isfinite(value))
-    throw InputError(std::string(what) + " is not a finite number: check the scores it comes from");
+    throw InputError(std::string(what) + " is not a finite number: correct it or leave it out");
 }
 
 double block_energy(const Qubo::DenseBlock& block, const Mask& x) {

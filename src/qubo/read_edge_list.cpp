@@ -148,7 +148,7 @@ Problem read_edge_list(Scanner& scanner, std::string_view format) {
   const std::string family = family_of(list, format);
   if (list.weightless_at != std::string_view::npos && (list.weighted || family != "gset"))
     scanner.fail(list.weightless_at, "this entry has no value: add it; the file may be cut short");
-  if (family != "gset") require_each_pair_once(scanner, list);
+  require_each_pair_once(scanner, list);
   if (family == "mdplib") return as_diversity(scanner, list);
   require_count(scanner, list);
   return family == "bqp" ? as_bqp(list) : as_max_cut(list);

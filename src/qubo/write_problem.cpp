@@ -75,9 +75,14 @@ std::string as_coordinates(const Problem& problem) {
                    problem.constraint.capacity);
   for (const Constraint::Group& group : problem.constraint.groups)
     fmt::format_to(to, "# group {} {} {}\n", group.least, group.most, fmt::join(group.variables, " "));
+  std::vector<bool> coupled(terms.linear.size(), false);
+  for (const Qubo::Pair& pair : terms.pairs)
+    coupled[static_cast<std::size_t>(pair.i)] = coupled[static_cast<std::size_t>(pair.j)] = true;
   std::size_t next = 0;
   for (std::size_t i = 0; i < terms.linear.size(); ++i) {
-    if (terms.linear[i] != 0) fmt::format_to(to, "{} {} {}\n", i, i, in_digits(terms.linear[i]));
+    // A variable without any entry would be none to a reader that heeds no comments.
+    if (terms.linear[i] != 0 || !coupled[i])
+      fmt::format_to(to, "{} {} {}\n", i, i, in_digits(terms.linear[i]));
     for (; next < terms.pairs.size() && terms.pairs[next].i == static_cast<int>(i); ++next)
       fmt::format_to(to, "{} {} {}\n", i, terms.pairs[next].j, in_digits(terms.pairs[next].value));
   }

@@ -178,6 +178,7 @@ SearchResult search_masks(const MaskObjective& objective, int n, const MaskConst
                           std::span<const Mask> seeds, const SearchOptions& asked, const Control& control) {
   check_options(asked, n);
   SearchOptions options = asked;
+  options.batch = static_cast<int>(std::min<std::int64_t>(options.batch, options.evaluations));
   if (seeds.empty() && options.prior.empty()) options.start_weight = 0;  // nothing to start around
   const Feasible feasible(n, constraint, options.fixed);
   Ledger ledger(objective, n, options, control);

@@ -151,7 +151,7 @@ void Anneal<Model>::sweep_swaps(Class& counted, double temperature) {
 template <typename Model>
 bool Anneal<Model>::descend_by_flips(Class& counted, const Deadline& deadline) {
   bool any = false;
-  for (bool gained = true; gained && !deadline.overdue();) {
+  for (bool gained = true; gained && !deadline.stopped();) {
     gained = false;
     for (const std::uint32_t i : counted.free) {
       if (!(static_cast<double>(model_.gain(i)) < -1e-9 * spread_)) continue;

@@ -102,7 +102,8 @@ Found DenseTabu::improve(const Task& task, const Deadline& deadline) {
   };
   bool at_best = false;  // A new best is copied once the search leaves it, not on every step of a descent.
   while (best > target && searched - last_gain < patience_ && state_.moves() - moves_before < task.moves) {
-    if ((++searched & 127) == 0 && deadline.expired()) break;
+    // A descent goes on: it costs no more than what reading the matrix took.
+    if ((++searched & 127) == 0 && deadline.expired() && (!at_best || deadline.stopped())) break;
     const std::int64_t before = state_.energy();
     if (!move()) {
       // Everything is held (few free variables): let time pass.

@@ -13,7 +13,7 @@ namespace quboprune {
 using Persistencies = std::vector<std::int8_t>;
 
 /// From the split bound's shares, O(n^2) for all variables together: with x_i decided, i enters or leaves the
-/// choice of every other variable too. Without a constraint and at the best shares these are roof duality's.
+/// choice of every other variable too.
 Persistencies split_persistencies(const ReducedProblem& problem, const std::vector<double>& shares,
                                   double known);
 

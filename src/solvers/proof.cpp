@@ -91,7 +91,7 @@ class Proof {
       (x[i] != 0 ? ones : zeros) += 1;
     }
     const auto n = static_cast<double>(x.size());
-    const bool counted = constraint_.kind == Constraint::Kind::exactly;
+    const bool counted = constraint_.kind == Constraint::Kind::exactly && constraint_.costs.empty();
     return ones + zeros == n ||
            (counted && (ones == constraint_.capacity || zeros == n - constraint_.capacity));
   }

@@ -133,6 +133,30 @@ TEST(Proof, TheSemidefiniteBoundIsBelowTheOptimumAndNotFar) {
   }
 }
 
+/// A total of costs may be the number of variables that are decided; that says nothing.
+TEST(Proof, OfAnExactTotalIsNotOneOfACount) {
+  int decided = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    Rng rng(seed);
+    const Qubo qubo = random_qubo(9, seed, seed % 2 == 0);
+    Constraint constraint{Constraint::Kind::exactly, 0, {}, {}};
+    for (int i = 0; i < 9; ++i) {
+      constraint.costs.push_back(1 + rng.below(4));
+      if (rng.below(2) != 0) constraint.capacity += constraint.costs.back();
+    }
+    const SolverResult result =
+        solve(qubo, constraint, {.seconds = 20, .max_moves = 1, .seed = seed, .bound = true});
+    const double best = brute_force(qubo, constraint);
+    EXPECT_LE(result.bound, best + 1e-9) << seed;
+    if (result.optimal) {
+      EXPECT_NEAR(result.pool[0].energy, best, 1e-9) << seed;
+    }
+    decided +=
+        result.optimal && std::ranges::any_of(result.persistent, [](auto v) { return v >= 0; }) ? 1 : 0;
+  }
+  EXPECT_GT(decided, 50);
+}
+
 TEST(Proof, NothingIsCalledOptimalWithoutProof) {
   const SolverResult result = solve(random_qubo(150, 3, true), {}, {.seconds = 5, .max_moves = 2000});
   EXPECT_FALSE(result.optimal);

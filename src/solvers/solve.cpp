@@ -14,6 +14,7 @@
 #include "solvers/pool_neighbours.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
+#include "solvers/roof_dual.h"
 #include "solvers/semidefinite_bound.h"
 #include "solvers/separable.h"
 
@@ -46,12 +47,15 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
   const auto names = solver_names();
   if (options.method != "auto" && std::find(names.begin(), names.end(), options.method) == names.end())
     throw InputError("no solver is called '" + options.method + "': use " + solver_choices());
-  if (options.threads < 1 || options.threads > kMostThreads || options.pool_size < 1 ||
-      options.pool_distance < 1 || options.max_moves < 0 || !(options.seconds >= 0))
-    throw InputError(
-        "threads must be 1 to 1024, pool size and distance at least 1, time and moves not negative");
-  if (options.pool_size > kLargestPool)
-    throw InputError(fmt::format("a pool of {} solutions: keep at most {}", options.pool_size, kLargestPool));
+  if (options.threads < 1 || options.threads > kMostThreads)
+    throw InputError(fmt::format("{} threads: give 1 to {}", options.threads, kMostThreads));
+  if (options.pool_size < 1 || options.pool_size > kLargestPool)
+    throw InputError(fmt::format("a pool of {} solutions: keep 1 to {}", options.pool_size, kLargestPool));
+  if (options.pool_distance < 1)
+    throw InputError(fmt::format("a pool distance of {}: give 1 or more", options.pool_distance));
+  if (options.max_moves < 0)
+    throw InputError(fmt::format("at most {} moves: give 0 (no limit) or more", options.max_moves));
+  if (!(options.seconds >= 0)) throw InputError(fmt::format("{} seconds: give 0 or more", options.seconds));
   for (const std::int8_t value : constraint.fixed)
     if (value < -1 || value > 1)
       throw InputError("a variable is fixed to " + std::to_string(value) + ": give -1 (free), 0 or 1");
@@ -67,7 +71,7 @@ void check_magnitude(const Qubo& qubo, const Constraint& constraint) {
   if (costs != 0 && !(costs >= 1e-100 && costs <= 1e100))
     throw InputError(
         "the constraint's costs add up to less than 1e-100 or more than 1e100: scale them and their limit");
-  double sum = std::abs(qubo.offset());
+  double sum = 0;
   for (const double value : qubo.linear()) sum += std::abs(value);
   for (const Qubo::Pair& pair : qubo.pairs()) sum += std::abs(pair.value);
   for (const Qubo::DenseBlock& block : qubo.dense_blocks())
@@ -77,9 +81,10 @@ void check_magnitude(const Qubo& qubo, const Constraint& constraint) {
     for (const float value : term.factor) size += std::abs(static_cast<double>(value));
     sum += std::abs(term.scale) * size * size;
   }
-  if (!(sum <= 1e100))
+  if (!(sum + std::abs(qubo.offset()) <= 1e100) || (sum > 0 && sum < 1e-100))
     throw InputError(
-        "the problem's coefficients add up to more than 1e100: divide them all by a common factor");
+        "the problem's coefficients add up to more than 1e100, or to less than 1e-100: divide them all by a "
+        "common factor");
 }
 
 /// The smallest and largest number of ones (or cost) that the fixed variables leave.
@@ -260,6 +265,24 @@ void trim(SolverResult& result, const SolverOptions& options) {
   result.pool.assign(pool.members().begin(), pool.members().end());
 }
 
+/// Without any that are fixed the list stays empty: such a problem may be searched by halves.
+Constraint with_fixed(Constraint constraint, const std::vector<std::int8_t>& decided) {
+  for (std::size_t i = 0; i < decided.size(); ++i) {
+    if (decided[i] < 0) continue;
+    constraint.fixed.resize(decided.size(), -1);
+    constraint.fixed[i] = decided[i];
+  }
+  return constraint;
+}
+
+/// By a bound that holds to the last digit.
+void raise_bound(SolverResult& result, double bound) {
+  const double energy = result.pool.front().energy;
+  result.bound = std::max(result.bound, std::min(bound, energy));
+  result.optimal = result.optimal || bound >= energy;
+  if (result.optimal) result.reason = "optimal";
+}
+
 /// The fixed variables are all there are.
 SolverResult nothing_to_choose(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline) {
   SolverResult result;
@@ -318,12 +341,10 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   if (free_variables(qubo, constraint) == 0) return nothing_to_choose(qubo, constraint, deadline);
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
   const Constraint undecided = constraint;
-  const std::vector<std::int8_t> decided = dominated(qubo, constraint);
-  for (std::size_t i = 0; i < n; ++i) {
-    if (decided[i] < 0) continue;
-    constraint.fixed.resize(n, -1);  // only now: a problem without fixed variables may be searched by halves
-    constraint.fixed[i] = decided[i];
-  }
+  std::vector<std::int8_t> decided = dominated(qubo, constraint);
+  const RoofDual roof = roof_dual(qubo, with_fixed(constraint, decided));
+  for (std::size_t i = 0; i < n; ++i) decided[i] = std::max(decided[i], roof.persistent[i]);
+  constraint = with_fixed(std::move(constraint), decided);
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;
@@ -331,6 +352,8 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
     search_options.seconds *= kSearchShare;
   else if (options.bound)
     search_options.seconds *= search_share_with_bound(free_variables(qubo, constraint), options.seconds);
+  // Nothing lies below it: who reaches it is done.
+  if (options.pool_size == 1) search_options.target_energy = std::max(options.target_energy, roof.bound);
   // What no optimum has, others of the pool may have.
   const bool others = options.pool_size > 1 && std::ranges::any_of(decided, [](auto d) { return d >= 0; });
   if (others) search_options.seconds *= kFirstOfPoolShare;
@@ -346,14 +369,19 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
     result.seconds = deadline.elapsed();
     return result;
   }
+  const bool wanted = exact || small || options.bound;
+  if (wanted) raise_bound(result, roof.bound);
   // A target reached or a stop asked for ends all work; a count of moves must not depend on the clock.
   const bool on = result.reason != "target" && result.reason != "stopped";
-  if (on && (exact || small || options.bound)) {
+  if (on && wanted && !result.optimal) {
     const std::int64_t nodes = options.max_moves > 0 ? kNodesUnderMoves : kNodesUnderTime;
     prove(qubo, constraint, exact, nodes, deadline, result);
-    for (std::size_t i = 0; i < n; ++i)
-      if (decided[i] >= 0 && !result.persistent.empty()) result.persistent[i] = decided[i];
     trim(result, options);
+  }
+  if (wanted) {
+    result.persistent.resize(n, -1);
+    for (std::size_t i = 0; i < n; ++i)
+      if (decided[i] >= 0) result.persistent[i] = decided[i];
   }
   result.seconds = deadline.elapsed();
   return result;

@@ -12,8 +12,9 @@ namespace quboprune {
 ///
 ///     E >= min_x sum_i x_i (a_i + min_y sum_j d_ij y_j),  x and y in the relaxed constraint.
 ///
-/// Subgradient steps improve the shares. Without a constraint its limit is the roof dual; with a capacity it
-/// is the bound of Caprara, Pisinger and Toth 1999 for the quadratic knapsack problem.
+/// Subgradient steps improve the shares. With a capacity its limit is the bound of Caprara, Pisinger and Toth
+/// 1999 for the quadratic knapsack problem. Without a constraint it is weaker than the roof dual: that a
+/// positive coupling has to be paid where both are 1 is seen only as far as its shares leave it.
 class SplitBound {
  public:
   explicit SplitBound(const ReducedProblem& problem);

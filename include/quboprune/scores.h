@@ -12,12 +12,17 @@ namespace quboprune {
 
 /// Similarity of groups that the same layer produces (the first, where several do), over calibration samples
 /// and positions. A group that several gate points read, or that holds several channels of one, is compared
-/// place by place: numerators and squared norms are summed over all of them.
+/// place by place: numerators and squared norms are summed over all of them. Groups that hold different
+/// numbers of a gate point's channels aren't compared there: 0 if nowhere.
 struct SimilarityBlock {
   std::vector<int> groups;
-  std::vector<double> cosine;   ///< m x m, row-major, 1 on the diagonal (0 for a group that is never active)
-  std::vector<double> pearson;  ///< the same with each channel's mean over all samples removed
+  std::vector<float> cosine;   ///< m x m, row-major, 1 on the diagonal (0 for a group that is never active)
+  std::vector<float> pearson;  ///< the same with each channel's mean over all samples removed; empty unless
+                               ///< ScoreOptions::centred
 };
+
+/// Layers of more groups have no SimilarityBlock: while it is made, it takes some 40 bytes a pair.
+constexpr std::size_t kMostCompared = 8192;
 
 /// What one pass over the calibration data says of every group. Lists hold one entry a group unless noted.
 struct Scores {
@@ -43,6 +48,7 @@ struct Scores {
 struct ScoreOptions {
   int probes = 2;                 ///< random output vectors for each sample; 0: none (one, without labels)
   bool similarity = true;         ///< also SimilarityBlocks and energy
+  bool centred = false;           ///< SimilarityBlocks with pearson
   bool weight_gradients = false;  ///< also taylor_weight; half as much again as a pass without them
   int batch = 8;                  ///< samples a pass at most; scores don't depend on it, but for rounding and
                                   ///< the order in which probes are drawn

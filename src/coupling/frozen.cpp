@@ -18,10 +18,9 @@ namespace {
 /// Output channels of a layer by its weight alone.
 std::int64_t channels_made(const Node& node, at::IntArrayRef weight) {
   if (weight.size() < 2) return 1;
-  if (node.op == "Conv") return weight[0];
   if (is_recurrent(node)) return weight[0] * weight[1] / gates_of(node);
-  if (node.op == "ConvTranspose") return weight[1] * node.integer("group", 1);
-  return node.op == "Gemm" && node.integer("transB", 0) != 0 ? weight[0] : weight[weight.size() - 1];
+  const std::int64_t groups = node.op == "ConvTranspose" ? node.integer("group", 1) : 1;
+  return groups * weight[at_index(output_axis(node, 1, static_cast<int>(weight.size())))];
 }
 
 std::int64_t floats_in(const Constant& constant) {

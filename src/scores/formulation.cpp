@@ -60,9 +60,15 @@ Formulation greedy(std::vector<double> importance) {
   return f;
 }
 
+void check_similarities(const Scores& s, bool centred) {
+  const bool scored = std::ranges::any_of(s.energy, [](double energy) { return energy > 0; });
+  if (s.similarity.empty() && !scored) throw InputError("hybrid needs similarities: score with them");
+  if (centred && !s.similarity.empty() && s.similarity.front().pearson.empty())
+    throw InputError("hybrid needs correlations where it is centred: score with them");
+}
+
 Formulation hybrid(const Scores& s, const FormulationOptions& o) {
-  if (s.similarity.empty() && o.redundancy != 0)
-    throw InputError("hybrid needs similarities: score with them");
+  if (o.redundancy != 0) check_similarities(s, o.centred);
   const auto t = scaled(s.taylor);
   const auto f = scaled(s.fisher);
   std::vector<double> importance(t.size());
@@ -73,13 +79,15 @@ Formulation hybrid(const Scores& s, const FormulationOptions& o) {
   for (const auto& block : s.similarity) {
     const auto& values = o.centred ? block.pearson : block.cosine;
     const std::size_t m = block.groups.size();
-    for (std::size_t i = 0; i < m * m; ++i) total += i % (m + 1) == 0 ? 0 : std::abs(values[i]);
+    for (std::size_t i = 0; i < m * m; ++i)
+      total += i % (m + 1) == 0 ? 0 : std::abs(static_cast<double>(values[i]));
   }
   if (!(total > 0)) return result;
   // Mean over groups of their summed similarities becomes 1, as the mean importance is α + β.
   const double scale = o.redundancy * static_cast<double>(s.groups) / total;
   for (const auto& block : s.similarity) {
-    Qubo::DenseBlock dense{block.groups, o.centred ? block.pearson : block.cosine};
+    const auto& values = o.centred ? block.pearson : block.cosine;
+    Qubo::DenseBlock dense{block.groups, {values.begin(), values.end()}};
     for (double& v : dense.values) v = std::abs(v) * scale;
     result.qubo.add_dense_block(std::move(dense));
   }

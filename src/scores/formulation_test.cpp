@@ -55,11 +55,11 @@ Scores made_up() {
   s.probes = signs_and_sizes(s.probe_rows, rng);
   for (int layer = 0; layer < 2; ++layer) {
     SimilarityBlock block{
-        {3 * layer, 3 * layer + 1, 3 * layer + 2}, std::vector<double>(9, 1), std::vector<double>(9, 1)};
+        {3 * layer, 3 * layer + 1, 3 * layer + 2}, std::vector<float>(9, 1), std::vector<float>(9, 1)};
     for (std::size_t p = 0; p < 3; ++p) {
       for (std::size_t q = 0; q < p; ++q) {
-        block.cosine[3 * p + q] = block.cosine[3 * q + p] = 2 * rng.uniform() - 1;
-        block.pearson[3 * p + q] = block.pearson[3 * q + p] = 2 * rng.uniform() - 1;
+        block.cosine[3 * p + q] = block.cosine[3 * q + p] = static_cast<float>(2 * rng.uniform() - 1);
+        block.pearson[3 * p + q] = block.pearson[3 * q + p] = static_cast<float>(2 * rng.uniform() - 1);
       }
     }
     s.similarity.push_back(block);

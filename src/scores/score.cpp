@@ -10,6 +10,7 @@
 
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "ops/base/layers.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "quboprune/scores.h"
@@ -27,11 +28,17 @@ struct LayerWeight {
 
 LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
   const Graph& graph = groups.analysis().graph;
-  for (int v : graph.nodes[at_index(layer.node)].inputs) {
+  const Node& node = graph.nodes[at_index(layer.node)];
+  for (int operand = 0; operand < static_cast<int>(node.inputs.size()); ++operand) {
+    const int v = node.input(operand);
     if (v < 0 || !graph.values[at_index(v)].is_constant()) continue;
-    const Constant& constant = graph.values[at_index(v)].constant;
-    if (constant.dim() < 2) continue;
-    for (int axis = 0; axis < static_cast<int>(constant.dim()); ++axis) {
+    const int dims = static_cast<int>(graph.values[at_index(v)].constant.dim());
+    if (dims < 2) continue;
+    // The inputs' axis may hold the same groups: of a residual matrix product, say.
+    std::vector<int> axes{output_axis(node, operand, dims)};
+    for (int axis = 0; axis < dims; ++axis) axes.push_back(axis);
+    for (const int axis : axes) {
+      if (axis < 0) continue;
       const auto on = groups.on_axis(v, axis);
       if (!on.empty() && on == layer.groups) return {v, axis};
       // Grouped transposed convolutions repeat an axis; their norms follow the first repetition.
@@ -71,7 +78,7 @@ class ScorePass {
         options_(options),
         control_(control),
         network_(groups.analysis().graph),
-        sums_(std::make_unique<SimilaritySums>(groups)),
+        sums_(std::make_unique<SimilaritySums>(groups, options.centred)),
         random_(options.seed) {
     const auto n = at_index(groups.size());
     result_.groups = groups.size();
@@ -119,7 +126,7 @@ class ScorePass {
     result_.probes.clear();
     probe_weight_ = 0;
     for (auto& watched : watched_) watched.gradient.zero_();
-    sums_ = std::make_unique<SimilaritySums>(groups_);
+    sums_ = std::make_unique<SimilaritySums>(groups_, options_.centred);
   }
 
   bool run_batches(int largest) {

@@ -275,11 +275,12 @@ TEST(Similarity, IsTheCosineAndPearsonsCorrelationOfActivations) {
   const at::Tensor a = activations(graph, samples);
   const at::Tensor centred = a - a.mean(1, true);
   for (const int batch : {1, 4, 8}) {
-    const Scores s = score(groups, samples, by_loss(), {.batch = batch});
+    const Scores s = score(groups, samples, by_loss(), {.centred = true, .batch = batch});
     ASSERT_EQ(s.similarity.size(), 1U);
     EXPECT_EQ(s.similarity[0].groups, (std::vector<int>{0, 1, 2, 3, 4, 5}));
     for (int g = 0; g < 6; ++g) {
-      EXPECT_NEAR(s.energy[index_of(g)], a[g].square().mean().item<double>(), 1e-4 * s.energy[index_of(g)]);
+      // Sums of 192 float32 squares, whose roundings are at most 192·2^-24 of the sum.
+      EXPECT_NEAR(s.energy[index_of(g)], a[g].square().mean().item<double>(), 1.2e-5 * s.energy[index_of(g)]);
       for (int h = 0; h < 6; ++h) {
         const auto of = [&](const at::Tensor& x) {
           return ((x[g] * x[h]).sum() / (x[g].norm() * x[h].norm())).item<double>();
@@ -302,7 +303,7 @@ TEST(Similarity, IsRightWhereMeansAreLargeAgainstSpreads) {
   const auto samples = testing::twin_scenes(3, {3, 8, 8});
   const at::Tensor a = activations(graph, samples).to(at::kDouble);
   const at::Tensor centred = a - a.mean(1, true);
-  const Scores s = score(analyse(graph), samples, by_loss(), {});
+  const Scores s = score(analyse(graph), samples, by_loss(), {.centred = true});
   for (int g = 0; g < 6; ++g) {
     for (int h = 0; h < 6; ++h) {
       const double pearson =
@@ -311,6 +312,52 @@ TEST(Similarity, IsRightWhereMeansAreLargeAgainstSpreads) {
       EXPECT_NEAR(s.similarity[0].pearson[index_of(6 * g + h)], pearson, 1e-3) << g << " " << h;
     }
   }
+}
+
+int channels(Net& net, int value, std::int64_t from, std::int64_t to) {
+  const auto number = [&](std::int64_t n) { return net.constant(at::tensor({n}, at::kLong)); };
+  return net.add("Slice", {value, number(from), number(to), number(1)});
+}
+
+/// Cosines of the block's first groups, whose activations are these rows, and their energy.
+void expect_first(const Scores& s, const at::Tensor& rows) {
+  ASSERT_EQ(s.similarity.size(), 1U);
+  const std::size_t m = s.similarity[0].groups.size();
+  for (std::size_t g = 0; g < static_cast<std::size_t>(rows.size(0)); ++g) {
+    ASSERT_EQ(s.similarity[0].groups[g], static_cast<int>(g));
+    const at::Tensor own = rows[static_cast<std::int64_t>(g)];
+    // Sums of 192 float32 squares, whose roundings are at most 192·2^-24 of the sum.
+    EXPECT_NEAR(s.energy[g], own.square().mean().item<double>(), 1.2e-5 * s.energy[g]);
+    EXPECT_GT(s.energy[g], 0);
+    for (std::size_t h = 0; h < static_cast<std::size_t>(rows.size(0)); ++h) {
+      const at::Tensor other = rows[static_cast<std::int64_t>(h)];
+      EXPECT_NEAR(s.similarity[0].cosine[m * g + h],
+                  ((own * other).sum() / (own.norm() * other.norm())).item<double>(), 1e-5);
+    }
+  }
+}
+
+TEST(Similarity, OfGroupsThatHoldFewerPlacesThanTheirNeighbours) {
+  // A layer's first half is read once, its second half again with what a branch adds to it.
+  const Graph graph = testing::six_channels([](Net& net, int h) {
+    const int second = channels(net, h, 3, 6);
+    const int branch = net.add("Conv", {second, net.constant(numbers({3, 3, 1, 1}, 4))});
+    const int joined = net.add("Concat", {channels(net, h, 0, 3), second, net.add("Add", {second, branch})},
+                               {{"axis", Attribute::of(1)}});
+    return net.add("Conv", {joined, net.constant(numbers({2, 9, 1, 1}, 3))});
+  });
+  const auto samples = brightening(3);
+  expect_first(score(analyse(graph), samples, by_loss(), {}), activations(graph, samples).slice(0, 0, 3));
+}
+
+TEST(Similarity, OfChannelsThatAreReadInAnotherOrder) {
+  const Graph graph = testing::six_channels([](Net& net, int h) {
+    const int swapped =
+        net.add("Concat", {channels(net, h, 3, 6), channels(net, h, 0, 3)}, {{"axis", Attribute::of(1)}});
+    return net.add("Conv", {swapped, net.constant(numbers({2, 6, 1, 1}, 3))});
+  });
+  const auto samples = brightening(3);
+  expect_first(score(analyse(graph), samples, by_loss(), {}), activations(graph, samples).roll({3}, {0}));
 }
 
 TEST(Similarity, OfADeadGroupIsZero) {
@@ -326,6 +373,23 @@ TEST(Similarity, OfADeadGroupIsZero) {
   EXPECT_EQ(s.taylor[2], 0);
   for (int h = 0; h < 6; ++h) EXPECT_EQ(s.similarity[0].cosine[index_of(6 * 2 + h)], 0);
   EXPECT_NEAR(s.similarity[0].cosine[0], 1, 1e-12);
+}
+
+TEST(Scores, NormsAreThoseOfOutputsWhereInputsAreTheSameGroups) {
+  // A residual matrix product over channels: both axes of its weight hold the same groups.
+  const at::Tensor product = numbers({6, 6}, 4);
+  Graph graph = testing::six_channels([&](Net& net, int h) {
+    const int last = net.add("Transpose", {h}, {{"perm", list({0, 2, 3, 1})}});
+    const int sum = net.add("Add", {last, net.add("MatMul", {last, net.constant(product)})});
+    const int first = net.add("Transpose", {sum}, {{"perm", list({0, 3, 1, 2})}});
+    return net.add("Conv", {first, net.constant(numbers({2, 6, 1, 1}, 3))});
+  });
+  const ChannelGroups groups = analyse(graph);
+  ASSERT_EQ(groups.size(), 6);
+  const Scores s = score(groups, testing::twin_scenes(2, {3, 8, 8}), by_loss(), {});
+  const at::Tensor filters = numbers({6, 3, 3, 3}, 1, 0.4).abs().sum({1, 2, 3});
+  const at::Tensor exact = filters + product.abs().sum(0);
+  for (int g = 0; g < 6; ++g) EXPECT_NEAR(s.l1[index_of(g)], exact[g].item<double>(), 1e-5);
 }
 
 TEST(Scores, WithoutLabelsComeFromTheProbes) {

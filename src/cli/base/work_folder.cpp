@@ -24,13 +24,13 @@ std::filesystem::path WorkFolder::place(const std::string& name, const std::stri
 
 std::optional<Scores> WorkFolder::scores(const std::string& problem) const {
   if (folder_.empty()) return std::nullopt;
-  const nlohmann::json stored = stored_json(scores_file(), problem);
+  const nlohmann::json stored = stored_json(place("scores", problem, ".cbor"), problem);
   if (!stored.is_object()) return std::nullopt;
   return stored.get<Scores>();
 }
 
 std::string WorkFolder::keep(const Scores& scores, const std::string& problem) const {
-  return folder_.empty() ? "" : try_to_store_json(scores_file(), problem, scores);
+  return folder_.empty() ? "" : try_to_store_json(place("scores", problem, ".cbor"), problem, scores);
 }
 
 }  // namespace quboprune

@@ -27,7 +27,6 @@ class WorkFolder {
   std::string keep(const Scores& scores, const std::string& problem) const;
 
  private:
-  std::filesystem::path scores_file() const { return folder_ / "scores.cbor"; }
   std::filesystem::path folder_;
 };
 

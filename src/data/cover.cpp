@@ -35,18 +35,11 @@ Cover::Features Cover::features(const cv::Mat& image, const cv::Rect& region, co
           static_cast<float>(cut.from.y - region.y) / static_cast<float>(region.height)};
 }
 
-float Cover::distance(const Features& candidate, std::size_t own) const {
-  float nearest = std::numeric_limits<float>::max();
-  for (std::size_t i = 0; i < chosen_.size(); ++i) {
-    float sum = 0;
-    for (std::size_t f = 0; f < candidate.size(); ++f) {
-      const bool place = f >= 4;
-      const float difference = candidate[f] - chosen_[i][f];
-      if (!place || i >= own) sum += difference * difference;
-    }
-    nearest = std::min(nearest, sum);
-  }
-  return nearest;
+float Cover::distance(const Features& a, const Features& b, bool of_one_image) {
+  constexpr std::size_t kContent = 4;  // features before those of place
+  float sum = 0;
+  for (std::size_t f = 0; f < (of_one_image ? a.size() : kContent); ++f) sum += (a[f] - b[f]) * (a[f] - b[f]);
+  return sum;
 }
 
 std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, cv::Size crop,
@@ -59,19 +52,19 @@ std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, cv:
     candidates.push_back(random_cut(region, crop, max_downscale, rng));
     described.push_back(features(image, region, candidates.back()));
   }
-  const std::size_t own = chosen_.size();
+  std::vector<float> nearest(candidates.size(), std::numeric_limits<float>::max());
+  const auto come_nearer = [&](const Features& chosen, bool own) {
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      nearest[i] = std::min(nearest[i], distance(described[i], chosen, own));
+  };
+  for (const Features& chosen : chosen_) come_nearer(chosen, false);
   std::vector<Cut> result;
   while (result.size() < count) {
     next();
-    std::size_t best = 0;
-    float farthest = -1;
-    for (std::size_t i = 0; i < candidates.size(); ++i)
-      if (const float d = distance(described[i], own); d > farthest) {
-        farthest = d;
-        best = i;
-      }
+    const auto best = static_cast<std::size_t>(std::ranges::max_element(nearest) - nearest.begin());
     result.push_back(candidates[best]);
     chosen_.push_back(described[best]);
+    come_nearer(chosen_.back(), true);
   }
   return result;
 }

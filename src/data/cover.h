@@ -27,8 +27,8 @@ class Cover {
  private:
   using Features = std::array<float, 6>;
   static Features features(const cv::Mat& image, const cv::Rect& region, const Cut& cut);
-  /// Squared distance to the nearest one chosen; places count within `own`, this image's choices, only.
-  float distance(const Features& candidate, std::size_t own) const;
+  /// Squared; places count within one image only.
+  static float distance(const Features& a, const Features& b, bool of_one_image);
 
   std::vector<Features> chosen_;
 };

@@ -202,6 +202,11 @@ std::vector<Piece> spread_over_scenes(const std::vector<Piece>& pieces, const st
   std::stable_sort(order.begin(), order.end(), [](const std::string& a, const std::string& b) {
     return stable_hash(a) < stable_hash(b);
   });
+  // The first scene of each group, then the second of each.
+  std::map<int, std::size_t> taken;
+  std::map<std::string, std::size_t> turn;
+  for (const std::string& scene : order) turn[scene] = taken[items[scenes[scene].front().item].group]++;
+  std::ranges::stable_sort(order, {}, [&](const std::string& scene) { return turn[scene]; });
   std::vector<Piece> result;
   for (std::size_t round = 0; result.size() < pieces.size(); ++round)
     for (const std::string& scene : order)

@@ -47,7 +47,7 @@ Split split_scenes(const std::vector<SplitItem>& items, const std::string& speci
 /// A hash of a text that is the same on every platform (FNV-1a, 64 bit).
 std::uint64_t stable_hash(std::string_view text);
 
-/// The pieces in an order that visits all scenes before any of them twice.
+/// The pieces in an order that visits all scenes before any of them twice, the groups taking turns.
 std::vector<Piece> spread_over_scenes(const std::vector<Piece>& pieces, const std::vector<SplitItem>& items);
 
 }  // namespace quboprune

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "data/data_test_files.h"
@@ -141,6 +142,20 @@ TEST(SpreadOverScenes, VisitsEachSceneBeforeAnyTwice) {
   const auto ordered = spread_over_scenes(pieces, items);
   ASSERT_EQ(ordered.size(), 5U);
   EXPECT_EQ(scenes({ordered.begin(), ordered.begin() + 3}, items).size(), 3U);
+}
+
+TEST(SpreadOverScenes, LetsClassesTakeTurns) {
+  std::vector<SplitItem> items;
+  std::vector<Piece> pieces;
+  for (int i = 0; i < 60; ++i) {
+    items.push_back({std::to_string(i), std::to_string(i), i % 7 == 0 ? 0 : 1 + i % 5});
+    pieces.push_back({static_cast<std::size_t>(i)});
+  }
+  const auto ordered = spread_over_scenes(pieces, items);
+  ASSERT_EQ(ordered.size(), 60U);
+  std::map<int, int> counts;
+  for (std::size_t k = 0; k < 24; ++k) ++counts[items[ordered[k].item].group];
+  for (int group = 0; group < 6; ++group) EXPECT_EQ(counts[group], 4);  // the smallest has 9
 }
 
 }  // namespace

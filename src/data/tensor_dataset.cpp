@@ -42,12 +42,12 @@ class TensorDataset : public Dataset {
     split_.heldout = spread_over_scenes(split_.heldout, items_);
   }
 
-  std::vector<Sample> samples(Part part, const Control& /*control*/) const override {
-    if (part == Part::calibration) return first(split_.calibration, options_.limit);
-    if (part == Part::heldout) return first(split_.heldout, options_.heldout_limit);
+  std::vector<Sample> samples(Part part, const Control& control) const override {
+    if (part == Part::calibration) return first(split_.calibration, options_.limit, control);
+    if (part == Part::heldout) return first(split_.heldout, options_.heldout_limit, control);
     std::vector<Piece> everything;
     for (std::size_t i = 0; i < items_.size(); ++i) everything.push_back({i});
-    return first(everything, 0);
+    return first(everything, 0, control);
   }
 
   Sample random_crop(Rng& rng, int /*crop*/, bool /*augment*/) const override {
@@ -69,9 +69,10 @@ class TensorDataset : public Dataset {
   }
 
  private:
-  std::vector<Sample> first(const std::vector<Piece>& pieces, int limit) const {
+  std::vector<Sample> first(const std::vector<Piece>& pieces, int limit, const Control& control) const {
     std::vector<Sample> result;
     for (const Piece& piece : pieces) {
+      if (control.stopped()) throw Stopped("stopped while reading the data: nothing was written");
       if (limit > 0 && static_cast<int>(result.size()) >= limit) break;
       result.push_back(sample(piece.item));
     }

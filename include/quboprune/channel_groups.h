@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct Layer {
   std::vector<int> groups;  ///< for each output channel its group, -1 for one that must stay
   double macs = 0;          ///< multiply-accumulates of one run on the analysed input size
 };
+
+/// How many places of an axis a mask leaves. groups: by place its group, -1 for one that stays anyway.
+int places_left(std::span<const int> groups, const Mask& mask);
 
 /// Where a group's channels reach the rest of the network: input `input` of node `node`, along `axis`.
 /// Removing channels means multiplying this input by the mask; where the node takes means over the axis, it

@@ -58,6 +58,10 @@ struct FinetuneOptions {
   Judge judge{};
 };
 
+/// The options that make another training of it, in a line, for FinetuneOptions::problem: all but the steps,
+/// the time limit, the teacher with its features, and where the state lies.
+std::string training_settings(const FinetuneOptions& options);
+
 struct FinetuneResult {
   Graph graph;
   std::int64_t steps = 0;  ///< with those of earlier runs of the same work folder, as are the seconds

@@ -23,8 +23,9 @@ class KeptValues {
 
   /// nullptr: not known.
   const Values* find(const std::string& question, const Mask& mask) const;
-  /// Takes the answer in, and writes the file, with what other processes have kept there meanwhile; unsaved()
-  /// says why that couldn't be done the last time, else it is empty.
+  /// Takes the answer in, and writes the file, with what other processes have kept there meanwhile: other
+  /// answers, and numbers of the same one that are NaN here. unsaved() says why that couldn't be done the
+  /// last time, else it is empty.
   void keep(const std::string& question, const Mask& mask, Values values);
   const std::string& unsaved() const { return unsaved_; }
 

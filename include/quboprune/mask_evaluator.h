@@ -71,7 +71,7 @@ class MaskEvaluator {
   MaskObjective objective() const;
 
   /// The metric as users know it, from a value, and back.
-  double metric(double value) const { return sign() * value; }
+  double metric(double value) const { return metric_of(value, judge_.metric); }
   /// Each sample's metric under a network.
   Score score(const Graph& network) const;
   Graph cut(const Mask& mask) const;  ///< with the refit, where that is on

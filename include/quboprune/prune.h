@@ -2,7 +2,7 @@
 
 #include <filesystem>
 #include <functional>
-#include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -52,7 +52,7 @@ struct ChooseOptions {
   std::function<std::vector<std::vector<double>>(std::span<const Mask>)> compare{};
   /// The metric of a mask, repaired as it will ship, on each of some calibration samples that neither the
   /// evaluator nor that repair sees: the refined mask is taken only if it is better there too, as a search on
-  /// few samples finds their peculiarities. Empty: no check.
+  /// few samples finds their peculiarities. Empty: no check; neither is there one where this throws Stopped.
   std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
   const MaskEvaluator* refine_by =
@@ -67,9 +67,21 @@ struct ChooseOptions {
   int round_to = 0;
 };
 
+/// A search for a better mask than the solver's, by the true metric.
+struct Refinement {
+  SearchResult search;
+  double start = 0;  ///< metric of the solver's mask on the search's data
+  double best = 0;   ///< and of the mask that was taken
+  /// The same two by ChooseOptions::check, where the search found something better.
+  struct Check {
+    double start = 0, best = 0;
+  };
+  std::optional<Check> check;
+  bool seed_kept = false;  ///< what was found was no better, here or there: the solver's mask was taken
+};
+
 /// What was found, and how.
 struct Choice {
-  static constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   Mask mask;
   std::string objective;  ///< that was taken in the end
   int rounds = 1;         ///< in which its mask was found
@@ -77,12 +89,7 @@ struct Choice {
   Formulation formulation;
   SolverResult solved;
   std::vector<std::pair<std::string, double>> tried;  ///< settings and their metric on calibration data
-  double start = kNone;  ///< metric of the solver's mask on the refinement's data; NaN without refinement
-  double best = kNone;   ///< and of the refined one
-  SearchResult search;
-  double check_start = kNone, check_best = kNone;  ///< by ChooseOptions::check; NaN without one
-  bool seed_kept = false;  ///< the refined mask was no better, here or there: the solver's was taken
-  bool refined = false;
+  std::optional<Refinement> refinement;               ///< empty without one
   double solve_seconds = 0;
   Trust trust;                     ///< of auto; otherwise empty
   std::string reason;              ///< why auto took what it took; otherwise empty

@@ -111,22 +111,14 @@ std::string problem_of(const Options& o, const Model& model, const Model* teache
   Rng rng(o.train.seed);
   std::vector<Sample> crops;
   for (int k = 0; k < kLooks; ++k) crops.push_back(data.random_crop(rng, o.train.crop, false));
+  const Manifest manifest = data.manifest();
   const nlohmann::json key = {{"model", model.sha256()},
                               {"teacher", teacher != nullptr ? teacher->sha256() : ""},
-                              {"teacher_weight", o.train.teacher_weight},
                               {"plan", o.plan.empty() ? "" : sha256_of_file(o.plan)},
-                              {"feature_weight", o.feature_weight},
-                              {"data", describe(data)},
+                              {"images", manifest.calibration},
+                              {"noise", manifest.noise},
                               {"crops", digest_of(crops)},
-                              {"crop", o.train.crop},
-                              {"augment", o.train.augment},
-                              {"batch", o.train.batch},
-                              {"lr", o.train.learning_rate},
-                              {"weight_decay", o.train.weight_decay},
-                              {"ema", o.train.ema},
-                              {"loss", name_of(o.train.judge.loss)},
-                              {"batch_norm", o.batch_norm},
-                              {"seed", o.train.seed}};
+                              {"settings", training_settings(o.train)}};
   return sha256_of_bytes(key.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 

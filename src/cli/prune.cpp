@@ -78,8 +78,7 @@ void say_exceptions(PruneSession& session, const Mask& mask, int round_to) {
   std::vector<std::string> names;
   for (const auto& layer : session.groups().layers()) {
     if (std::ranges::none_of(layer.groups, [](int g) { return g >= 0; })) continue;
-    const auto kept = std::ranges::count_if(
-        layer.groups, [&](int g) { return g < 0 || mask[static_cast<std::size_t>(g)] != 0; });
+    const int kept = places_left(layer.groups, mask);
     if (kept % round_to != 0) names.push_back(fmt::format("{} ({})", layer.name, kept));
   }
   if (!names.empty())

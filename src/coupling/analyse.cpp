@@ -216,6 +216,11 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
 
 }  // namespace
 
+int places_left(std::span<const int> groups, const Mask& mask) {
+  return static_cast<int>(
+      std::ranges::count_if(groups, [&](int g) { return g < 0 || mask[at_index(g)] != 0; }));
+}
+
 std::vector<int> ChannelGroups::on_axis(int value, int axis) const {
   const Labels labels = analysis_->coupling->peek(value, axis);
   std::vector<int> groups = groups_of(*analysis_, labels);

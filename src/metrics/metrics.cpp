@@ -147,6 +147,16 @@ std::string name_of(Loss loss) {
 bool larger_is_better(Metric metric) {
   return metric != Metric::loss && metric != Metric::output;
 }
+
+double error_of(double value, Metric metric) {
+  if (std::isnan(value)) return std::numeric_limits<double>::infinity();
+  return larger_is_better(metric) ? -value : value;
+}
+
+double metric_of(double error, Metric metric) {
+  return larger_is_better(metric) ? -error : error;
+}
+
 bool larger_is_better(const std::string& name) {
   return larger_is_better(metric_from_name(name));
 }

@@ -56,6 +56,11 @@ int Graph::add_constant(const std::string& name, Constant constant) {
   return static_cast<int>(values.size()) - 1;
 }
 
+int Graph::add_constant(Constant constant) {
+  values.push_back({.name = {}, .constant = std::move(constant)});
+  return static_cast<int>(values.size()) - 1;
+}
+
 std::vector<std::vector<int>> Graph::consumers() const {
   std::vector<std::vector<int>> result(values.size());
   for (std::size_t n = 0; n < nodes.size(); ++n) {

@@ -78,12 +78,7 @@ bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) 
 }  // namespace
 
 std::vector<double> lower_is_better(std::vector<double> samples, Metric metric) {
-  for (double& v : samples) {
-    if (std::isnan(v))
-      v = std::numeric_limits<double>::infinity();
-    else if (larger_is_better(metric))
-      v = -v;
-  }
+  for (double& v : samples) v = error_of(v, metric);
   return samples;
 }
 

@@ -165,7 +165,11 @@ class Chooser {
       if (!rounders_.contains(multiple) || control_.stopped()) continue;
       phases_.enter(fmt::format("multiples of {}", multiple));
       Candidate even{candidate.choice, candidate.name, {}};
-      round(even.choice, multiple);
+      try {
+        round(even.choice, multiple);
+      } catch (const UnmetTarget&) {
+        continue;  // the beam that attainable() went by kept other ways
+      }
       const Mask& mask = even.choice.mask;
       // The layer that gives way to a count, or what can't be rounded, may be all there is.
       if (2 * uneven_layers(groups_, mask, multiple) >

@@ -6,8 +6,8 @@
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/cross_fit.h"
+#include "prune/shipped_judge.h"
 #include "quboprune/prune.h"
-#include "quboprune/surgery.h"
 
 namespace quboprune {
 namespace {
@@ -28,34 +28,6 @@ std::vector<Sample> joined(std::vector<Sample> some, const std::vector<Sample>& 
   some.insert(some.end(), others.begin(), others.end());
   return some;
 }
-
-/// ChooseOptions::check: the mask as it ships, its repair fitted on what the search has seen anyway.
-class ShippedCheck {
- public:
-  ShippedCheck(const ChannelGroups& groups, std::vector<Sample> seen, std::vector<Sample> others,
-               const Judge& judge, const RefitOptions* refit, const Control& control)
-      : groups_(groups),
-        seen_(std::move(seen)),
-        judge_(judge),
-        refit_(refit),
-        control_(control),
-        others_(groups, std::move(others), judge, {}, control) {}
-
-  std::vector<double> operator()(const Mask& mask) {
-    if (refit_ == nullptr) return others_.score(slice(groups_, mask)).samples;
-    if (!refitter_) refitter_ = std::make_unique<Refitter>(groups_, seen_, judge_, *refit_, control_);
-    return others_.score((*refitter_)(mask, control_).graph).samples;
-  }
-
- private:
-  const ChannelGroups& groups_;
-  const std::vector<Sample> seen_;
-  const Judge& judge_;
-  const RefitOptions* refit_;
-  const Control& control_;
-  const MaskEvaluator others_;
-  std::unique_ptr<Refitter> refitter_;  // the original's pass, which only a new mask needs
-};
 
 void note_left_out(Choice& choice, const std::vector<std::string>& layers) {
   if (layers.empty()) return;
@@ -93,21 +65,24 @@ Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
   shipped.formulator.samples = {calibration.begin(), calibration.end()};
   shipped.rounds.samples = thinned(calibration, kRoundSamples);
   if (repaired) shipped.rounds.tried = 1;
-  std::unique_ptr<ShippedCheck> check;
+  // A refined mask's repair is fitted on what the search has seen anyway.
+  const std::vector<Sample> seen = with.refit ? joined(parts.search, parts.fit) : parts.search;
+  std::optional<ShippedJudge> unseen;  // the original's pass, which only a new mask needs
   if (!parts.check.empty()) {
     shipped.compare = [&](std::span<const Mask> masks) {
       return shipped_values(groups, masks, calibration, comparing, shipping.refit, *kept, control);
     };
-    check =
-        std::make_unique<ShippedCheck>(groups, with.refit ? joined(parts.search, parts.fit) : parts.search,
-                                       parts.check, judge, shipping.refit, control);
     shipped.check = [&](const Mask& mask) {
-      return kept->get("refined", mask, control, [&] { return (*check)(mask); });
+      return kept->get("refined", mask, control, [&] {
+        if (!unseen) unseen.emplace(groups, seen, parts.check, judge, shipping.refit, control);
+        return (*unseen)(mask);
+      });
     };
   }
   Choice choice = choose_mask(groups, scores, evaluator, shipped, control);
   if (with.refit) note_left_out(choice, with.grams->left_out());
-  for (const std::string& why : {kept->unsaved(), choice.search.unsaved}) {
+  const std::string unsaved_search = choice.refinement ? choice.refinement->search.unsaved : "";
+  for (const std::string& why : {kept->unsaved(), unsaved_search}) {
     if (!why.empty()) choice.notes.push_back("what was measured isn't kept for another run: " + why);
   }
   return choice;

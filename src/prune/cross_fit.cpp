@@ -9,9 +9,8 @@
 #include <utility>
 
 #include "core/phases.h"
+#include "prune/shipped_judge.h"
 #include "quboprune/error.h"
-#include "quboprune/mask_evaluator.h"
-#include "quboprune/surgery.h"
 
 namespace quboprune {
 namespace {
@@ -28,28 +27,6 @@ std::vector<std::size_t> parts_of(std::span<const Sample> samples) {
   return parts;
 }
 
-/// What repairs on some samples and judges on others. Throws Stopped rather than judge a network that was
-/// repaired in part.
-class Fold {
- public:
-  Fold(const ChannelGroups& groups, std::span<const Sample> fitted, std::vector<Sample> judged,
-       const Judge& judge, const RefitOptions& refit, const Control& control)
-      : evaluator_(groups, std::move(judged), judge, {}, control),
-        refitter_(groups, fitted, judge, refit, control),
-        control_(control) {}
-
-  std::vector<double> values(const Mask& mask) const {
-    const Graph repaired = refitter_(mask, control_).graph;
-    if (control_.stopped()) throw Stopped("stopped while repairing");
-    return evaluator_.score(repaired).samples;
-  }
-
- private:
-  MaskEvaluator evaluator_;
-  Refitter refitter_;
-  const Control& control_;
-};
-
 }  // namespace
 
 std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std::span<const Mask> masks,
@@ -63,10 +40,9 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
   std::size_t begun = 0;
   try {
     if (refit == nullptr) {
-      const MaskEvaluator all(groups, {samples.begin(), samples.end()}, judge, {}, control);
+      const ShippedJudge all(groups, {}, {samples.begin(), samples.end()}, judge, nullptr, control);
       for (std::size_t m = 0; m < masks.size(); ++m)
-        values[m] = kept.get("all, as cut", masks[m], control,
-                             [&] { return all.score(slice(groups, masks[m])).samples; });
+        values[m] = kept.get("all, as cut", masks[m], control, [&] { return all(masks[m]); });
       return values;
     }
     for (std::size_t part = 0; part < kParts; ++part) {
@@ -75,13 +51,13 @@ std::vector<std::vector<double>> shipped_values(const ChannelGroups& groups, std
       for (std::size_t k = 0; k < samples.size(); ++k)
         (parts[k] == part ? judged : fitted).push_back(samples[k]);
       if (fitted.empty() || judged.empty()) continue;
-      std::optional<Fold> work;  // the original's pass, which only a new mask needs
+      std::optional<ShippedJudge> repaired;  // the original's pass, which only a new mask needs
       std::vector<std::vector<double>> found;
       for (const Mask& mask : masks) {
         phases.enter(fmt::format("as it would ship, {} of {}", ++begun, repairs));
         found.push_back(kept.get(fmt::format("part {}, as it would ship", part), mask, control, [&] {
-          if (!work) work.emplace(groups, fitted, judged, judge, *refit, phases.control());
-          return work->values(mask);
+          if (!repaired) repaired.emplace(groups, fitted, judged, judge, refit, phases.control());
+          return (*repaired)(mask);
         }));
         check(found.back().size() == judged.size(), "values of a mask that were kept are of other samples");
       }

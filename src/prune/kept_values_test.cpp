@@ -44,6 +44,24 @@ TEST_F(KeptInAFile, TwoRunsOnOneFileKeepEachOthersAnswers) {
   EXPECT_NE(again.find("question", {1, 1, 0}), nullptr);
 }
 
+TEST_F(KeptInAFile, TwoRunsFillInOneAnswer) {
+  KeptValues one(file, "problem");
+  KeptValues other(file, "problem");
+  one.keep("question", mask, {1, std::nan(""), 3});
+  other.keep("question", mask, {std::nan(""), 2, 4});
+  EXPECT_EQ(*KeptValues(file, "problem").find("question", mask), (Values{1, 2, 4}));
+}
+
+TEST_F(KeptInAFile, WhatCannotBeReadAnyMoreIsSaidAndNothingIsLost) {
+  KeptValues kept(file, "problem");
+  kept.keep("question", mask, {1});
+  std::filesystem::remove(file);
+  std::filesystem::create_directory(file);
+  kept.keep("another", mask, {2});
+  EXPECT_FALSE(kept.unsaved().empty());
+  EXPECT_NE(kept.find("another", mask), nullptr);
+}
+
 TEST_F(KeptInAFile, NotANumberStaysNone) {
   KeptValues(file, "problem").keep("question", mask, {std::nan("")});
   EXPECT_TRUE(std::isnan(KeptValues(file, "problem").find("question", mask)->front()));

@@ -292,7 +292,7 @@ TEST(Candidates, AreNearlyAsGoodWithinTwoPercentOfTheError) {
   EXPECT_FALSE(nearly_as_good({0.0103, 0.0103}, {0.01, 0.01}, Metric::output));
 }
 
-TEST(ChooseMask, AutoTakesWhatMeasuresBestAndReportsTrust) {
+TEST(ChooseMask, AutoTakesWhatMeasuresBest) {
   const Fixture f(three_layers());
   const MaskEvaluator evaluator(f.groups, f.samples, f.judge, {.refit = true});
   ChooseOptions options;
@@ -303,10 +303,6 @@ TEST(ChooseMask, AutoTakesWhatMeasuresBestAndReportsTrust) {
   options.trust_samples = 0;
   const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
   EXPECT_EQ(kept_count(choice.mask), 7);
-  if (!choice.trust.correlations.empty()) {  // not needed where one objective is clearly the best
-    EXPECT_EQ(choice.trust.correlations.size(), 4U);
-    EXPECT_EQ(choice.trust.values.size(), 12U);
-  }
   EXPECT_NE(choice.reason.find(choice.objective), std::string::npos);
   double best = INFINITY;
   for (const auto& [setting, value] : choice.tried) best = std::min(best, value);
@@ -321,6 +317,8 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
   options.solver.seconds = 0.04;
+  options.trust_masks = 12;
+  options.trust_samples = 0;
   std::vector<Mask> asked;
   options.compare = [&](std::span<const Mask> masks) {
     asked.assign(masks.begin(), masks.end());
@@ -337,6 +335,48 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   };
   const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
   EXPECT_EQ(stopped.reason.find("as it would ship"), std::string::npos);
+  // Where that leaves all level, the trust meter decides.
+  options.compare = [](std::span<const Mask> masks) {
+    return std::vector<std::vector<double>>(masks.size(), std::vector<double>(4, 1.0));
+  };
+  const Choice level = choose_mask(f.groups, f.scores, evaluator, options);
+  ASSERT_EQ(level.trust.correlations.size(), 4U);
+  EXPECT_EQ(level.trust.values.size(), 12U);
+  const auto trusted = std::ranges::max_element(level.trust.correlations, {},
+                                                [](const auto& objective) { return objective.second; });
+  EXPECT_EQ(level.objective, trusted->first);
+}
+
+TEST(ChooseMask, TakesARefinedMaskOnlyIfTheCheckFindsItBetter) {
+  const Fixture f(three_layers());
+  const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
+  ChooseOptions options;
+  options.target = {Cost::filters, 0.36};
+  options.objective = "random";
+  options.refine = "local";
+  options.search.evaluations = 60;
+  const Mask start = [&] {
+    ChooseOptions unrefined = options;
+    unrefined.refine = "none";
+    return choose_mask(f.groups, f.scores, evaluator, unrefined).mask;
+  }();
+  for (const double found : {0.5, 1.5}) {
+    std::vector<Mask> asked;
+    options.check = [&](const Mask& mask) {
+      asked.push_back(mask);
+      return std::vector<double>(3, mask == start ? 1 : found);
+    };
+    const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+    ASSERT_EQ(asked.size(), 2U);
+    EXPECT_EQ(choice.refinement->check->best, found);
+    EXPECT_EQ(choice.refinement->seed_kept, found > 1);
+    EXPECT_EQ(choice.mask, found > 1 ? start : asked[1]);
+    EXPECT_EQ(choice.refinement->best, evaluator.metric(evaluator.value(choice.mask)));
+  }
+  options.check = [](const Mask&) -> std::vector<double> { throw Stopped("stopped"); };
+  const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
+  EXPECT_FALSE(stopped.refinement->check.has_value());
+  EXPECT_LT(evaluator.value(stopped.mask), evaluator.value(start));
 }
 
 /// Auto with a short refinement, on so many samples of each of two scenes.
@@ -358,9 +398,7 @@ TEST(ChooseMaskToShip, ComparesByRepairsAndChecksOnOtherSamples) {
     const Choice choice = chosen_to_ship(4, {.refit = &refit, .refit_aware = aware});
     EXPECT_EQ(kept_count(choice.mask), 7);
     EXPECT_NE(choice.reason.find("as it would ship"), std::string::npos) << choice.reason;
-    if (!choice.seed_kept) {
-      EXPECT_LT(choice.check_best, choice.check_start);
-    }
+    ASSERT_TRUE(choice.refinement.has_value());
   }
 }
 
@@ -368,7 +406,8 @@ TEST(ChooseMaskToShip, HasNoSamplesToSpareBelowSix) {
   const Choice choice = chosen_to_ship(2, {});
   EXPECT_EQ(kept_count(choice.mask), 7);
   EXPECT_EQ(choice.reason.find("as it would ship"), std::string::npos) << choice.reason;
-  EXPECT_TRUE(std::isnan(choice.check_start));
+  ASSERT_TRUE(choice.refinement.has_value());
+  EXPECT_FALSE(choice.refinement->check.has_value());
 }
 
 TEST(ChooseMaskToShip, HasNothingToReturnWhenStoppedAtOnce) {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "prune/candidates.h"
+#include "quboprune/error.h"
 #include "target/fit_cost.h"
 
 namespace quboprune {
@@ -51,16 +52,18 @@ std::vector<int> layer_blocks(const ChannelGroups& groups) {
   return blocks;
 }
 
-/// Both masks as they would ship, on samples that the search didn't see.
-void check(Choice& choice, const MaskEvaluator& evaluator, const ChooseOptions& options) {
-  const auto seen = [&](const Mask& mask) {
-    return mean(lower_is_better(options.check(mask), evaluator.judge().metric));
+/// The solver's mask and what was found as they would ship, on samples that the search didn't see. None where
+/// that is stopped.
+std::optional<Refinement::Check> checked(const Mask& start, const Mask& found, Metric metric,
+                                         const ChooseOptions& options) {
+  const auto unseen = [&](const Mask& mask) {
+    return metric_of(mean(lower_is_better(options.check(mask), metric)), metric);
   };
-  const double start = seen(choice.mask);
-  const double best = seen(choice.search.best);
-  choice.check_start = evaluator.metric(start);
-  choice.check_best = evaluator.metric(best);
-  choice.seed_kept = !(best < start);
+  try {
+    return Refinement::Check{unseen(start), unseen(found)};
+  } catch (const Stopped&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -76,20 +79,22 @@ void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& ev
   for (const auto& solution : choice.solved.pool) {
     if (solution.x != choice.mask) seeds.push_back(solution.x);
   }
-  choice.search =
+  Refinement r;
+  r.search =
       search_masks(evaluator.objective(), groups.size(),
                    constraint(choice, groups, rounder, options.target, search.fixed), seeds, search, control);
   const double start = evaluator.value(choice.mask);
-  choice.start = evaluator.metric(start);
-  choice.best = evaluator.metric(choice.search.value);
-  choice.refined = true;
+  r.start = evaluator.metric(start);
   // The search's repair may have changed the seed itself, of which it then saw something else.
-  choice.seed_kept = !(choice.search.value < start);
-  if (options.check && !choice.seed_kept) check(choice, evaluator, options);
-  if (choice.seed_kept)
-    choice.best = choice.start;
-  else
-    choice.mask = choice.search.best;
+  r.seed_kept = !(r.search.value < start);
+  if (options.check && !r.seed_kept) {
+    const Metric metric = evaluator.judge().metric;
+    r.check = checked(choice.mask, r.search.best, metric, options);
+    if (r.check) r.seed_kept = !(error_of(r.check->best, metric) < error_of(r.check->start, metric));
+  }
+  r.best = r.seed_kept ? r.start : evaluator.metric(r.search.value);
+  if (!r.seed_kept) choice.mask = r.search.best;
+  choice.refinement = std::move(r);
 }
 
 }  // namespace quboprune

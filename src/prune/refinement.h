@@ -6,9 +6,8 @@
 namespace quboprune {
 
 /// Searches for a better mask than choice.mask by its true value, at the same target, and takes it unless
-/// options.check finds it worse. Sets the choice's `search`, `start`, `best`, `check_start`, `check_best`,
-/// `seed_kept` and `refined`. evaluator: only calibration data belongs there. rounder: nullptr where any
-/// counts will do.
+/// options.check finds it no better. Sets choice.refinement. evaluator: only calibration data belongs there.
+/// rounder: nullptr where any counts will do.
 void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& evaluator,
             const Rounder* rounder, const ChooseOptions& options, const Control& control);
 

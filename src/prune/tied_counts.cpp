@@ -27,12 +27,12 @@ void thin(std::map<int, std::map<State, Way>>& ways) {
   const std::size_t quota = std::max<std::size_t>(1, kBeam / ways.size());
   for (auto& [total, states] : ways) {
     if (states.size() <= quota) continue;
-    std::vector<double> worths;
-    for (const auto& [state, way] : states) worths.push_back(way.worth);
-    std::nth_element(worths.begin(), worths.begin() + static_cast<std::ptrdiff_t>(quota - 1), worths.end(),
-                     std::greater<>());
-    const double least = worths[quota - 1];
-    std::erase_if(states, [&](const auto& entry) { return entry.second.worth < least; });
+    std::vector<typename std::map<State, Way>::iterator> order;
+    for (auto way = states.begin(); way != states.end(); ++way) order.push_back(way);
+    const auto rest = order.begin() + static_cast<std::ptrdiff_t>(quota);
+    std::nth_element(order.begin(), rest, order.end(),
+                     [](const auto& a, const auto& b) { return a->second.worth > b->second.worth; });
+    std::for_each(rest, order.end(), [&](const auto& way) { states.erase(way); });
   }
 }
 

@@ -111,6 +111,52 @@ TEST(TiedCounts, HalvesOfOneLayerStayMultiplesTogether) {
   EXPECT_EQ(found[1].kept, (std::vector<int>{12, 12}));
 }
 
+TEST(TiedCounts, KeepsToItsBeamWhereManyWaysAreOpen) {
+  // Four pairs of 12 and 12 in multiples of 8, of which all first ones come first: some 13^4 ways are open
+  // between. A pair keeps 8, 16 or all 24, so the best for each total follows from the pairs alone.
+  std::vector<CountDemand> demands;
+  for (int d = 0; d < 4; ++d) demands.push_back({0, {{d, 1}, {d + 4, 1}}, true, true});
+  const TiedCounts counts(std::vector<int>(8, 12), demands, 8);
+  Rng rng(5);
+  for (const double scale : {0.0, 1.0}) {  // all alike, and not
+    std::vector<std::vector<double>> worth(8, std::vector<double>(13));
+    for (auto& bundle : worth)
+      for (int k = 1; k <= 12; ++k)
+        bundle[static_cast<std::size_t>(k)] = bundle[static_cast<std::size_t>(k) - 1] + scale * rng.uniform();
+    const auto of_pair = [&](std::size_t d, int total) {
+      double best = -1;
+      for (int k = std::max(0, total - 12); k <= std::min(12, total); ++k)
+        best = std::max(
+            best, worth[d][static_cast<std::size_t>(k)] + worth[d + 4][static_cast<std::size_t>(total - k)]);
+      return best;
+    };
+    std::map<int, double> exact;
+    for (int code = 0; code < 81; ++code) {
+      int total = 0;
+      double sum = 0;
+      for (std::size_t d = 0, rest = static_cast<std::size_t>(code); d < 4; ++d, rest /= 3) {
+        total += 8 * (1 + static_cast<int>(rest % 3));
+        sum += of_pair(d, 8 * (1 + static_cast<int>(rest % 3)));
+      }
+      const auto [best, fresh] = exact.try_emplace(total, sum);
+      if (!fresh) best->second = std::max(best->second, sum);
+    }
+    const auto found = counts.choices(worth);
+    ASSERT_EQ(found.size(), exact.size());
+    for (const auto& choice : found) {
+      ASSERT_TRUE(exact.contains(choice.total));
+      for (std::size_t d = 0; d < 4; ++d) {
+        const int pair = choice.kept[d] + choice.kept[d + 4];
+        EXPECT_TRUE(pair > 0 && pair % 8 == 0) << pair;
+      }
+      // A beam of the best: what it misses is little.
+      EXPECT_LE(choice.worth, exact[choice.total] + 1e-12);
+      EXPECT_GE(choice.worth, 0.9 * exact[choice.total]);
+    }
+    EXPECT_EQ(found.back().kept, std::vector<int>(8, 12));
+  }
+}
+
 TEST(TiedCounts, FollowsALongChainByBeamWithoutLosingItsEnd) {
   // 40 pieces of 7, each two neighbours an axis and all of them one more.
   std::vector<CountDemand> demands;

@@ -120,7 +120,7 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   result.metric_refitted = score(result.refit.graph);
   result.metric_trained = score(result.training.graph);
   const auto no_harm = [&](double metric) {
-    return larger_is_better(by.metric) ? metric >= result.metric_refitted : metric <= result.metric_refitted;
+    return error_of(metric, by.metric) <= error_of(result.metric_refitted, by.metric);
   };
   result.trained = no_harm(result.metric_trained);
   result.graph = result.trained ? result.training.graph : result.refit.graph;

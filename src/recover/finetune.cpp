@@ -1,5 +1,7 @@
 #include "quboprune/finetune.h"
 
+#include <fmt/core.h>
+
 #include <chrono>
 #include <cmath>
 #include <future>
@@ -87,6 +89,18 @@ class History {
 };
 
 }  // namespace
+
+std::string training_settings(const FinetuneOptions& o) {
+  std::string text = fmt::format(
+      "batch {} crop {} augment {} lr {} decay {} clip {} ema {} norms {} teacher {} features {} seed {} "
+      "loss {} peak {} "
+      "probabilities {}",
+      o.batch, o.crop, o.augment, o.learning_rate, o.weight_decay, o.clip, o.ema, o.train_batch_norm,
+      o.teacher_weight, o.feature_weight, o.seed, name_of(o.judge.loss), o.judge.peak,
+      o.judge.class_scores == ClassScores::probabilities);
+  for (const auto& [input, value] : o.judge.fills) text += fmt::format(" {} {}", input, value);
+  return text;
+}
 
 std::vector<int> trainable_constants(const Graph& graph) {
   std::set<int> result;

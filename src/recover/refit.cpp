@@ -389,12 +389,10 @@ void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, c
   const Judge by = deciding(judge);
   const auto references = references_for(original, calibration, by);
   const auto error = [&](const Graph& graph) {
-    const double metric = evaluate_network(Executor(graph), calibration, by, references).mean;
-    return larger_is_better(by.metric) ? -metric : metric;
+    return error_of(evaluate_network(Executor(graph), calibration, by, references).mean, by.metric);
   };
   Graph cut = slice(groups, mask);
-  const double none = error(cut);
-  if (std::isnan(none) || error(result.graph) <= none) return;  // a repair that gives NaN isn't
+  if (error(result.graph) <= error(cut)) return;
   result.graph = std::move(cut);
   result.metric_after = result.metric_before;
   keep_old(result.layers, "all repairs together made the metric worse on the calibration data as a whole");

@@ -30,7 +30,7 @@ class Trial {
   /// Mean of the metric for outputs given batch by batch in order.
   double score(const std::vector<at::Tensor>& outputs, std::span<const std::size_t> counts) const;
   bool not_worse(double a, double than) const {
-    return larger_is_better(judge_.metric) ? a >= than : a <= than;
+    return error_of(a, judge_.metric) <= error_of(than, judge_.metric);
   }
 
  private:

@@ -16,7 +16,7 @@ CLI::Validator auto_or(std::vector<std::string> names);
 /// --shrink-norms, which inspect has too.
 void add_shrink_norms(CLI::App& command, AnalyseOptions& layers);
 
-/// What prune, compare, apply and formulate share: which network, which data, which target, how.
+/// What prune, sweep, compare, apply and formulate share: which network, which data, which target, how.
 struct PruneArguments {
   std::string model, target, work, recover = "none";
   bool of_live = false;  ///< the target is a part of what is left without dead groups

@@ -28,10 +28,10 @@ json solver_json(const SolverResult& solved) {
 void add_trust(json& report, const PruneSession& session, const Choice& choice) {
   if (!choice.reason.empty()) report["reason"] = choice.reason;
   if (choice.trust.correlations.empty()) return;
-  const bool larger = larger_is_better(deciding(session.judge()).metric);
+  const Metric metric = deciding(session.judge()).metric;
   json points = json::array();
   for (const double value : choice.trust.values)
-    points.push_back({{"metric", number(larger ? -value : value)}});
+    points.push_back({{"metric", number(metric_of(value, metric))}});
   for (std::size_t i = 0; i < choice.trust.correlations.size(); ++i) {
     const auto& [objective, correlation] = choice.trust.correlations[i];
     report["trust"][objective] = number(correlation);
@@ -41,21 +41,21 @@ void add_trust(json& report, const PruneSession& session, const Choice& choice) 
   report["trust_points"] = points;
 }
 
-json refinement_json(const PruneSession& session, const Choice& choice, const std::string& method) {
+json refinement_json(const Judge& judge, const Refinement& r, const std::string& method) {
   json history = json::array();
-  for (const auto& point : choice.search.history)
+  for (const auto& point : r.search.history)
     history.push_back(
-        {{"evaluations", point.evaluations}, {"best", number(session.on_calibration().metric(point.best))}});
+        {{"evaluations", point.evaluations}, {"best", number(metric_of(point.best, judge.metric))}});
   json j = {{"name", method},
-            {"evaluations", choice.search.evaluations},
-            {"seconds", choice.search.seconds},
-            {"start", number(choice.start)},
-            {"best", number(choice.best)},
+            {"evaluations", r.search.evaluations},
+            {"seconds", r.search.seconds},
+            {"start", number(r.start)},
+            {"best", number(r.best)},
             {"history", history},
-            {"reason", choice.search.reason}};
-  if (std::isfinite(choice.check_start))
+            {"reason", r.search.reason}};
+  if (r.check)
     j["check"] = {
-        {"start", choice.check_start}, {"best", choice.check_best}, {"seed_kept", choice.seed_kept}};
+        {"start", number(r.check->start)}, {"best", number(r.check->best)}, {"seed_kept", r.seed_kept}};
   return j;
 }
 
@@ -189,7 +189,7 @@ void add_choice(json& report, const PruneSession& session, const Choice& choice,
   for (const auto& [text, value] : choice.tried)
     report["tried"].push_back({{"setting", text}, {"calibration", number(value)}});
   add_trust(report, session, choice);
-  if (choice.refined) report["refinement"] = refinement_json(session, choice, refine);
+  if (choice.refinement) report["refinement"] = refinement_json(session.judge(), *choice.refinement, refine);
 }
 
 void fail_if_unusable(const PruneSession& session) {

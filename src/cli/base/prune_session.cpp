@@ -119,7 +119,7 @@ const Score& PruneSession::dense(Part part) {
 std::string PruneSession::fingerprint() const {
   if (calibration_digest_.empty()) calibration_digest_ = digest_of(calibration_);
   constexpr int kDefinition =
-      3;  // of the scores: raised when they change, so that older ones aren't taken up
+      4;  // of the scores: raised when they change, so that older ones aren't taken up
   const json key = {{"scores", kDefinition},
                     {"model", model_.sha256()},
                     {"data", calibration_digest_},
@@ -139,8 +139,10 @@ std::string PruneSession::fingerprint() const {
 
 void PruneSession::find_scores(const std::string& objective) {
   const bool weights = objective == "taylor-weight";
+  const bool centred = arguments_.score.centred = arguments_.choose.formulation.centred;
   const auto serves = [&] {
-    return scores_ && (!weights || !scores_->taylor_weight.empty() || scores_->label_free);
+    return scores_ && (!weights || !scores_->taylor_weight.empty() || scores_->label_free) &&
+           (!centred || scores_->similarity.empty() || !scores_->similarity.front().pearson.empty());
   };
   if (serves()) return;
   scores_ = work_.scores(fingerprint());
@@ -164,6 +166,11 @@ const Scores& PruneSession::scores(const std::string& objective) {
   if (dead > 0)
     note(std::to_string(dead) + " of " + std::to_string(groups_.size()) +
          " groups are never active on the calibration data: they cost nothing to remove");
+  const auto large = std::ranges::count_if(
+      groups_.layers(), [](const Layer& layer) { return layer.groups.size() > kMostCompared; });
+  if (large > 0)
+    note(fmt::format("{} more than {} groups, which aren't compared with each other",
+                     large == 1 ? "a layer has" : std::to_string(large) + " layers have", kMostCompared));
   return *scores_;
 }
 
@@ -206,8 +213,7 @@ std::string where_it_starts(const ChooseOptions& o) {
 /// Means over channels that lose some, but not all.
 std::ptrdiff_t shrunk_means(const ChannelGroups& groups, const Mask& mask) {
   return std::ranges::count_if(groups.gates(), [&](const GatePoint& gate) {
-    const auto kept =
-        std::ranges::count_if(gate.groups, [&](int g) { return g < 0 || mask[at_index(g)] != 0; });
+    const int kept = places_left(gate.groups, mask);
     return gate.averages && kept > 0 && kept < std::ssize(gate.groups);
   });
 }
@@ -267,8 +273,7 @@ Recovery PruneSession::recover(const Mask& mask) const {
   if (!arguments_.work.empty()) {
     // A folder for each mask, data and way of training: another one's state isn't taken up.
     const auto& train = repair.train;
-    std::string key = fmt::format("{} {} {} {} {} {} ", fingerprint(), train.steps, train.learning_rate,
-                                  train.batch, train.feature_weight, train.crop);
+    std::string key = fmt::format("{} {} {} ", fingerprint(), train.steps, training_settings(train));
     key += text_of(mask);
     repair.train.problem = sha256_of_bytes(key);
     repair.train.work = work_.place("finetune", key, "");

@@ -15,8 +15,8 @@
 
 namespace quboprune {
 
-/// A network with its data, analysed: what prune, compare, apply and formulate start from, and the stages
-/// that they share. What a report says of it is in prune_report.h.
+/// A network with its data, analysed: what prune, sweep, compare, apply and formulate start from, and the
+/// stages that they share. What a report says of it is in prune_report.h.
 class PruneSession {
  public:
   PruneSession(PruneArguments& arguments, const Context& context);

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "quboprune/channel_groups.h"
+#include "quboprune/mask_evaluator.h"
+#include "quboprune/progress.h"
+#include "quboprune/recover.h"
+
+namespace quboprune {
+
+/// Judges masks as they would ship: cut, repaired on some samples, measured on others.
+class ShippedJudge {
+ public:
+  /// refit: nullptr where no repair follows. Holds references to the groups, options and control. Throws as
+  /// Refitter does.
+  ShippedJudge(const ChannelGroups& groups, std::span<const Sample> fitted, std::vector<Sample> judged,
+               const Judge& judge, const RefitOptions* refit, const Control& control);
+
+  /// The metric of each judged sample. Throws Stopped rather than judge a network that was repaired in part.
+  std::vector<double> operator()(const Mask& mask) const;
+
+ private:
+  const ChannelGroups& groups_;
+  MaskEvaluator evaluator_;
+  std::optional<Refitter> refitter_;
+  const Control& control_;
+};
+
+}  // namespace quboprune

@@ -21,14 +21,15 @@ enum class GivesWay { target, multiple };
 /// by step, the least worth lost for what is saved first, until the cost fits; then steps up, and exchanges
 /// of a step down for one up, that gain and still fit. Nothing that would still fit is left out.
 ///
-/// Holds references to the groups. Its functions throw InputError if even the smallest counts are above the
-/// target; they are safe from several threads.
+/// Holds references to the groups. Its functions throw UnmetTarget if the smallest counts that they find
+/// (TiedCounts::choices() looks along a beam) are above the target; they are safe from several threads.
 class Rounder {
  public:
   Rounder(const ChannelGroups& groups, const Target& target, int multiple,
           GivesWay gives_way = GivesWay::target);
 
-  /// Whether the smallest counts are within the target; if not, what follows throws.
+  /// Whether the smallest counts are within the target; if not, what follows throws. (If so, it may still,
+  /// where counts are tied in so many ways that a beam finds others.)
   bool attainable() const;
 
   /// The mask of most worth; worth: by group, what keeping it gains.

@@ -61,8 +61,9 @@ struct SearchOptions {
   /// offset that `prior` doesn't know.
   std::vector<int> blocks{};
   /// JSON file with all evaluated masks and their values, replaced in one step between batches (so often
-  /// that it takes about 5 % of the time) and at the end. Where it is there already, values found in it are
-  /// not computed again, and the search takes the same way it took.
+  /// that it takes about 5 % of the time) and at the end, also where that is an exception of the objective.
+  /// Where it is there already, values found in it are not computed again, and the search takes the same way
+  /// it took.
   std::filesystem::path state{};
   /// What the objective is (a digest of model, data and metric), kept in the state file: a file with
   /// another one is refused, for its values would be wrong.

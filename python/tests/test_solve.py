@@ -254,6 +254,9 @@ def test_problems_come_in_the_forms_that_people_have():
     model = dimod.BinaryQuadraticModel.from_qubo(entries)
     assert quboprune.solve(model, seconds=1).energy == best
     assert quboprune.solve(model.change_vartype("SPIN", inplace=False), seconds=1).energy == pytest.approx(best)
+    model.relabel_variables({i: f"x{(5 * i) % 6}" for i in range(6)})
+    found = quboprune.solve(model, seconds=1)
+    assert model.energy(dict(zip(model.variables, found.x))) == pytest.approx(best) == found.energy
 
 
 @pytest.mark.parametrize("call", [

@@ -105,7 +105,15 @@ void Ledger::compute(std::span<const Evaluated> items, std::span<const Values::p
   }
   if (asked.empty()) return;
   const auto before = Clock::now();
-  const std::vector<double> values = objective_(asked);
+  const std::vector<double> values = [&] {
+    try {
+      return objective_(asked);
+    } catch (...) {  // what was measured before isn't lost to it
+      for (const std::size_t i : places) values_.erase(std::string(entries[i]->first));
+      save();
+      throw;
+    }
+  }();
   objective_seconds_ += seconds_since(before);
   if (values.size() != asked.size())
     throw InputError("mask search: the objective gave " + std::to_string(values.size()) + " values for " +

@@ -359,6 +359,23 @@ TEST(MaskSearch, RefusesTheStateOfAnotherProblem) {
   }
 }
 
+TEST(MaskSearch, KeepsWhatWasMeasuredBeforeTheObjectiveFailed) {
+  const auto state = std::filesystem::path(testing::TempDir()) / "state_of_a_failure.json";
+  std::filesystem::remove(state);
+  Objective objective(30);
+  int calls = 0;
+  const MaskObjective failing = [&](std::span<const Mask> masks) {
+    if (++calls == 4) throw std::runtime_error("no more");
+    return objective.function()(masks);
+  };
+  const SearchOptions options{.evaluations = 60, .state = state};
+  EXPECT_THROW(search_masks(failing, 30, exactly(10), {}, options), std::runtime_error);
+  const SearchResult result = search_masks(objective.function(), 30, exactly(10), {}, options);
+  EXPECT_EQ(result.computed, 30);
+  Objective once(30);
+  EXPECT_EQ(result.best, search_masks(once.function(), 30, exactly(10), {}, {.evaluations = 60}).best);
+}
+
 TEST(MaskSearch, LeavesAStateThatItCannotRead) {
   const auto state = std::filesystem::path(testing::TempDir()) / "unreadable_state.json";
   std::filesystem::remove(state);

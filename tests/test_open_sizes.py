@@ -40,6 +40,16 @@ def test_open_sizes_are_found_or_the_datas(quboprune, tmp_path, name, model, sha
     assert report["equivalence"]["shapes"][0] == f"1x{size}" and len(report["equivalence"]["shapes"]) > 1
 
 
+def test_a_size_that_is_said_to_be_open_and_is_not(quboprune, tmp_path):
+    """Flatten makes channels of the pixels, so that only one size fits what follows."""
+    net = Net()
+    h = net.relu(net.conv(net.relu(net.conv(net.input("x", ["n", 3, "h", "w"]), 3, 8)), 8, 12))
+    onnx.save(net.out(net.gemm(net.node("Flatten", h), 12 * 16 * 16, 5)).model(), tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", inputs=np.random.default_rng(1).random((6, 3, 16, 16), np.float32))
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", "x.npz", *QUICK)
+    assert {shape.split("x", 1)[1] for shape in report["equivalence"]["shapes"]} == {"3x16x16"}
+
+
 def test_attention_over_all_pixels_is_tried_on_a_smaller_image(quboprune, tmp_path):
     """Its table of weights has as many entries as there are pairs of pixels: 1 GB at 128x128."""
     net = Net()

@@ -84,8 +84,9 @@ class ImageDataset : public Dataset {
   void leave_out(std::size_t item) const;
   /// Appends a sample that says something; counts the others.
   void add(Sample sample, std::vector<Sample>& to) const;
-  /// Says why nothing was left: no label counts, or no image is as large as `needed`.
-  [[noreturn]] void refuse_all(cv::Size needed) const;
+  /// Says why nothing was left: no label counts, or no image is as large as `needed`, which an option
+  /// says.
+  [[noreturn]] void refuse_all(cv::Size needed, const std::string& option) const;
 
   std::unique_ptr<ImageSource> images_;
   std::string source_;
@@ -145,7 +146,7 @@ void ImageDataset::add(Sample sample, std::vector<Sample>& to) const {
     ++untold_;
 }
 
-void ImageDataset::refuse_all(cv::Size needed) const {
+void ImageDataset::refuse_all(cv::Size needed, const std::string& option) const {
   if (untold_ > 0)
     throw InputError(source_ +
                      ": the masks have no label that counts where they are cut (255 doesn't); give "
@@ -164,7 +165,7 @@ void ImageDataset::refuse_all(cv::Size needed) const {
       parts ? "end of an image, which one scene is split into (--split FILE or all), is" : "image is",
       needed.height, needed.width,
       fixed ? "the network takes no other size: give larger images"
-            : fmt::format("give smaller crops (--crop), of {} at most", largest)));
+            : fmt::format("give a smaller {}, of {} at most", option, largest)));
 }
 
 std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest, int limit,
@@ -197,7 +198,7 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
     else
       add(sample(piece.item, *pair, cut, 0, rng), result);
   }
-  if (result.empty()) refuse_all(sized(options_.size_multiple));
+  if (result.empty()) refuse_all(sized(options_.size_multiple), "--size-multiple");
   return result;
 }
 
@@ -216,7 +217,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     report(control, usable.size(), wanted);
     if (usable.size() == wanted) break;
   }
-  if (usable.empty()) refuse_all(crop);
+  if (usable.empty()) refuse_all(crop, "--crop");
   Cover cover;
   for (std::size_t u = 0; u < usable.size(); ++u) {
     const Piece& piece = pieces[usable[u]];
@@ -234,7 +235,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
   for (std::size_t round = 0; round < wanted; ++round)
     for (const std::size_t p : usable)
       if (round < of_piece[p].size()) result.push_back(std::move(of_piece[p][round]));
-  if (result.empty()) refuse_all(crop);
+  if (result.empty()) refuse_all(crop, "--crop");
   return result;
 }
 
@@ -276,7 +277,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     if (tells(drawn, images_->target())) return drawn;
     ++untold_;
   }
-  refuse_all(sized(std::max(crop, options_.size_multiple)));
+  refuse_all(sized(std::max(crop, options_.size_multiple)), "--crop");
 }
 
 Manifest ImageDataset::manifest() const {

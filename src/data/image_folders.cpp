@@ -24,7 +24,8 @@ struct Files {
 void check_sizes(const ImagePair& pair, const fs::path& input, const fs::path& target) {
   if (pair.input.size() != pair.target.size())
     throw InputError(input.string() + ": is " + size_of(pair.input) + ", but its target " + target.string() +
-                     " is " + size_of(pair.target) + "; the two images of a pair need the same size");
+                     " is " + size_of(pair.target) +
+                     "; the two images of a pair need the same size; what enlarges takes arrays (.npz)");
 }
 
 /// Images and their maps of labels.
@@ -191,7 +192,10 @@ std::unique_ptr<ImageSource> open_class_folders(const fs::path& source) {
   for (std::size_t label = 0; label < folders.size(); ++label) {
     const auto images = images_in(folders[label]);
     if (images.empty())
-      throw InputError(folders[label].string() + ": holds no images; class folders need some in each");
+      throw InputError(folders[label].string() +
+                       (folders_in(folders[label]).empty()
+                            ? ": holds no images; class folders need some in each"
+                            : ": holds folders, no images: if these are the classes, give it itself"));
     for (const fs::path& image : images) {
       const std::string name = folders[label].filename().string() + "/" + image.filename().string();
       result->add({name, name, static_cast<int>(label)}, image, {});  // each image is its own scene

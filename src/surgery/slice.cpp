@@ -1,4 +1,5 @@
 #include <ATen/Functions.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <map>
@@ -135,9 +136,16 @@ RunOptions masked_run(const ChannelGroups& groups, const Mask& mask) {
   const auto along = [](const Gates& gates, int node, int input, const at::Tensor& read) {
     const auto found = gates.find({node, input});
     if (found == gates.end()) return at::Tensor();
+    const auto& [axis, factors] = found->second;
+    // Where a size of the input becomes part of the channels (Flatten), others than the analysed one don't
+    // fit.
+    if (read.size(axis) != factors.numel())
+      throw InputError(
+          fmt::format("{} channels, where the analysed network has {}: it takes other sizes of input",
+                      read.size(axis), factors.numel()));
     std::vector<std::int64_t> shape(static_cast<std::size_t>(read.dim()), 1);
-    shape[at_index(found->second.first)] = -1;
-    return found->second.second.to(read.options()).view(shape);
+    shape[at_index(axis)] = -1;
+    return factors.to(read.options()).view(shape);
   };
   RunOptions run;
   run.on_input = [sums = std::move(sums), along](int node, int input, const at::Tensor& tensor) {

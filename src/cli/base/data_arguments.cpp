@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <set>
 
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
@@ -151,6 +153,24 @@ void DataArguments::fit_images(const Graph& graph) {
   const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
   const bool first = output.declared && output.shape.size() == 4 && is_channels(output.shape[1]);
   options.targets_channels_last = channels_last(output) || (options.inputs_channels_last && !first);
+}
+
+std::string DataArguments::classes_say(const Dataset& data, const Graph& graph) {
+  if (data.target_kind() != TargetKind::label || graph.outputs.empty()) return "";
+  const Manifest manifest = data.manifest();
+  std::set<std::string> folders;
+  for (const auto* part : {&manifest.calibration, &manifest.heldout})
+    for (const std::string& name : *part) folders.insert(std::filesystem::path(name).parent_path().string());
+  const Value& output = graph.values[static_cast<std::size_t>(graph.outputs.front())];
+  if (folders.contains("") || !output.declared || output.shape.size() != 2) return "";
+  const std::int64_t classes = output.shape[1];
+  const auto found = static_cast<std::int64_t>(folders.size());
+  if (classes <= 1 || classes == found) return "";
+  return fmt::format(
+      "{} class folders for a network of {} classes: in alphabetical order they are taken for classes 0 to "
+      "{}; "
+      "where they are others, give arrays (.npz) with the right numbers",
+      found, classes, found - 1);
 }
 
 std::string DataArguments::without_say() const {

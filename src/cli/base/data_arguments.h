@@ -26,6 +26,8 @@ struct DataArguments {
   std::unique_ptr<Dataset> open(const Graph& graph, std::uint64_t seed);
   /// A sentence on sizes that were asked for and that the network doesn't take; empty where there are none.
   std::string without_say() const;
+  /// A sentence on class folders that aren't as many as the network's classes; empty where they are.
+  static std::string classes_say(const Dataset& data, const Graph& graph);
   /// --metric, --loss and --input, each of which names an input besides the network's first; what isn't given
   /// follows from the data.
   Judge judge(const Dataset& data, const Graph& graph) const;

@@ -17,7 +17,7 @@ namespace quboprune {
 
 void add_common_options(CLI::App& command, Context& context) {
   command.add_option("--seed", context.seed, "Of everything random")->capture_default_str();
-  command.add_option("--threads", context.threads, "0: all cores")
+  command.add_option("--threads", context.threads, "0: OMP_NUM_THREADS, or all cores")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_option("--device", context.device, "cpu; cuda isn't supported yet")

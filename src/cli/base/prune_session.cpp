@@ -60,6 +60,10 @@ void PruneSession::load_data() {
   heldout_ = data_->samples(Part::heldout, context_.control);
   notes_ = data_->notes();
   note(arguments_.data.without_say());
+  note(DataArguments::classes_say(*data_, model_.graph()));
+  if (data_->target_kind() == TargetKind::none &&
+      (judge_.metric == Metric::psnr || judge_.metric == Metric::ssim))
+    note("there are no targets: " + name_of(judge_.metric) + " is that of the original's outputs");
   if (!calibration_.empty()) arguments_.layers.sample = calibration_.front().input.sizes().vec();
 }
 

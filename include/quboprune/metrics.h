@@ -67,12 +67,12 @@ std::string name_of(Metric metric);
 std::string name_of(Loss loss);
 
 bool larger_is_better(Metric metric);
+/// The same by name; throws InputError for a name that isn't one.
+bool larger_is_better(const std::string& name);
 /// A metric as what is to be small: its negative where larger is better; infinite where it is no number.
 double error_of(double value, Metric metric);
 /// The metric that has this error.
 double metric_of(double error, Metric metric);
-/// The same by name; throws InputError for a name that isn't one.
-bool larger_is_better(const std::string& name);
 
 /// The loss of each sample of a batch, float32 [n], differentiable. outputs [n, ...]; targets [n, ...] of
 /// the same shape, or int64 labels for cross_entropy: [n] of outputs [n, classes], or [n, ...] of outputs

@@ -21,7 +21,7 @@ struct SimilarityBlock {
                                ///< ScoreOptions::centred
 };
 
-/// Layers of more groups have no SimilarityBlock: while it is made, it takes some 40 bytes a pair.
+/// Layers of more groups have no SimilarityBlock: its memory grows with their square.
 constexpr std::size_t kMostCompared = 8192;
 
 /// What one pass over the calibration data says of every group. Lists hold one entry a group unless noted.

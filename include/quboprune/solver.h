@@ -19,7 +19,7 @@ inline constexpr int kMostVariablesWithCosts = 12000;
 struct SolverOptions {
   std::string method = "auto";  ///< "auto" or a name of solver_names()
   /// Wall time, at least 0; the search is anytime. Reading the couplings and one descent are done whatever
-  /// it says: a second or two for 8,000 variables that are all coupled.
+  /// it says: work that grows with the square of the variables where all are coupled.
   double seconds = 10;
   /// Count `seconds` in the process's processor time, divided by `threads`: for fair runs on a busy machine.
   bool processor_time = false;
@@ -30,7 +30,7 @@ struct SolverOptions {
   int pool_distance = 1;  ///< smallest Hamming distance between two of them
   double target_energy = -std::numeric_limits<double>::infinity();  ///< stop when reached
   bool bound = false;                                               ///< also compute a lower bound
-  Mask start{};                                                     ///< empty, or where to start; what breaks the constraint is repaired
+  Mask start{};  ///< empty, or where to start; what breaks the constraint is repaired
 };
 
 struct Solution {

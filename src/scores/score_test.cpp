@@ -329,6 +329,7 @@ void expect_first(const Scores& s, const at::Tensor& rows) {
     // Sums of 192 float32 squares, whose roundings are at most 192·2^-24 of the sum.
     EXPECT_NEAR(s.energy[g], own.square().mean().item<double>(), 1.2e-5 * s.energy[g]);
     EXPECT_GT(s.energy[g], 0);
+    // Of a cosine, as above: some sqrt(192)·2^-24 < 1e-6 of each of its three sums.
     for (std::size_t h = 0; h < static_cast<std::size_t>(rows.size(0)); ++h) {
       const at::Tensor other = rows[static_cast<std::int64_t>(h)];
       EXPECT_NEAR(s.similarity[0].cosine[m * g + h],
@@ -389,6 +390,7 @@ TEST(Scores, NormsAreThoseOfOutputsWhereInputsAreTheSameGroups) {
   const Scores s = score(groups, testing::twin_scenes(2, {3, 8, 8}), by_loss(), {});
   const at::Tensor filters = numbers({6, 3, 3, 3}, 1, 0.4).abs().sum({1, 2, 3});
   const at::Tensor exact = filters + product.abs().sum(0);
+  // Sums of 33 float32 numbers of at most 3.4, by two ways.
   for (int g = 0; g < 6; ++g) EXPECT_NEAR(s.l1[index_of(g)], exact[g].item<double>(), 1e-5);
 }
 

@@ -39,13 +39,8 @@ bool has_costs(const Constraint& constraint) {
 
 double density(const Qubo& qubo) {
   const double n = qubo.size();
-  double couplings = static_cast<double>(qubo.pairs().size());
-  for (const auto& block : qubo.dense_blocks()) {
-    const auto m = static_cast<double>(block.variables.size());
-    couplings += m * (m - 1) / 2;
-  }
   if (!qubo.low_rank().empty()) return 1;
-  return n > 1 ? std::min(1.0, 2 * couplings / (n * (n - 1))) : 1;
+  return n > 1 ? std::min(1.0, 2 * static_cast<double>(coupling_count(qubo)) / (n * (n - 1))) : 1;
 }
 
 /// E(x) = E(1 - x) for all x: pairs only, and every linear term is minus half its row.

@@ -6,6 +6,8 @@
 #include <boost/range/iterator_range.hpp>
 #include <cmath>
 
+#include "solvers/sparse_model.h"
+
 namespace quboprune {
 namespace {
 
@@ -148,12 +150,6 @@ class Posiform {
   bool exact_ = true;
 };
 
-std::size_t couplings(const Qubo& qubo) {
-  std::size_t count = qubo.pairs().size();
-  for (const auto& block : qubo.dense_blocks()) count += block.variables.size() * block.variables.size() / 2;
-  return count;
-}
-
 }  // namespace
 
 RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint) {
@@ -162,7 +158,7 @@ RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint) {
   std::vector<std::int8_t> fixed = constraint.fixed;
   fixed.resize(result.persistent.size(), -1);
   const bool free = constraint.kind == Constraint::Kind::none && constraint.groups.empty();
-  if (!free || !qubo.low_rank().empty() || couplings(qubo) > kMostRoofs) return result;
+  if (!free || !qubo.low_rank().empty() || coupling_count(qubo) > kMostRoofs) return result;
   const Terms terms = free_terms(qubo, fixed);
   if (terms.magnitude == 0) return result;
   // A power of two: what is on the grid stays so.

@@ -26,7 +26,7 @@ struct RoofDual {
 /// every optimum: Boros, Hammer, Tavares 2006. The flow is Boost's (Boykov, Kolmogorov 2004).
 RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint);
 
-/// Couplings: the flow takes some 500 bytes for each.
+/// Couplings: the network takes hundreds of bytes for each, and where there are many the dual says little.
 inline constexpr std::size_t kMostRoofs = 300'000;
 
 }  // namespace quboprune

@@ -60,7 +60,7 @@ TEST(RoofDual, IsBelowAllEnergiesAndWhatItDecidesIsSoInEveryOptimum) {
     const double best = brute_force(qubo, constraint);
     EXPECT_LE(roof.bound, best);
     for (const Solution& solution : all_solutions(qubo, constraint)) {
-      if (solution.energy > best + 1e-12) continue;
+      if (solution.energy > best + 1e-12) continue;  // sums of some forty numbers of at most 10
       for (std::size_t i = 0; i < 12; ++i)
         EXPECT_TRUE(roof.persistent[i] < 0 || roof.persistent[i] == solution.x[i]) << seed << " " << i;
     }

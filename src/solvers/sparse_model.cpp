@@ -46,6 +46,13 @@ void build_factor(const Qubo& qubo, StructuredProblem& problem) {
 
 }  // namespace
 
+std::size_t coupling_count(const Qubo& qubo) {
+  std::size_t count = qubo.pairs().size();
+  for (const auto& block : qubo.dense_blocks())
+    count += block.variables.size() * (block.variables.size() - 1) / 2;
+  return count;
+}
+
 StructuredProblem::StructuredProblem(const Qubo& qubo)
     : size(static_cast<std::size_t>(qubo.size())),
       offset(qubo.offset()),

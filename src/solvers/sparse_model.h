@@ -9,6 +9,9 @@
 
 namespace quboprune {
 
+/// Pairs and those of dense blocks; low-rank terms couple all and aren't counted.
+std::size_t coupling_count(const Qubo& qubo);
+
 /// A QUBO as it is given, for many variables: couplings as rows of neighbours (pairs), dense blocks, and
 /// low-rank terms that are never multiplied out. Shared by all threads.
 struct StructuredProblem {

@@ -298,7 +298,8 @@ TEST(ChooseMask, AutoTakesWhatMeasuresBest) {
   ChooseOptions options;
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
-  options.solver.seconds = 0.04;
+  options.solver.seconds = 60;
+  options.solver.max_moves = 2000;  // whatever the machine does besides
   options.trust_masks = 12;
   options.trust_samples = 0;
   const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
@@ -316,7 +317,8 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   ChooseOptions options;
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
-  options.solver.seconds = 0.04;
+  options.solver.seconds = 60;
+  options.solver.max_moves = 2000;  // whatever the machine does besides
   options.trust_masks = 12;
   options.trust_samples = 0;
   std::vector<Mask> asked;
@@ -386,7 +388,8 @@ Choice chosen_to_ship(int each, const Shipping& shipping, const Control& control
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
   options.refine = "local";
-  options.solver.seconds = 0.04;
+  options.solver.seconds = 60;
+  options.solver.max_moves = 2000;  // whatever the machine does besides
   options.search.evaluations = 8;
   return choose_mask_to_ship(f.groups, f.scores, twin_scenes(each, {3, 16, 16}), f.judge, options, shipping,
                              control);

@@ -77,7 +77,8 @@ Choice chosen(const Graph& graph, const Target& target, int round_to) {
   ChooseOptions options;
   options.target = target;
   options.objective = "auto";
-  options.solver.seconds = 0.04;
+  options.solver.seconds = 60;
+  options.solver.max_moves = 2000;  // whatever the machine does besides
   options.round_to = round_to;
   return choose_mask(groups, scores, MaskEvaluator(groups, samples, judge), options);
 }
@@ -129,15 +130,17 @@ TEST(ChooseMask, AutoKeepsOtherNumbersWhereMultiplesLoseSomething) {
   EXPECT_EQ(counts(choice.mask, 12), std::pair(6, 6));
 }
 
+/// Of 456 parameters 335 may stay. Multiples of 4 (or all 19) keep 309 of them at most, and whichever of the
+/// channels that nothing reads a mask keeps, it has at least 318 where no other fits.
 TEST(ChooseMask, AutoKeepsOtherNumbersWhereMultiplesMissTheTarget) {
-  const Graph graph = wide(12, 12, 3);
-  const Target target{Cost::params, 0.45};
+  const Graph graph = wide(19, 19, 3);
+  const Target target{Cost::params, 1 - 335.0 / 456};
   const Choice choice = chosen(graph, target, 0);
   EXPECT_EQ(choice.round_to, 1);
   const ChannelGroups groups = analyse(graph);
+  EXPECT_GE(groups.cost().value(Cost::params, choice.mask), 318);
   const Mask even = Rounder(groups, target, 4).nearest(choice.mask, Qubo(groups.size()));
-  EXPECT_LT(groups.cost().value(Cost::params, even) + 0.001 * groups.cost().value(Cost::params, Mask(24, 1)),
-            groups.cost().value(Cost::params, choice.mask));
+  EXPECT_LE(groups.cost().value(Cost::params, even), 309);
 }
 
 }  // namespace

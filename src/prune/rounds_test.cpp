@@ -42,7 +42,7 @@ struct Rounds : ::testing::Test {
       seen.push_back(left.size());
       Formulation f = formulate("gauss-newton", left, s, {.cross = 0}, 0);
       f.solving = t.kind == Cost::filters ? Solving::sorting : Solving::search;
-      return solve_at_target(f, left, t, {.seconds = 0.05}).pool.front().x;
+      return solve_at_target(f, left, t, {.seconds = 60, .max_moves = 2000}).pool.front().x;
     };
     return mask_in_rounds(groups, scores, evaluator, target, rounds,
                           {.samples = samples, .score = {.probes = 2}}, choose, {});

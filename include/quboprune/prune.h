@@ -32,14 +32,14 @@ struct RoundsOptions {
 struct ChooseOptions {
   Target target;
   /// A name of objective_names(), or "auto": of taylor, hybrid, gauss-newton and reconstruction the one
-  /// whose mask is best by `compare` (without that, by the evaluator). The trust meter decides between those
-  /// within one standard error of the best.
+  /// whose mask is best by Evidence::as_shipped (without that, by Evidence::settings). The trust meter
+  /// decides between those within one standard error of the best.
   std::string objective = "hybrid";
   FormulationOptions formulation;
   FormulatorOptions formulator;  ///< its `kept` serves the choice too
   RoundsOptions rounds;
   int trust_masks = 50;   ///< masks that auto's trust meter measures; 0: none
-  int trust_samples = 8;  ///< the evaluator's samples that it measures them on
+  int trust_samples = 8;  ///< samples of Evidence::settings that it measures them on
   /// hybrid, gate-fisher, gauss-newton and measured have weights that no theory gives: a few are tried on
   /// calibration data, also in rounds, and the plainest is kept unless another gains more than its standard
   /// error, as cut and after the stage that follows. false: those of `formulation` are taken as they are.
@@ -47,24 +47,29 @@ struct ChooseOptions {
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
   std::string refine = "none";  ///< or a name of search_names(): tt, local, tt+local, protes, random
-  /// The metric of masks as they would ship, by mask and then by calibration sample, each judged by a network
-  /// that wasn't repaired on its scene. auto's first criterion. No samples where it was stopped.
-  std::function<std::vector<std::vector<double>>(std::span<const Mask>)> compare{};
-  /// The metric of a mask, repaired as it will ship, on each of some calibration samples that neither the
-  /// evaluator nor that repair sees: the refined mask is taken only if it is better there too, as a search on
-  /// few samples finds their peculiarities. Empty: no check; neither is there one where this throws Stopped.
-  std::function<std::vector<double>(const Mask&)> check{};
   SearchOptions search;
-  const MaskEvaluator* refine_by =
-      nullptr;  ///< what refinement measures; nullptr: what settings are judged by
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
   /// 0: any, but auto then tries its mask in multiples of 8, then of 4, as runtimes' fast kernels want them,
   /// and takes the first that
-  /// - raises the error (as by `compare`) by at most 2 %,
+  /// - raises the error (as objectives are compared) by at most 2 %,
   /// - makes at least half of the odd layers even,
   /// - holds the target: a count of filters exactly, by a layer that keeps another number; of parameters or
   ///   MACs at most 0.1 % more of the whole is removed than without multiples. (Ours.)
   int round_to = 0;
+};
+
+/// What masks are judged by: only calibration data belongs there. Values are of a Judge's metric.
+struct Evidence {
+  const MaskEvaluator& settings;               ///< what an objective's settings are compared by
+  const MaskEvaluator& refinement = settings;  ///< what a search for a better mask measures
+  /// Masks as they would ship, by mask and then by calibration sample, each judged by a network that wasn't
+  /// repaired on its scene. auto's first criterion. No samples where it was stopped. Empty: `settings`
+  /// decides.
+  std::function<std::vector<std::vector<double>>(std::span<const Mask>)> as_shipped{};
+  /// A mask, repaired as it will ship, on each of some samples that neither `refinement` nor that repair
+  /// sees: the refined mask is taken only if it is better there too, as a search on few samples finds their
+  /// peculiarities. Empty: no check; neither is there one where this throws Stopped.
+  std::function<std::vector<double>(const Mask&)> check{};
 };
 
 /// A search for a better mask than the solver's, by the true metric.
@@ -72,7 +77,7 @@ struct Refinement {
   SearchResult search;
   double start = 0;  ///< metric of the solver's mask on the search's data
   double best = 0;   ///< and of the mask that was taken
-  /// The same two by ChooseOptions::check, where the search found something better.
+  /// The same two by Evidence::check, where the search found something better.
   struct Check {
     double start = 0, best = 0;
   };
@@ -96,8 +101,8 @@ struct Choice {
   std::vector<std::string> notes;  ///< what the user should know, a sentence each
 };
 
-/// Finds a mask. `evaluator` judges settings and refines; only calibration data belongs there.
-Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+/// Finds a mask.
+Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const Evidence& evidence,
                    const ChooseOptions& options, const Control& control = {});
 
 /// What happens to a network between the cut and the user: masks are compared by what that leaves of them.
@@ -110,8 +115,8 @@ struct Shipping {
 /// choose_mask() for a network as it will ship, with the calibration samples parted by scenes: quick repairs
 /// are fitted on some, searches measure on others, and a refined mask has to hold on the rest, where there
 /// are 6 samples at least; auto compares by cross-fitted repairs. Settings and objectives are compared by
-/// deciding(judge), refinement is by the judge itself. Fills in ChooseOptions::compare, ::check,
-/// the formulator's samples and those of rounds, and tries no rounds where a repair follows: that makes up
+/// deciding(judge), refinement is by the judge itself. Fills in the
+/// formulator's samples and those of rounds, and tries no rounds where a repair follows: that makes up
 /// for more than better gradients gain. A refinement that is kept (SearchOptions::state) isn't where a stop
 /// left the quick repair's sums incomplete. Throws InputError as choose_mask() and Refitter do, and Stopped
 /// where nothing was measured yet. (Ours.)

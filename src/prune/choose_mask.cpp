@@ -41,15 +41,16 @@ std::vector<std::vector<Setting>> by_objective(const std::vector<Setting>& setti
 
 class Chooser {
  public:
-  Chooser(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+  Chooser(const ChannelGroups& groups, const Scores& scores, const Evidence& evidence,
           const ChooseOptions& options, const Control& control)
       : groups_(groups),
-        evaluator_(evaluator),
+        evidence_(evidence),
+        evaluator_(evidence.settings),
         options_(options),
         phases_(control),
         control_(phases_.control()),
         kept_(options.formulator.kept ? options.formulator.kept : std::make_shared<KeptValues>()),
-        solver_(groups, scores, evaluator, options, control_) {
+        solver_(groups, scores, evidence.settings, options, control_) {
     if (options.round_to > 1)
       rounders_.try_emplace(options.round_to, groups, options.target, options.round_to);
     if (!may_round()) return;
@@ -78,8 +79,8 @@ class Chooser {
     bound(best);
     best.solve_seconds = seconds_since(start);
     if (options_.refine != "none")
-      refine(best, groups_, options_.refine_by ? *options_.refine_by : evaluator_,
-             best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_, control_);
+      refine(best, groups_, evidence_, best.round_to > 1 ? &rounders_.at(best.round_to) : nullptr, options_,
+             control_);
     return best;
   }
 
@@ -188,7 +189,7 @@ class Chooser {
 
   /// By what objectives were compared by.
   std::vector<double> as_it_ships(const Mask& mask) {
-    return compared_ ? lower_is_better(options_.compare({&mask, 1}).front(), evaluator_.judge().metric)
+    return compared_ ? lower_is_better(evidence_.as_shipped({&mask, 1}).front(), evaluator_.judge().metric)
                      : measure(mask).after;
   }
 
@@ -251,14 +252,14 @@ class Chooser {
 
   /// Puts values as they would ship in the place of the evaluator's; false where there are none.
   bool compare(const std::vector<Candidate>& found, std::vector<std::vector<double>>& values) {
-    if (!options_.compare) return false;
+    if (!evidence_.as_shipped) return false;
     std::map<std::string, std::size_t> places;  // several objectives come to the same mask
     std::vector<Mask> masks;
     for (const auto& candidate : found) {
       if (places.try_emplace(text_of(candidate.choice.mask), masks.size()).second)
         masks.push_back(candidate.choice.mask);
     }
-    const auto shipped = options_.compare(masks);
+    const auto shipped = evidence_.as_shipped(masks);
     if (shipped.front().empty()) return false;
     for (std::size_t k = 0; k < found.size(); ++k) {
       values[k] =
@@ -269,7 +270,8 @@ class Chooser {
   }
 
   const ChannelGroups& groups_;
-  const MaskEvaluator& evaluator_;
+  const Evidence& evidence_;
+  const MaskEvaluator& evaluator_;  // of settings
   const ChooseOptions& options_;
   Phases phases_;
   const Control& control_;
@@ -282,9 +284,9 @@ class Chooser {
 
 }  // namespace
 
-Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
+Choice choose_mask(const ChannelGroups& groups, const Scores& scores, const Evidence& evidence,
                    const ChooseOptions& options, const Control& control) {
-  return Chooser(groups, scores, evaluator, options, control).run();
+  return Chooser(groups, scores, evidence, options, control).run();
 }
 
 }  // namespace quboprune

@@ -61,25 +61,25 @@ Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
   auto& kept = shipped.formulator.kept;
   if (!kept) kept = std::make_shared<KeptValues>();
   if (control.stopped()) shipped.search.state.clear();
-  shipped.refine_by = refined ? &*refined : &evaluator;
   shipped.formulator.samples = {calibration.begin(), calibration.end()};
   shipped.rounds.samples = thinned(calibration, kRoundSamples);
   if (repaired) shipped.rounds.tried = 1;
   // A refined mask's repair is fitted on what the search has seen anyway.
   const std::vector<Sample> seen = with.refit ? joined(parts.search, parts.fit) : parts.search;
+  Evidence evidence{.settings = evaluator, .refinement = refined ? *refined : evaluator};
   std::optional<ShippedJudge> unseen;  // the original's pass, which only a new mask needs
   if (!parts.check.empty()) {
-    shipped.compare = [&](std::span<const Mask> masks) {
+    evidence.as_shipped = [&](std::span<const Mask> masks) {
       return shipped_values(groups, masks, calibration, comparing, shipping.refit, *kept, control);
     };
-    shipped.check = [&](const Mask& mask) {
+    evidence.check = [&](const Mask& mask) {
       return kept->get("refined", mask, control, [&] {
         if (!unseen) unseen.emplace(groups, seen, parts.check, judge, shipping.refit, control);
         return (*unseen)(mask);
       });
     };
   }
-  Choice choice = choose_mask(groups, scores, evaluator, shipped, control);
+  Choice choice = choose_mask(groups, scores, evidence, shipped, control);
   if (with.refit) note_left_out(choice, with.grams->left_out());
   const std::string unsaved_search = choice.refinement ? choice.refinement->search.unsaved : "";
   for (const std::string& why : {kept->unsaved(), unsaved_search}) {

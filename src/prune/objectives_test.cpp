@@ -295,6 +295,7 @@ TEST(Candidates, AreNearlyAsGoodWithinTwoPercentOfTheError) {
 TEST(ChooseMask, AutoTakesWhatMeasuresBest) {
   const Fixture f(three_layers());
   const MaskEvaluator evaluator(f.groups, f.samples, f.judge, {.refit = true});
+  const Evidence evidence{.settings = evaluator};
   ChooseOptions options;
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
@@ -302,7 +303,7 @@ TEST(ChooseMask, AutoTakesWhatMeasuresBest) {
   options.solver.max_moves = 2000;  // whatever the machine does besides
   options.trust_masks = 12;
   options.trust_samples = 0;
-  const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+  const Choice choice = choose_mask(f.groups, f.scores, evidence, options);
   EXPECT_EQ(kept_count(choice.mask), 7);
   EXPECT_NE(choice.reason.find(choice.objective), std::string::npos);
   double best = INFINITY;
@@ -314,6 +315,7 @@ TEST(ChooseMask, AutoTakesWhatMeasuresBest) {
 TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   const Fixture f(three_layers());
   const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
+  Evidence evidence{.settings = evaluator};
   ChooseOptions options;
   options.target = {Cost::filters, 0.36};
   options.objective = "auto";
@@ -322,26 +324,26 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
   options.trust_masks = 12;
   options.trust_samples = 0;
   std::vector<Mask> asked;
-  options.compare = [&](std::span<const Mask> masks) {
+  evidence.as_shipped = [&](std::span<const Mask> masks) {
     asked.assign(masks.begin(), masks.end());
     std::vector<std::vector<double>> values;  // the last is the best, beyond any doubt
     for (std::size_t m = 0; m < masks.size(); ++m) values.emplace_back(4, 1.0 / static_cast<double>(m + 1));
     return values;
   };
-  const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+  const Choice choice = choose_mask(f.groups, f.scores, evidence, options);
   ASSERT_GT(asked.size(), 1U);
   EXPECT_EQ(choice.mask, asked.back());
   EXPECT_NE(choice.reason.find("as it would ship"), std::string::npos);
-  options.compare = [](std::span<const Mask> masks) {
+  evidence.as_shipped = [](std::span<const Mask> masks) {
     return std::vector<std::vector<double>>(masks.size());
   };
-  const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
+  const Choice stopped = choose_mask(f.groups, f.scores, evidence, options);
   EXPECT_EQ(stopped.reason.find("as it would ship"), std::string::npos);
   // Where that leaves all level, the trust meter decides.
-  options.compare = [](std::span<const Mask> masks) {
+  evidence.as_shipped = [](std::span<const Mask> masks) {
     return std::vector<std::vector<double>>(masks.size(), std::vector<double>(4, 1.0));
   };
-  const Choice level = choose_mask(f.groups, f.scores, evaluator, options);
+  const Choice level = choose_mask(f.groups, f.scores, evidence, options);
   ASSERT_EQ(level.trust.correlations.size(), 4U);
   EXPECT_EQ(level.trust.values.size(), 12U);
   const auto trusted = std::ranges::max_element(level.trust.correlations, {},
@@ -352,6 +354,7 @@ TEST(ChooseMask, AutoGoesByComparedValuesWhereThereAreAny) {
 TEST(ChooseMask, TakesARefinedMaskOnlyIfTheCheckFindsItBetter) {
   const Fixture f(three_layers());
   const MaskEvaluator evaluator(f.groups, f.samples, f.judge);
+  Evidence evidence{.settings = evaluator};
   ChooseOptions options;
   options.target = {Cost::filters, 0.36};
   options.objective = "random";
@@ -360,23 +363,23 @@ TEST(ChooseMask, TakesARefinedMaskOnlyIfTheCheckFindsItBetter) {
   const Mask start = [&] {
     ChooseOptions unrefined = options;
     unrefined.refine = "none";
-    return choose_mask(f.groups, f.scores, evaluator, unrefined).mask;
+    return choose_mask(f.groups, f.scores, evidence, unrefined).mask;
   }();
   for (const double found : {0.5, 1.5}) {
     std::vector<Mask> asked;
-    options.check = [&](const Mask& mask) {
+    evidence.check = [&](const Mask& mask) {
       asked.push_back(mask);
       return std::vector<double>(3, mask == start ? 1 : found);
     };
-    const Choice choice = choose_mask(f.groups, f.scores, evaluator, options);
+    const Choice choice = choose_mask(f.groups, f.scores, evidence, options);
     ASSERT_EQ(asked.size(), 2U);
     EXPECT_EQ(choice.refinement->check->best, found);
     EXPECT_EQ(choice.refinement->seed_kept, found > 1);
     EXPECT_EQ(choice.mask, found > 1 ? start : asked[1]);
     EXPECT_EQ(choice.refinement->best, evaluator.metric(evaluator.value(choice.mask)));
   }
-  options.check = [](const Mask&) -> std::vector<double> { throw Stopped("stopped"); };
-  const Choice stopped = choose_mask(f.groups, f.scores, evaluator, options);
+  evidence.check = [](const Mask&) -> std::vector<double> { throw Stopped("stopped"); };
+  const Choice stopped = choose_mask(f.groups, f.scores, evidence, options);
   EXPECT_FALSE(stopped.refinement->check.has_value());
   EXPECT_LT(evaluator.value(stopped.mask), evaluator.value(start));
 }

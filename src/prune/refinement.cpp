@@ -54,10 +54,10 @@ std::vector<int> layer_blocks(const ChannelGroups& groups) {
 
 /// The solver's mask and what was found as they would ship, on samples that the search didn't see. None where
 /// that is stopped.
-std::optional<Refinement::Check> checked(const Mask& start, const Mask& found, Metric metric,
-                                         const ChooseOptions& options) {
+std::optional<Refinement::Check> checked(const Mask& start, const Mask& found, const Evidence& evidence) {
+  const Metric metric = evidence.refinement.judge().metric;
   const auto unseen = [&](const Mask& mask) {
-    return metric_of(mean(lower_is_better(options.check(mask), metric)), metric);
+    return metric_of(mean(lower_is_better(evidence.check(mask), metric)), metric);
   };
   try {
     return Refinement::Check{unseen(start), unseen(found)};
@@ -68,8 +68,9 @@ std::optional<Refinement::Check> checked(const Mask& start, const Mask& found, M
 
 }  // namespace
 
-void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& evaluator,
-            const Rounder* rounder, const ChooseOptions& options, const Control& control) {
+void refine(Choice& choice, const ChannelGroups& groups, const Evidence& evidence, const Rounder* rounder,
+            const ChooseOptions& options, const Control& control) {
+  const MaskEvaluator& evaluator = evidence.refinement;
   SearchOptions search = options.search;
   search.method = options.refine;
   search.fixed = held(choice, groups);
@@ -87,9 +88,9 @@ void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& ev
   r.start = evaluator.metric(start);
   // The search's repair may have changed the seed itself, of which it then saw something else.
   r.seed_kept = !(r.search.value < start);
-  if (options.check && !r.seed_kept) {
+  if (evidence.check && !r.seed_kept) {
     const Metric metric = evaluator.judge().metric;
-    r.check = checked(choice.mask, r.search.best, metric, options);
+    r.check = checked(choice.mask, r.search.best, evidence);
     if (r.check) r.seed_kept = !(error_of(r.check->best, metric) < error_of(r.check->start, metric));
   }
   r.best = r.seed_kept ? r.start : evaluator.metric(r.search.value);

@@ -6,9 +6,9 @@
 namespace quboprune {
 
 /// Searches for a better mask than choice.mask by its true value, at the same target, and takes it unless
-/// options.check finds it no better. Sets choice.refinement. evaluator: only calibration data belongs there.
+/// evidence.check finds it no better. Sets choice.refinement.
 /// rounder: nullptr where any counts will do.
-void refine(Choice& choice, const ChannelGroups& groups, const MaskEvaluator& evaluator,
-            const Rounder* rounder, const ChooseOptions& options, const Control& control);
+void refine(Choice& choice, const ChannelGroups& groups, const Evidence& evidence, const Rounder* rounder,
+            const ChooseOptions& options, const Control& control);
 
 }  // namespace quboprune

@@ -80,7 +80,8 @@ Choice chosen(const Graph& graph, const Target& target, int round_to) {
   options.solver.seconds = 60;
   options.solver.max_moves = 2000;  // whatever the machine does besides
   options.round_to = round_to;
-  return choose_mask(groups, scores, MaskEvaluator(groups, samples, judge), options);
+  const MaskEvaluator evaluator(groups, samples, judge);
+  return choose_mask(groups, scores, {.settings = evaluator}, options);
 }
 
 TEST(ChooseMask, AutoKeepsMultiplesWhereThatCostsNothing) {

@@ -8,6 +8,7 @@
 
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "prune/layer_elimination.h"
 #include "prune/output_sensitivity.h"
 #include "prune/repaired_layer.h"
 #include "quboprune/error.h"
@@ -159,15 +160,13 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
   const double allowed = allowance(groups, target);
   Elimination result;
   result.mask.assign(at_index(groups.size()), 1);
-  std::vector<RepairedLayer::Repair> repairs;
-  std::vector<std::vector<double>> by_layer(layers.size(), std::vector<double>(result.mask.size(), 0.0));
-  for (std::size_t k = 0; k < layers.size(); ++k) {
-    repairs.push_back(layers[k].intact());
-    layers[k].add_errors(repairs[k], result.mask, by_layer[k]);
-  }
   result.marginal = state_->base;
-  for (const auto& errors : by_layer) {
-    for (std::size_t g = 0; g < errors.size(); ++g) result.marginal[g] += errors[g];
+  std::vector<LayerElimination> eliminations;
+  std::vector<std::vector<double>> by_layer;  // by place in the layer's input_groups()
+  for (const auto& layer : layers) {
+    by_layer.push_back(eliminations.emplace_back(layer).errors());
+    for (std::size_t i = 0; i < by_layer.back().size(); ++i)
+      result.marginal[at_index(layer.input_groups()[i])] += by_layer.back()[i];
   }
   LastOnes last(groups);
   const auto spare = norms_last ? groups.in_means() : std::vector<bool>(result.mask.size(), false);
@@ -182,13 +181,11 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
     last.remove(g);
     // Stopped: the rest goes by the errors as they stand.
     for (std::size_t k = 0; k < layers.size() && !control.stopped(); ++k) {
-      if (!layers[k].reads(g) && !layers[k].gives(g)) continue;
-      layers[k].remove(repairs[k], g);
-      std::vector<double> errors(result.mask.size(), 0.0);
-      layers[k].add_errors(repairs[k], result.mask, errors);
-      for (int h : layers[k].input_groups()) {
-        if (result.mask[at_index(h)] != 0)
-          result.marginal[at_index(h)] += errors[at_index(h)] - by_layer[k][at_index(h)];
+      if (!eliminations[k].remove(g)) continue;
+      std::vector<double> errors = eliminations[k].errors();
+      for (std::size_t i = 0; i < errors.size(); ++i) {
+        const auto h = at_index(layers[k].input_groups()[i]);
+        if (result.mask[h] != 0) result.marginal[h] += errors[i] - by_layer[k][i];
       }
       by_layer[k] = std::move(errors);
     }

@@ -14,43 +14,26 @@ namespace quboprune {
 /// E(R) = tr(H · W_R S Wᵀ_R), S = G_RR - G_RK G_KK⁻¹ G_KR; all as in Reconstruction.
 class RepairedLayer {
  public:
-  /// outputs: each output channel's group, -1 for one that stays. `sensitivity` [conv groups, outputs a
-  /// group, outputs a group].
+  /// inputs: each input channel's group, outputs: each output channel's, -1 for one that stays. `sensitivity`
+  /// [conv groups, outputs a group, outputs a group].
   RepairedLayer(const InputGram& gram, const std::vector<int>& inputs, std::vector<int> outputs,
                 at::Tensor sensitivity, double ridge);
 
   double error(const Mask& mask) const;
 
-  /// For elimination: the inverse of the kept inputs' Gram matrix and the repaired weights, downdated as
-  /// inputs go; entries of what went are zero.
-  struct Repair {
-    at::Tensor inverse;  ///< [conv groups, columns, columns]
-    at::Tensor weight;   ///< [conv groups, outputs a group, columns]
-    at::Tensor
-        seen;  ///< H times `weight`, of the same shape: anew each time it would take outputs² · columns
-  };
-  Repair intact() const;
-  /// Adds to errors[g], for each kept input group, what its removal alone would add to E.
-  void add_errors(const Repair& repair, const Mask& mask, std::vector<double>& errors) const;
-  /// Takes out a group's inputs and outputs, whichever it has here.
-  void remove(Repair& repair, int group) const;
-
-  bool reads(int group) const;
-  bool gives(int group) const;
-  const std::vector<int>& input_groups() const { return input_groups_; }
+  const std::vector<int>& input_groups() const { return input_groups_; }  ///< sorted, distinct
+  const std::vector<int>& outputs() const { return outputs_; }
+  /// int64: of each of input_groups() its columns within a convolution group.
+  const std::vector<at::Tensor>& columns() const { return columns_; }
+  const at::Tensor& gram() const { return gram_; }      ///< [conv groups, columns, columns], with the ridge
+  const at::Tensor& weight() const { return weight_; }  ///< [conv groups, outputs a group, columns]
+  const at::Tensor& sensitivity() const { return sensitivity_; }
 
  private:
-  /// Groups that have the same number of columns here.
-  struct Blocks {
-    std::vector<int> groups;
-    at::Tensor columns;  ///< int64 [groups, columns each]
-  };
-  at::Tensor columns_of(int group) const;
-
   std::vector<int> column_groups_;  ///< within a convolution group: each column's group
   std::vector<int> outputs_;
-  std::vector<int> input_groups_;  ///< sorted, distinct
-  std::vector<Blocks> blocks_;
+  std::vector<int> input_groups_;
+  std::vector<at::Tensor> columns_;
   at::Tensor gram_, weight_, sensitivity_;
 };
 

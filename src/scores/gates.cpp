@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include "core/index.h"
 #include "coupling/analysis.h"
 
 namespace quboprune {
@@ -34,10 +35,10 @@ InputHook GateRun::hook() {
     if (gated.defined()) return gated;
     // Another name for the same numbers, whose gradient is that of the gated readers alone.
     gated = tensor.requires_grad() ? tensor.view_as(tensor) : tensor.detach().requires_grad_(true);
-    gated.register_hook([this, axis = gate.axis, places = places_of(gate),
+    gated.register_hook([this, axis = gate.axis, parted = by_sample(gate), places = places_of(gate),
                          activation = tensor.detach()](const at::Tensor& gradient) {
       const at::NoGradGuard no_grad;
-      gather(axis, places, (activation * gradient).to(at::kFloat));
+      gather(axis, parted, places, (activation * gradient).to(at::kFloat));
     });
     return gated;
   };
@@ -52,9 +53,10 @@ MeanHook GateRun::mean_hook() {
     shape[static_cast<std::size_t>(gate.axis)] = tensor.size(gate.axis);
     if (gate.axis > 0) shape[0] = tensor.size(0);
     const at::Tensor weights = at::ones(shape, tensor.options()).requires_grad_(true);
-    weights.register_hook([this, axis = gate.axis, places = places_of(gate)](const at::Tensor& gradient) {
+    weights.register_hook([this, axis = gate.axis, parted = by_sample(gate),
+                           places = places_of(gate)](const at::Tensor& gradient) {
       const at::NoGradGuard no_grad;
-      gather(axis, places, gradient.to(at::kFloat));
+      gather(axis, parted, places, gradient.to(at::kFloat));
     });
     return weights;
   };
@@ -66,15 +68,22 @@ at::Tensor GateRun::places_of(const GatePoint& gate) const {
   return at::tensor(places, at::kLong);
 }
 
-void GateRun::gather(int axis, const at::Tensor& places, const at::Tensor& product) {
-  at::Tensor by_sample;
-  if (axis > 0 && product.size(0) == samples_) {
-    by_sample = product.movedim(axis, 1).reshape({samples_, product.size(axis), -1}).sum(2);
+bool GateRun::by_sample(const GatePoint& gate) const {
+  const Analysis& analysis = groups_.analysis();
+  const Node& node = analysis.graph.nodes[at_index(gate.node)];
+  const auto& shape = analysis.probe.shapes[at_index(node.inputs[at_index(gate.input)])];
+  return gate.axis > 0 && shape.front() == 1;
+}
+
+void GateRun::gather(int axis, bool by_sample, const at::Tensor& places, const at::Tensor& product) {
+  at::Tensor sums;
+  if (by_sample && product.size(0) == samples_) {
+    sums = product.movedim(axis, 1).reshape({samples_, product.size(axis), -1}).sum(2);
   } else {
     if (samples_ != 1) separable_ = false;
-    by_sample = rows_of(product, axis).sum(0, true).expand({samples_, product.size(axis)});
+    sums = rows_of(product, axis).sum(0, true).expand({samples_, product.size(axis)});
   }
-  total_.index_add_(1, places, by_sample.contiguous());
+  total_.index_add_(1, places, sums.contiguous());
 }
 
 at::Tensor GateRun::take() {

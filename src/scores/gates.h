@@ -31,8 +31,11 @@ class GateRun {
  private:
   /// Of each index on a gate's axis its group, and a place of their own for those that stay.
   at::Tensor places_of(const GatePoint& gate) const;
-  /// product: of values and their gradients, the gate's axis and perhaps the batch's among its axes.
-  void gather(int axis, const at::Tensor& places, const at::Tensor& product);
+  /// Is the first axis of what a gate multiplies the batch's? Of one sample it had length 1: lengths that
+  /// equal the batch's by chance (a sequence's) don't count.
+  bool by_sample(const GatePoint& gate) const;
+  /// product: of values and their gradients, the gate's axis and, where `by_sample`, the batch's first.
+  void gather(int axis, bool by_sample, const at::Tensor& places, const at::Tensor& product);
 
   const ChannelGroups& groups_;
   std::int64_t samples_;

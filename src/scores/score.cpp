@@ -24,6 +24,8 @@ namespace {
 struct LayerWeight {
   int value = -1;
   int axis = -1;
+  /// Grouped transposed convolutions repeat the axis for each part of the inputs, which lie on the first.
+  std::int64_t parts = 1;
 };
 
 LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
@@ -41,8 +43,9 @@ LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
       if (axis < 0) continue;
       const auto on = groups.on_axis(v, axis);
       if (!on.empty() && on == layer.groups) return {v, axis};
-      // Grouped transposed convolutions repeat an axis; their norms follow the first repetition.
     }
+    const auto parts = node.integer("group", 1);
+    if (node.op == "ConvTranspose" && parts > 1) return {v, 1, parts};
   }
   return {};
 }
@@ -50,7 +53,12 @@ LayerWeight weight_of(const ChannelGroups& groups, const Layer& layer) {
 /// Sums `per_weight` over the weights of each output channel, then over each group's members.
 void add_by_group(const Layer& layer, const LayerWeight& weight, const at::Tensor& per_weight,
                   std::vector<double>& into) {
-  const at::Tensor sums = rows_of(per_weight, weight.axis).sum(0).to(at::kDouble).contiguous();
+  const at::Tensor by_output =
+      weight.parts == 1 ? rows_of(per_weight, weight.axis).sum(0)
+                        : per_weight.reshape({weight.parts, -1, per_weight.size(1), per_weight[0][0].numel()})
+                              .sum({1, 3})
+                              .flatten();
+  const at::Tensor sums = by_output.to(at::kDouble).contiguous();
   const auto* data = static_cast<const double*>(sums.data_ptr());
   for (std::size_t i = 0; i < layer.groups.size(); ++i) {
     if (layer.groups[i] >= 0) into[at_index(layer.groups[i])] += data[i];

@@ -144,6 +144,26 @@ TEST(Norms, TakeTheFiltersOfAllMembers) {
   }
 }
 
+TEST(Norms, OfGroupedTransposedConvolutions) {
+  Net net;
+  const at::Tensor filters = numbers({4, 3, 2, 2}, 2);  // parts of 2 inputs and 3 outputs
+  const int h = net.add("Conv", {net.input({-1, 3, -1, -1}), net.constant(numbers({4, 3, 1, 1}, 1))});
+  const int up = net.add("ConvTranspose", {h, net.constant(filters)}, {{"group", Attribute::of(2)}});
+  const ChannelGroups groups =
+      analyse(net.finish(net.add("Conv", {up, net.constant(numbers({1, 6, 1, 1}, 3))})));
+  const Scores s = score(groups, testing::twin_scenes(1, {3, 8, 8}), by_loss(), {});
+  const auto layer =
+      std::ranges::find_if(groups.layers(), [](const Layer& l) { return l.groups.size() == 6; });
+  ASSERT_NE(layer, groups.layers().end());
+  std::map<int, double> expected;
+  for (int k = 0; k < 6; ++k)
+    expected[layer->groups[index_of(k)]] +=
+        filters.slice(0, k / 3 * 2, k / 3 * 2 + 2).select(1, k % 3).abs().sum().item<double>();
+  ASSERT_FALSE(expected.contains(-1));
+  for (const auto& [group, magnitudes] : expected)
+    EXPECT_NEAR(s.l1[index_of(group)], magnitudes, 1e-5 * magnitudes);
+}
+
 /// The mean loss with the filters of a group scaled.
 double scaled_loss(Graph graph, int group, double factor, const std::vector<Sample>& samples) {
   for (auto& value : graph.values) {
@@ -197,6 +217,25 @@ TEST(GateGradients, WhereABatchCannotBeToldApartComeOneByOne) {
   EXPECT_EQ(together.gradients, single.gradients);
   EXPECT_EQ(together.taylor_weight, single.taylor_weight);
   EXPECT_EQ(together.energy, single.energy);
+}
+
+/// A product of eight positions, which come first as recurrent layers want them, and of eight samples.
+TEST(GateGradients, ASequenceAsLongAsTheBatchIsNotTheBatch) {
+  Net net;
+  const int h =
+      net.add("Relu", {net.add("Conv", {net.input({-1, 3, 2, 4}), net.constant(numbers({6, 3, 1, 1}, 1))})});
+  const int rows = net.add("Reshape", {h, net.constant(at::tensor({0, 6, 8}, at::kLong))});
+  const int series = net.add("Transpose", {rows}, {{"perm", list({2, 0, 1})}});
+  const int product = net.add("MatMul", {series, net.constant(numbers({6, 2}, 2))});
+  const ChannelGroups groups =
+      analyse(net.finish(net.add("Transpose", {product}, {{"perm", list({1, 2, 0})}})));
+  ASSERT_EQ(groups.size(), 6);
+  Rng rng(4);
+  const auto samples = testing::random_samples(8, {3, 2, 4}, {2, 8}, rng);
+  const Scores together = score(groups, samples, by_loss(), {.probes = 0, .batch = 8});
+  const Scores single = score(groups, samples, by_loss(), {.probes = 0, .batch = 1});
+  for (std::size_t i = 0; i < single.gradients.size(); ++i)
+    EXPECT_NEAR(together.gradients[i], single.gradients[i], kSummed * largest_of(single.gradients));
 }
 
 /// Two outputs a sample: their derivatives by the gates can be taken one at a time.

@@ -11,8 +11,14 @@ namespace quboprune {
 /// keep their numbers, nodes don't. Throws InputError where such a weight can't be computed.
 Graph with_computed_weights(const Graph& graph);
 
-/// The network as pruning sees it: what can be run of it (runnable()), its weights computed. Values keep
-/// their numbers. Plans name the groups of this one. Throws InputError as with_computed_weights() does.
+/// The network where nodes that read a floating-point constant through Identity read a copy of their own.
+/// Exporters share constants so that are equal by chance (fresh batch norms' statistics), which training
+/// parts. Values keep their numbers, nodes don't.
+Graph with_own_constants(Graph graph);
+
+/// The network as pruning sees it: what can be run of it (runnable()), its constants apart and weights
+/// computed. Values keep their numbers. Plans name the groups of this one. Throws InputError as
+/// with_computed_weights() does.
 Graph as_pruned(const Graph& file);
 
 /// `changed`, made from `computed`, which with_computed_weights() made from `file`: weights that weren't

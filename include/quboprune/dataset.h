@@ -92,7 +92,8 @@ class Dataset {
 
   /// A training sample from the calibration part: a random crop x crop piece of a random image (but see
   /// DataOptions::height), with `augment` flipped and turned (labels: mirrored at most), noise drawn anew.
-  /// crop 0: the whole image. Tensors are returned whole, whatever `crop` is.
+  /// crop 0: the whole image. Labelled images and tensors are returned whole, whatever `crop` is: as they are
+  /// judged. Maps of labels of which none counts aren't drawn.
   ///
   /// Safe from several threads. Depends on `rng` alone as long as the images fit into cache_bytes; beyond
   /// that, most crops come from the images in memory, which are exchanged little by little.

@@ -27,8 +27,9 @@ enum class ClassScores { logits, probabilities };
 /// 1 if the largest of the outputs ([classes], with axes of length 1 around them) is the target's, an int64
 /// scalar, else 0. Of outputs [classes, ...] or [..., classes] and labels [...]: the share of positions where
 /// it is (pixel accuracy); negative labels, and 255 where there are fewer classes, don't count. A single
-/// score tells class 1 from class 0: it is 1's where the logit is above 0, the probability above 0.5. Throws
-/// InputError if the shapes don't fit, a label isn't one of the classes or none of a map's counts.
+/// score tells class 1 from class 0: it is 1's where the logit is above 0, the probability above 0.5. NaN if
+/// an output is. Throws InputError if the shapes don't fit, a label isn't one of the classes or none of a
+/// map's counts.
 double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores = ClassScores::logits);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
@@ -81,6 +82,12 @@ double metric_of(double error, Metric metric);
 /// Throws InputError if the shapes don't fit each other.
 at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor& targets,
                          ClassScores scores = ClassScores::logits);
+
+/// How far the shares that the outputs give to the classes are from the references' (Kullback-Leibler, nats),
+/// float32 [n], differentiable: mean over all positions. Shapes as in cross-entropy; the labels' tell which
+/// axis is the classes'. Throws InputError as sample_losses().
+at::Tensor class_divergences(const at::Tensor& outputs, const at::Tensor& references,
+                             const at::Tensor& labels, ClassScores scores = ClassScores::logits);
 
 /// One sample's value of the judge's metric. target: the sample's, or the original's output for
 /// Metric::output and Loss::output. No batch axis.

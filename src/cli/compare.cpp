@@ -45,6 +45,8 @@ std::vector<Method> methods_of(const std::string& text) {
           fmt::format("--methods {}: no such objective; take auto, {}", name, fmt::join(known, ", ")));
     if (m.refine != "none" && m.refine != "tt" && m.refine != "local" && m.refine != "tt+local")
       throw InputError("--methods " + name + ": refine with +tt, +local or +tt+local");
+    if (std::ranges::find(result, m.name, &Method::name) != result.end())
+      throw InputError(fmt::format("--methods {}: names {} twice", text, m.name));
     result.push_back(m);
   }
   if (result.empty()) throw InputError("--methods: name at least one, as taylor,hybrid,hybrid+tt");
@@ -104,12 +106,14 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   report["methods"] = json::array();
   for (const auto& method : methods) {
     if (context.control.stopped()) break;
+    session.label(method.name);
     try {
       report["methods"].push_back(measured(method, report["methods"].empty(), o, session));
     } catch (const Stopped&) {
       break;
     }
   }
+  session.label("");
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
   if (report["methods"].size() < methods.size())

@@ -126,12 +126,11 @@ void run(Options& o, const Context& context) {
   if (o.report.empty()) return;
   json described = describe(*data);
   if (o.part != "all") described[o.part] = names_of(samples);
-  write_json(o.report, {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
-                        {"command", "eval"},
-                        {"seed", context.seed},
-                        {"model", model_json(o.model, model, samples)},
-                        {"data", described},
-                        {"result", result_of(o, measured)}});
+  json report = report_head("eval", context);
+  report["model"] = model_json(o.model, model, samples);
+  report["data"] = described;
+  report["result"] = result_of(o, measured);
+  write_json(o.report, report);
 }
 
 }  // namespace

@@ -64,8 +64,9 @@ void add_options(CLI::App& command, Options& o) {
       .add_option("--batch-norm", o.batch_norm, "train its statistics (from scratch), or keep them frozen")
       ->check(CLI::IsMember({"train", "frozen"}))
       ->capture_default_str();
-  command.add_flag_callback(
-      "--no-augment", [&o] { o.train.augment = false; }, "No flips and quarter turns");
+  command.add_flag(
+      "--augment,!--no-augment", o.train.augment,
+      "Flips and quarter turns (of labelled images: mirrored); else as fits: not of labelled images");
   command.add_option("--work", o.train.work, "Folder to keep the state in and to take it up from");
   command.add_option("--report", o.report, "Write what was done as JSON");
 }
@@ -130,6 +131,22 @@ void complete(Options& o, const Dataset& data, const Graph& model, std::uint64_t
   o.train.train_batch_norm = o.batch_norm == "train";
 }
 
+/// What the user should know before the training.
+std::vector<std::string> notes_of(const Options& o, const Dataset& data, const Graph& graph) {
+  std::vector<std::string> notes = data.notes();
+  notes.push_back(DataArguments::classes_say(data, graph));
+  notes.push_back(o.data.without_say());
+  if (o.train.train_batch_norm && o.train.batch > 1 && one_at_a_time(graph))
+    notes.emplace_back(
+        "the file fixes the batch: samples are run one by one, and batch norm learns from one at a time");
+  if (graph.outputs.size() > 1)
+    notes.push_back(fmt::format("only the first of the network's {} outputs, '{}', is trained and judged",
+                                graph.outputs.size(),
+                                graph.values[static_cast<std::size_t>(graph.outputs.front())].name));
+  std::erase(notes, "");
+  return notes;
+}
+
 /// The held-out metric of the network as it came and as it was trained.
 struct Gain {
   Score before, after;
@@ -146,23 +163,23 @@ void print(const Options& o, const FinetuneResult& result, const Gain& gain) {
 }
 
 nlohmann::json report_of(const Options& o, const Model& model, const Dataset& data,
-                         std::span<const Sample> heldout, const FinetuneResult& result, const Gain& gain) {
+                         std::span<const Sample> heldout, const FinetuneResult& result, const Gain& gain,
+                         const Context& context) {
   nlohmann::json history = nlohmann::json::array();
   for (const auto& p : result.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
-  return {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
-          {"command", "finetune"},
-          {"seed", o.train.seed},
-          {"model", model_json(o.model, model, heldout)},
-          {"data", describe(data)},
-          {"result",
-           {{"steps", result.steps},
-            {"taken_up", result.taken_up},
-            {"seconds", result.seconds},
-            {"reason", result.reason},
-            {"metric",
-             {{"name", name_of(o.train.judge.metric)},
-              {"heldout", {{"dense", gain.before.mean}, {"recovered", gain.after.mean}}}}}}},
-          {"history", history}};
+  nlohmann::json report = report_head("finetune", context);
+  report["model"] = model_json(o.model, model, heldout);
+  report["data"] = describe(data);
+  report["data"]["notes"] = notes_of(o, data, model.graph());
+  report["result"] = {{"steps", result.steps},
+                      {"taken_up", result.taken_up},
+                      {"seconds", result.seconds},
+                      {"reason", result.reason},
+                      {"metric",
+                       {{"name", name_of(o.train.judge.metric)},
+                        {"heldout", {{"dense", gain.before.mean}, {"recovered", gain.after.mean}}}}}};
+  report["history"] = history;
+  return report;
 }
 
 void run(Options& o, const Context& context) {
@@ -176,6 +193,7 @@ void run(Options& o, const Context& context) {
   // The original is the teacher where there is one: without targets it is what the network is measured
   // against.
   const Graph& original = teacher ? teacher->graph() : model.graph();
+  for (const std::string& note : notes_of(o, *data, model.graph())) fmt::print("note: {}\n", note);
   const auto references = outputs_of(Executor(original), heldout, o.train.judge);
   const auto score = [&](const Graph& graph) {
     return evaluate_network(Executor(graph), heldout, o.train.judge, references);
@@ -183,14 +201,16 @@ void run(Options& o, const Context& context) {
   Gain gain{.before = score(model.graph()), .after = {}};
   check_score(gain.before, heldout, o.model);
   if (!o.train.work.empty()) o.train.problem = problem_of(o, model, teacher.get(), *data);
-  const FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
+  FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
+  result.graph =
+      with_weights_computed_as_in(model.graph(), with_own_constants(model.graph()), std::move(result.graph));
   // Before anything else that may fail: it is the training that costs.
   model.save(o.output, result.graph,
              {{"quboprune.finetuned",
                fmt::format("{} steps of {} crops of {}", result.steps, o.train.batch, o.train.crop)}});
   gain.after = score(result.graph);
   print(o, result, gain);
-  write_json(o.report, report_of(o, model, *data, heldout, result, gain));
+  write_json(o.report, report_of(o, model, *data, heldout, result, gain, context));
 }
 
 }  // namespace

@@ -24,10 +24,8 @@ struct Options {
   bool latency = true;
 };
 
-json describe(const Model& model, const ChannelGroups& groups) {
-  json result;
-  result["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
-  result["command"] = "inspect";
+json describe(const Model& model, const ChannelGroups& groups, const Context& context) {
+  json result = report_head("inspect", context);
   result["model"] = model_json(model.path().string(), model, groups);
   json layers = json::array();
   for (const auto& layer : groups.layers()) {
@@ -132,7 +130,7 @@ void add_inspect(CLI::App& app, Context& context) {
       check_outputs({options->json_path}, {options->model});
       const Model model = Model::load(options->model);
       const Graph graph = with_computed_weights(model.graph());
-      json description = describe(model, analyse(graph, options->layers));
+      json description = describe(model, analyse(graph, options->layers), context);
       add_shrunk_norms(description, graph, options->layers);
       if (options->latency) add_latency(description, context.threads);
       write_json(options->json_path, description);

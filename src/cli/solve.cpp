@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/base/model_report.h"
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
 #include "cli/commands.h"
@@ -77,8 +78,7 @@ void add_solve(CLI::App& app, Context& context) {
         write_problem(problem, options->write);
       }
       nlohmann::json report = solve_file(options->problem, solve_with, context.control);
-      report["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
-      report["command"] = "solve";
+      report.update(report_head("solve", context));
       write_json(options->report, report, -1);
       fmt::print("{}", solve_summary(report));
     };

@@ -253,6 +253,7 @@ std::vector<Sample> ImageDataset::samples(Part part, const Control& control) con
 
 Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
   const cv::Size size = sized(crop);
+  const bool whole = labelled() || uncut(crop);  // a part of a class image may not show what it is
   const bool turns = !labelled() && size.width == size.height;  // a quarter turn exchanges the two
   const auto flips = !augment ? 1U : turns ? 8U : labelled() ? 2U : 4U;
   // Images that turn out too small for a crop are passed over.
@@ -260,18 +261,13 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     const Piece& piece = split_.calibration[cache_.choose(choices_, rng)];
     const auto pair = cache_.get(piece.item);
     const cv::Rect region = region_of(pair->any().size(), piece);
-    const bool whole = labelled() ? size == sized(0) || !fits(region, size) : uncut(crop);
     if (!whole && !fits(region, size)) {
       leave_out(piece.item);
       continue;
     }
-    Cut cut{region, region.size()};
-    if (!whole)
-      cut = random_cut(region, size, max_downscale(), rng);
-    else if (labelled())
-      cut = class_cut(region);
-    else
-      cut = middle_cut(region, size, sized(options_.size_multiple), 1.0);
+    const Cut cut = labelled() ? class_cut(region)
+                    : whole    ? middle_cut(region, size, sized(options_.size_multiple), 1.0)
+                               : random_cut(region, size, max_downscale(), rng);
     if (cut.to.empty()) continue;
     Sample drawn = sample(piece.item, *pair, cut, rng.below(flips), rng);
     if (tells(drawn, images_->target())) return drawn;

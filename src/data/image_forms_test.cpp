@@ -256,6 +256,15 @@ TEST_F(ClassFolders, AreLabelledInSortedOrderAndSplitWithinEachClass) {
   EXPECT_EQ(sample.target.scalar_type(), at::kLong);
 }
 
+TEST_F(ClassFolders, AreTrainedOnAsTheyAreJudged) {
+  for (int k = 0; k < 8; ++k)
+    write(std::string(k % 2 == 0 ? "a/" : "b/") + std::to_string(k) + ".png", place_image(48, 48, k));
+  const auto data = open_dataset(path(), {.crop = 16});
+  Rng rng(1);
+  for (int k = 0; k < 10; ++k)
+    EXPECT_EQ(data->random_crop(rng, 16, false).input.sizes(), at::IntArrayRef({3, 48, 48}));
+}
+
 TEST_F(ClassFolders, NeedOneSize) {
   write("a/1.png", place_image(20, 20, 1));
   write("b/1.png", place_image(20, 24, 1));

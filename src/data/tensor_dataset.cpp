@@ -28,6 +28,12 @@ bool one_number_each(const at::Tensor& array) {
   return array.numel() == array.size(0);
 }
 
+/// Whether a map of labels has one that counts (see top1); other targets do.
+bool tells(const Sample& sample, TargetKind kind) {
+  return kind != TargetKind::label_map ||
+         at::logical_and(sample.target.ge(0), sample.target.ne(255)).any().item<bool>();
+}
+
 class TensorDataset : public Dataset {
  public:
   TensorDataset(std::string source, Arrays arrays, TargetKind kind, const DataOptions& options)
@@ -51,7 +57,13 @@ class TensorDataset : public Dataset {
   }
 
   Sample random_crop(Rng& rng, int /*crop*/, bool /*augment*/) const override {
-    return sample(split_.calibration[rng.below(static_cast<std::uint32_t>(split_.calibration.size()))].item);
+    constexpr int kTries = 1000;
+    for (int tries = 0; tries < kTries; ++tries) {
+      Sample drawn =
+          sample(split_.calibration[rng.below(static_cast<std::uint32_t>(split_.calibration.size()))].item);
+      if (tells(drawn, kind_)) return drawn;
+    }
+    throw InputError(source_ + ": no label of the calibration maps counts (negative ones don't, nor 255)");
   }
 
   TargetKind target_kind() const override { return kind_; }

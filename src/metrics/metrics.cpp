@@ -117,16 +117,17 @@ at::Tensor mean_counted(const Classified& c, const at::Tensor& values) {
   return values.masked_fill(c.counts.logical_not(), 0).sum(1) / c.counts.sum(1);
 }
 
+/// Of each class's share, along axis 1. Probabilities are divided by their sum: a Sigmoid for each class
+/// doesn't give such that exclude each other. Where all are 0 no class is likelier than another.
+at::Tensor log_shares(const at::Tensor& by_class, ClassScores scores) {
+  if (scores == ClassScores::logits) return at::log_softmax(by_class, 1);
+  const at::Tensor positive = by_class + std::numeric_limits<float>::min();
+  return positive.log() - positive.sum(1, true).log();
+}
+
 at::Tensor cross_entropies(const at::Tensor& outputs, const at::Tensor& labels, ClassScores scores) {
   const Classified c = classified(outputs, labels, scores);
-  // Divided by their sum: a Sigmoid for each class doesn't give probabilities that exclude each other. Where
-  // all are 0 no class is likelier than another.
-  const auto shares = [&] {
-    const at::Tensor positive = c.scores + std::numeric_limits<float>::min();
-    return positive.log() - positive.sum(1, true).log();
-  };
-  const at::Tensor logarithms = scores == ClassScores::logits ? at::log_softmax(c.scores, 1) : shares();
-  return mean_counted(c, -logarithms.gather(1, c.labels.unsqueeze(1)).squeeze(1));
+  return mean_counted(c, -log_shares(c.scores, scores).gather(1, c.labels.unsqueeze(1)).squeeze(1));
 }
 
 }  // namespace
@@ -163,6 +164,7 @@ bool larger_is_better(const std::string& name) {
 
 double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores) {
   const Classified c = classified(output.unsqueeze(0), target.unsqueeze(0), scores);
+  if (c.scores.isnan().any().item<bool>()) return std::numeric_limits<double>::quiet_NaN();
   return mean_counted(c, c.scores.argmax(1).eq(c.labels).to(at::kDouble)).item<double>();
 }
 
@@ -191,6 +193,13 @@ at::Tensor sample_losses(Loss loss, const at::Tensor& outputs, const at::Tensor&
   return (loss == Loss::l1 ? difference.abs() : difference.square())
       .reshape({difference.size(0), -1})
       .mean(1);
+}
+
+at::Tensor class_divergences(const at::Tensor& outputs, const at::Tensor& references,
+                             const at::Tensor& labels, ClassScores scores) {
+  const at::Tensor to = log_shares(classified(references, labels, scores).scores, scores);
+  const at::Tensor from = log_shares(classified(outputs, labels, scores).scores, scores);
+  return (to.exp() * (to - from)).sum(1).mean(1);
 }
 
 double evaluate(const Judge& judge, const at::Tensor& output, const at::Tensor& target) {

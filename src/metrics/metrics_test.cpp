@@ -272,5 +272,24 @@ TEST(PairedBootstrap, ResamplesWholeScenes) {
   EXPECT_GT(paired_bootstrap(a, b, 0.9).low, 0.25);
 }
 
+TEST(ClassDivergences, AreKullbackLeiblers) {
+  const at::Tensor labels = at::tensor({0, 2}, at::kLong);
+  const at::Tensor to = at::tensor({1.0F, 0.0F, -1.0F, 0.5F, 0.5F, 2.0F}).view({2, 3});
+  const at::Tensor from = at::tensor({0.0F, 0.5F, 0.0F, 0.5F, 0.5F, 2.0F}).view({2, 3});
+  const at::Tensor p = at::softmax(to, 1), q = at::softmax(from, 1);
+  const at::Tensor expected = (p * (p / q).log()).sum(1);
+  EXPECT_TRUE(at::allclose(class_divergences(from, to, labels), expected, 1e-5, 1e-6));
+  EXPECT_EQ(class_divergences(from, to, labels)[1].item<float>(), 0);
+  EXPECT_TRUE(
+      at::allclose(class_divergences(q, p, labels, ClassScores::probabilities), expected, 1e-5, 1e-6));
+  // Logits that are all as much larger say the same.
+  EXPECT_TRUE(at::allclose(class_divergences(to + 3, to, labels), at::zeros({2}), 0, 1e-6));
+}
+
+TEST(Top1, OfNoNumbersIsNone) {
+  const at::Tensor scores = at::tensor({1.0F, std::numeric_limits<float>::quiet_NaN(), 0.0F});
+  EXPECT_TRUE(std::isnan(top1(scores, at::scalar_tensor(0, at::kLong))));
+}
+
 }  // namespace
 }  // namespace quboprune

@@ -34,6 +34,10 @@ class BatchNormalization final : public Operator {
     // ONNX's momentum weighs the old statistics, LibTorch's the new.
     const double momentum = 1 - node.real("momentum", 0.9);
     const bool batch = mode.training || by_batch(node);
+    if (mode.training && in.at(0).dim() > 1 && in[0].numel() == in[0].size(1))
+      throw InputError(node.title() +
+                       ": one value a channel has no variance to learn; take batches of more samples (a file "
+                       "that fixes the batch gives one at a time), or --batch-norm frozen");
     // In training LibTorch updates the running statistics in place: the executor's own copies, or ours.
     const at::Tensor mean = mode.training ? in.at(3) : in.at(3).clone();
     const at::Tensor variance = mode.training ? in.at(4) : in.at(4).clone();

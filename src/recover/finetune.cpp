@@ -6,10 +6,9 @@
 #include <cmath>
 #include <future>
 #include <limits>
-#include <map>
-#include <set>
 
 #include "core/clock.h"
+#include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/random.h"
@@ -18,30 +17,21 @@
 namespace quboprune {
 namespace {
 
-/// Inputs of an operator that hold weights.
-std::vector<std::size_t> weight_inputs(const std::string& op) {
-  static const std::map<std::string, std::vector<std::size_t>> table = {{"Conv", {1, 2}},
-                                                                        {"ConvTranspose", {1, 2}},
-                                                                        {"Gemm", {0, 1, 2}},
-                                                                        {"MatMul", {0, 1}},
-                                                                        {"BatchNormalization", {1, 2}},
-                                                                        {"InstanceNormalization", {1, 2}},
-                                                                        {"LayerNormalization", {1, 2}},
-                                                                        {"GroupNormalization", {1, 2}},
-                                                                        {"PRelu", {1}},
-                                                                        {"Add", {0, 1}}};
-  const auto found = table.find(op);
-  return found == table.end() ? std::vector<std::size_t>{} : found->second;
-}
+struct Drawn {
+  std::vector<Batch> parts;
+  std::string names;  ///< of the samples, for errors
+};
 
 /// A step's samples, stacked as the network takes them. A generator of its own for each step: the same
 /// samples whether a run was interrupted or not.
-std::vector<Batch> draw(const Dataset& data, const FinetuneOptions& options, int most, std::int64_t step) {
+Drawn draw(const Dataset& data, const FinetuneOptions& options, int most, std::int64_t step) {
   Rng rng(options.seed * 0x9E3779B97F4A7C15ULL + static_cast<std::uint64_t>(step));
+  const bool augment = options.augment.value_or(data.target_kind() != TargetKind::label);
   std::vector<Sample> samples;
-  for (int k = 0; k < options.batch; ++k)
-    samples.push_back(data.random_crop(rng, options.crop, options.augment));
-  return batches(samples, most, std::numeric_limits<std::int64_t>::max());
+  for (int k = 0; k < options.batch; ++k) samples.push_back(data.random_crop(rng, options.crop, augment));
+  std::string names;
+  for (const auto& sample : samples) names += (names.empty() ? "'" : "', '") + sample.name;
+  return {batches(samples, most, std::numeric_limits<std::int64_t>::max()), names + "'"};
 }
 
 double rate_at(double progress, double highest) {
@@ -58,7 +48,8 @@ void check_options(const FinetuneOptions& o) {
   };
   require(o.steps >= 1 && o.batch >= 1, "steps and batch must be at least 1");
   require(o.crop >= 0, "crop must be at least 0");
-  require(o.learning_rate > 0, "the learning rate must be above 0");
+  require(o.learning_rate > 0 && o.learning_rate <= 1e30,
+          "the learning rate must be above 0 and at most 1e30");
   require(o.time_limit >= 0 && o.weight_decay >= 0 && o.clip >= 0 && o.feature_weight >= 0,
           "time_limit, weight_decay, clip and feature_weight must be at least 0");
   require(o.teacher_weight >= 0 && o.teacher_weight <= 1, "teacher_weight must be in [0, 1]");
@@ -95,42 +86,17 @@ std::string training_settings(const FinetuneOptions& o) {
       "batch {} crop {} augment {} lr {} decay {} clip {} ema {} norms {} teacher {} features {} seed {} "
       "loss {} peak {} "
       "probabilities {}",
-      o.batch, o.crop, o.augment, o.learning_rate, o.weight_decay, o.clip, o.ema, o.train_batch_norm,
-      o.teacher_weight, o.feature_weight, o.seed, name_of(o.judge.loss), o.judge.peak,
-      o.judge.class_scores == ClassScores::probabilities);
+      o.batch, o.crop, o.augment ? *o.augment ? "yes" : "no" : "as fits", o.learning_rate, o.weight_decay,
+      o.clip, o.ema, o.train_batch_norm, o.teacher_weight, o.feature_weight, o.seed, name_of(o.judge.loss),
+      o.judge.peak, o.judge.class_scores == ClassScores::probabilities);
   for (const auto& [input, value] : o.judge.fills) text += fmt::format(" {} {}", input, value);
   return text;
 }
 
-std::vector<int> trainable_constants(const Graph& graph) {
-  std::set<int> result;
-  const auto needed = graph.needed_nodes();
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    const Node& node = graph.nodes[n];
-    if (needed[n] == 0) continue;
-    for (std::size_t k : weight_inputs(node.op)) {
-      const int v = node.input(k);
-      if (v < 0) continue;
-      const Constant& constant = graph.values[static_cast<std::size_t>(v)].constant;
-      // A single number added is arithmetic of the exporter's, not a bias.
-      if (constant.defined() && at::isFloatingType(constant.scalar_type()) &&
-          (node.op != "Add" || constant.numel() > 1))
-        result.insert(v);
-    }
-  }
-  // What the loss doesn't see would be trained for the one reader and spoilt for the other.
-  for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-    for (int v : graph.nodes[n].captured) result.erase(v);
-    for (int v : graph.nodes[n].inputs)
-      if (needed[n] == 0) result.erase(v);
-  }
-  std::erase_if(result, [&](int v) { return graph.values[static_cast<std::size_t>(v)].output; });
-  return {result.begin(), result.end()};
-}
-
-FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneOptions& options,
+FinetuneResult finetune(const Graph& file, const Dataset& data, const FinetuneOptions& options,
                         const Control& control) {
   check_options(options);
+  const Graph graph = with_own_constants(file);
   if (trainable_constants(graph).empty())
     throw InputError("the network has no weights that its outputs depend on: nothing can be trained");
   if (!options.work.empty()) make_folder(options.work, "work folder");
@@ -160,25 +126,36 @@ FinetuneResult finetune(const Graph& graph, const Dataset& data, const FinetuneO
     const double by_steps = static_cast<double>(step) / static_cast<double>(options.steps);
     return options.time_limit > 0 ? std::max(by_steps, elapsed() / options.time_limit) : by_steps;
   };
-  const auto taken = [&](std::future<std::vector<Batch>>& batch) {
+  // Without a step there is nothing new, and these may be the weights of a repair that was stopped.
+  const auto keep_new_state = [&] {
+    if (!options.work.empty() && step > before.step) keep_state();
+  };
+  const auto one_step = [&] {
+    const Drawn now = next.get();
+    next = drawn(step + 1);
     try {
-      return batch.get();
-    } catch (const InputError&) {  // a damaged image, met late
-      if (!options.work.empty() && step > before.step) keep_state();
+      return trainer.step(now.parts, rate_at(progress(), options.learning_rate), step);
+    } catch (const Diverged&) {
       throw;
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{} (in a step of {})", error.what(), now.names));
     }
   };
   while (progress() < 1 && !control.stopped()) {
-    const std::vector<Batch> parts = taken(next);
-    next = drawn(step + 1);
-    const double loss = trainer.step(parts, rate_at(progress(), options.learning_rate), step);
-    history.add(++step, loss);
+    try {
+      history.add(step + 1, one_step());
+    } catch (const Diverged&) {
+      throw;                       // nothing that could be gone on with
+    } catch (const InputError&) {  // a damaged image or a label that isn't one, met late
+      keep_new_state();
+      throw;
+    }
+    ++step;
     control.report("finetune", progress(), 1, history.points().empty() ? NAN : history.points().back().loss);
     if (!options.work.empty() && elapsed() - saved > 60) keep_state();
   }
   next.wait();
-  // Without a step there is nothing new, and these may be the weights of a repair that was stopped.
-  if (!options.work.empty() && step > before.step) keep_state();
+  keep_new_state();
   history.close(step);
   result.history = history.points();
   result.reason = control.stopped() ? "stopped" : step >= options.steps ? "steps" : "time limit";

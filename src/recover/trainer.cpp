@@ -1,5 +1,6 @@
 #include "recover/trainer.h"
 
+#include <ATen/Functions.h>
 #include <torch/nn/utils/clip_grad.h>
 
 #include <algorithm>
@@ -66,8 +67,8 @@ double Trainer::step(const std::vector<Batch>& parts, double rate, std::int64_t 
     const at::Tensor loss = loss_(network_, part) * (static_cast<double>(part.samples.size()) / samples);
     value += loss.item<double>();
     if (!std::isfinite(value))
-      throw InputError("the loss is no longer finite at step " + std::to_string(number) +
-                       "; use a smaller learning rate (--lr)");
+      throw Diverged("the loss is no longer finite at step " + std::to_string(number) +
+                     "; use a smaller learning rate (--lr)");
     loss.backward();
   }
   if (options_.clip > 0) torch::nn::utils::clip_grad_norm_(parameters(), options_.clip);
@@ -82,7 +83,11 @@ Graph Trainer::result() {
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (i >= trained_ && !options_.train_batch_norm) break;
     auto& constant = graph.values[static_cast<std::size_t>(value(i))].constant;
-    constant = from[i].detach().clone().to(constant.scalar_type()).contiguous();
+    const at::Tensor trained = from[i].detach().clone().to(constant.scalar_type()).contiguous();
+    if (!at::isfinite(trained).all().item<bool>())
+      throw Diverged("the weights '" + graph.values[static_cast<std::size_t>(value(i))].name +
+                     "' are no longer finite after training; use a smaller learning rate (--lr)");
+    constant = trained;
   }
   return graph;
 }

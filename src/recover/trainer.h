@@ -7,11 +7,18 @@
 #include <memory>
 #include <vector>
 
+#include "quboprune/error.h"
 #include "quboprune/executor.h"
 #include "quboprune/finetune.h"
 #include "recover/training_loss.h"
 
 namespace quboprune {
+
+/// The loss or a weight is no number any more.
+class Diverged : public InputError {
+ public:
+  using InputError::InputError;
+};
 
 /// Exponential averages of weights and statistics.
 class Average {
@@ -38,10 +45,11 @@ class Trainer {
   /// Both must outlive it.
   Trainer(const Graph& graph, const FinetuneOptions& options);
 
-  /// One step of Adam on the mean loss of a batch given in parts; returns that loss. Throws InputError where
+  /// One step of Adam on the mean loss of a batch given in parts; returns that loss. Throws Diverged where
   /// it isn't finite.
   double step(const std::vector<Batch>& parts, double rate, std::int64_t number);
   /// The network with the averaged weights (the last ones without averaging), in the file's own types.
+  /// Throws Diverged where one isn't finite.
   Graph result();
 
   /// In a file of the folder, written beside and renamed.

@@ -78,13 +78,20 @@ at::Tensor TrainingLoss::operator()(const Executor& network, const Batch& batch)
     return sample_losses(options_.judge.loss, output, batch.target, options_.judge.class_scores).mean();
   };
   if (!taught) return of_targets();
-  const at::Tensor second = of_teacher(output, reference, features);
+  const at::Tensor second = of_teacher(output, reference, batch.target, features);
   if (!batch.target.defined() || teacher_weight_ >= 1) return second;
   return of_targets() * (1 - teacher_weight_) + second * teacher_weight_;
 }
 
+/// Cross-entropy goes with the divergence of the shares that both give to the classes: differences of logits
+/// would count for as much where no class depends on them.
 at::Tensor TrainingLoss::of_teacher(const at::Tensor& output, const at::Tensor& reference,
-                                    const FeatureLoss& features) const {
+                                    const at::Tensor& labels, const FeatureLoss& features) const {
+  if (options_.judge.loss == Loss::cross_entropy && labels.defined()) {
+    const at::Tensor loss = class_divergences(output, reference, labels, options_.judge.class_scores).mean();
+    const at::Tensor relative = features.mean();
+    return relative.defined() ? loss + relative * options_.feature_weight : loss;
+  }
   const bool absolute = options_.judge.loss == Loss::l1;
   const at::Tensor loss = sample_losses(absolute ? Loss::l1 : Loss::mse, output, reference).mean();
   const at::Tensor relative = features.mean();

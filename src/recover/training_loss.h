@@ -42,7 +42,7 @@ class TrainingLoss {
   at::Tensor operator()(const Executor& network, const Batch& batch) const;
 
  private:
-  at::Tensor of_teacher(const at::Tensor& output, const at::Tensor& reference,
+  at::Tensor of_teacher(const at::Tensor& output, const at::Tensor& reference, const at::Tensor& labels,
                         const FeatureLoss& features) const;
 
   const FinetuneOptions& options_;

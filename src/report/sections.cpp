@@ -128,12 +128,9 @@ std::string quality_section(const Json& report) {
   if (charts.contains("quality")) {
     body += html::chart("quality", 190, "Change of the metric against the original network after each stage");
   }
-  const bool sure = number(report, "/result/metric/heldout/change/low").has_value();
-  return html::section(
-      "Quality after each stage",
-      std::string("Calibration data chose the mask; only the held-out figures say what it is worth.") +
-          (sure ? " In brackets: the 95 % bootstrap interval over the held-out scenes." : ""),
-      body);
+  return html::section("Quality after each stage",
+                       "Calibration data chose the mask; only the held-out figures say what it is worth.",
+                       body);
 }
 
 std::string methods_section(const Json& report) {

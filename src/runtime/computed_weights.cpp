@@ -169,8 +169,26 @@ Graph with_computed_weights(const Graph& graph) {
   return result;
 }
 
+Graph with_own_constants(Graph graph) {
+  std::set<int> captured;
+  for (const auto& node : graph.nodes) captured.insert(node.captured.begin(), node.captured.end());
+  std::erase_if(graph.nodes, [&](const Node& node) {
+    const int from = node.input(0), to = node.output(0);
+    if (node.op != "Identity" || !node.domain.empty() || from < 0 || to < 0) return false;
+    const Value& shared = graph.values[at_index(from)];
+    Value& own = graph.values[at_index(to)];
+    if (!shared.constant.defined() || !shared.constant.is_floating_point() || own.output ||
+        captured.contains(to))
+      return false;
+    own.constant = shared.constant;
+    return true;
+  });
+  graph.number_producers();
+  return graph;
+}
+
 Graph as_pruned(const Graph& file) {
-  return with_computed_weights(runnable(file));
+  return with_computed_weights(with_own_constants(runnable(file)));
 }
 
 Graph with_weights_computed_as_in(const Graph& file, const Graph& computed, Graph changed) {

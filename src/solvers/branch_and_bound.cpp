@@ -108,7 +108,7 @@ class Tree {
       return false;
     const FreePart part{problem_, node.free, node.linear, node.energy,
                         counts_of(problem_, node.free, node.x)};
-    return hopeless(semidefinite_bound(part, kSweepsAtNode));
+    return hopeless(semidefinite_bound(part, kSweepsAtNode, &deadline_));
   }
 
   void leaf(const Node& node) {

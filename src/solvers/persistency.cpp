@@ -160,7 +160,8 @@ void relaxed_persistencies(const ReducedProblem& problem, const Mask& x, double 
     decided[i] = own == 0 ? 1 : 0;
     const Decided part = decide(problem, decided);
     const double bound = semidefinite_bound(
-        {problem, part.items, part.linear, part.constant, counts_of(problem, part.items, part.x)}, kSweeps);
+        {problem, part.items, part.linear, part.constant, counts_of(problem, part.items, part.x)}, kSweeps,
+        &deadline);
     decided[i] = exceeds(problem, bound, known) ? own : std::int8_t{-1};
   }
 }

@@ -19,6 +19,8 @@ int bound_steps(std::size_t n) {
   return n <= 500 ? 200 : n <= 1500 ? 20 : 1;
 }
 
+constexpr int kStepsBefore = 5;  // the relaxation
+
 /// Each costs a look at the low-rank factors; the gap falls with their number's inverse.
 constexpr int kConvexSteps = 2000;
 
@@ -47,8 +49,11 @@ class Proof {
     const double energy = result_.pool.front().energy;
     raise_bound(spin_bound(problem_));
     if (!result_.optimal) raise_bound(convex_bound(qubo_, problem_, kConvexSteps, deadline_));
-    if (!result_.optimal) raise_bound(relaxation_bound());
     SplitBound split(problem_);
+    // The relaxation is the better one on most problems, but may take all the time.
+    if (!result_.optimal)
+      raise_bound(split.improve(energy, std::min(kStepsBefore, bound_steps(problem_.size())), deadline_));
+    if (!result_.optimal) raise_bound(relaxation_bound());
     if (!result_.optimal) raise_bound(split.improve(energy, bound_steps(problem_.size()), deadline_));
     shares_ = split.shares();
   }
@@ -113,7 +118,7 @@ class Proof {
     std::iota(all.begin(), all.end(), std::size_t{0});
     const double bound = semidefinite_bound(
         {problem_, all, problem_.linear, problem_.offset, counts_of(problem_, all, Mask(problem_.size(), 0))},
-        400);
+        400, &deadline_);
     relaxation_seconds_ = deadline_.elapsed() - begin;
     return safe_bound(problem_, bound);
   }

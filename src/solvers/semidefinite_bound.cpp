@@ -237,7 +237,9 @@ bool move_multipliers(SpinForm& form, const Vectors& vectors) {
   return moved;
 }
 
-double bound_with(const FreePart& part, int sweeps) {
+double bound_with(const FreePart& part, int sweeps, const Deadline* deadline) {
+  const double end = deadline == nullptr ? std::numeric_limits<double>::infinity()
+                                         : deadline->seconds() - semidefinite_seconds(part.items.size());
   SpinForm form = spin_form(part);
   Vectors vectors(form);
   double sum = 0;
@@ -248,7 +250,7 @@ double bound_with(const FreePart& part, int sweeps) {
     // In between: a step right before the end would leave the vectors behind.
     const bool due = settled || s % kSweepsAStep == kSweepsAStep / 2;
     const bool moved = due && move_multipliers(form, vectors);
-    if (settled && !moved) break;
+    if ((settled && !moved) || (deadline != nullptr && deadline->elapsed() > end)) break;
   }
   const std::vector<double>& y = vectors.lengths();
   double total = 0;
@@ -284,11 +286,12 @@ std::vector<CountClass> counts_of(const ReducedProblem& problem, const std::vect
   return counts;
 }
 
-double semidefinite_bound(const FreePart& part, int sweeps) {
+double semidefinite_bound(const FreePart& part, int sweeps, const Deadline* deadline) {
   FreePart exact = part;
   std::erase_if(exact.counts, [](const CountClass& counted) { return !counted.exact(); });
-  const double bound = bound_with(exact, sweeps);
-  return exact.counts.size() == part.counts.size() ? bound : std::max(bound, bound_with(part, sweeps));
+  const double bound = bound_with(exact, sweeps, deadline);
+  return exact.counts.size() == part.counts.size() ? bound
+                                                   : std::max(bound, bound_with(part, sweeps, deadline));
 }
 
 }  // namespace quboprune

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "solvers/improver.h"
 #include "solvers/reduced_problem.h"
 
 namespace quboprune {
@@ -36,9 +37,12 @@ std::vector<CountClass> counts_of(const ReducedProblem& problem, const std::vect
 /// that doesn't hold this is worse than nothing: the better of with and without is taken.
 /// Source: the mixing method of Wang, Chang and Kolter 2017; dual certificate by Cholesky; the counts are
 /// ours.
-double semidefinite_bound(const FreePart& part, int sweeps);
+///
+/// Sweeps end in time for the factorisation where there is a `deadline`.
+double semidefinite_bound(const FreePart& part, int sweeps, const Deadline* deadline = nullptr);
 
-/// About how long that takes: the factorisation's n^3/3 operations, hardly ever tried twice, at 6e8 a second.
+/// About how long that takes at least: the factorisation's n^3/3 operations, hardly ever tried twice, at 6e8
+/// a second.
 inline double semidefinite_seconds(std::size_t variables) {
   const auto n = static_cast<double>(variables);
   return 6e-10 * n * n * n;

@@ -10,6 +10,13 @@ namespace quboprune {
 
 using nlohmann::json;
 
+nlohmann::json report_head(const std::string& command, const Context& context) {
+  return {{"tool", {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}}},
+          {"command", command},
+          {"arguments", context.arguments},
+          {"seed", context.seed}};
+}
+
 std::int64_t count_of(const ChannelGroups& groups, Cost cost, const Mask& mask) {
   return std::llround(groups.cost().value(cost, mask));
 }

@@ -5,11 +5,15 @@
 #include <span>
 #include <string>
 
+#include "cli/commands.h"
 #include "quboprune/channel_groups.h"
 #include "quboprune/dataset.h"
 #include "quboprune/model.h"
 
 namespace quboprune {
+
+/// What every report begins with: "tool", "command", "arguments" and "seed".
+nlohmann::json report_head(const std::string& command, const Context& context);
 
 /// Parameters, multiply-adds or filters under a mask.
 std::int64_t count_of(const ChannelGroups& groups, Cost cost, const Mask& mask);

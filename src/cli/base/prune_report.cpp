@@ -108,11 +108,7 @@ json metric_json(PruneSession& session, const PruneSession::Outcome& outcome) {
 }  // namespace
 
 json report_header(const PruneSession& session, const std::string& command) {
-  json j;
-  j["tool"] = {{"name", "quboprune"}, {"version", QUBOPRUNE_VERSION}};
-  j["command"] = command;
-  j["arguments"] = session.context().arguments;
-  j["seed"] = session.context().seed;
+  json j = report_head(command, session.context());
   j["model"] = model_json(session.arguments().model, session.model(), session.groups());
   if (session.data() == nullptr) return j;
   j["data"] = describe(*session.data());
@@ -161,6 +157,10 @@ json layers_json(const ChannelGroups& groups, const Mask& mask) {
 
 json latency_json(PruneSession& session, const std::string& written) {
   if (session.stopped()) return json::object();
+  if (!std::filesystem::is_regular_file(written)) {  // a pipe, say, can't be read back
+    session.note(written + " isn't a file that can be read again: no times were measured");
+    return json::object();
+  }
   const json measured = onnx_runtime_latency({session.arguments().model, written},
                                              session.groups().analysed_size(), session.context().threads);
   if (measured.contains("error")) {

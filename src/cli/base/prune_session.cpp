@@ -29,7 +29,7 @@ PruneSession::PruneSession(PruneArguments& arguments, const Context& context)
   choose.capacity = arguments.capacity == "bisect" ? CapacityMode::bisect : CapacityMode::direct;
   choose.solver.threads = thread_count(context.threads);
   choose.solver.seed = choose.search.seed = choose.formulation.seed = context.seed;
-  arguments.score.seed = arguments.refit.seed = context.seed;
+  choose.formulator.reconstruction.seed = arguments.score.seed = arguments.refit.seed = context.seed;
   if (arguments.of_live && arguments.target.empty())
     throw InputError("--of-live says what --target is a part of: give --target too");
   model_ = stages_.run("load", [&] { return Model::load(arguments.model); });
@@ -123,7 +123,7 @@ const Score& PruneSession::dense(Part part) {
 std::string PruneSession::fingerprint() const {
   if (calibration_digest_.empty()) calibration_digest_ = digest_of(calibration_);
   constexpr int kDefinition =
-      4;  // of the scores: raised when they change, so that older ones aren't taken up
+      5;  // of the scores: raised when they change, so that older ones aren't taken up
   const json key = {{"scores", kDefinition},
                     {"model", model_.sha256()},
                     {"data", calibration_digest_},

@@ -27,7 +27,7 @@ FAMILIES = [
     ("Reductions and order", ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
                               "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "ArgMax",
                               "ArgMin", "TopK", "CumSum", "Einsum", "NonMaxSuppression"]),
-    ("Quantised: run, and frozen with a reason", [
+    ("Quantised: run, not pruned", [
         "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger",
         "QLinearConv", "QLinearMatMul"]),
 ]

@@ -135,3 +135,10 @@ def test_class_folders_of_any_size_as_classifiers_take_them(quboprune):
     assert any("brought to 16x16" in note for note in report["notes"])
     done = quboprune("eval", "net.onnx", "--data", "classes", "--mean", "0.4", "--std", "0.2")
     assert done.returncode == 2 and "--mean" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_an_array_that_feeds_nothing_is_named(quboprune, denoiser):
+    clean, noisy = networks.smooth_images(6, 32)
+    np.savez(quboprune.folder / "data.npz", inputs=noisy, target=clean)
+    report = quboprune.report("eval", "net.onnx", "--data", "data.npz")
+    assert any("not used" in note and "target" in note for note in report["data"]["notes"])

@@ -35,7 +35,7 @@ def test_training_follows_a_refit_and_both_are_reported(quboprune, denoiser, pai
     run_onnx((quboprune.folder / "out.onnx").read_bytes(), noisy[:2])
 
 
-def test_statistics_that_another_node_passes_on_are_left_alone(quboprune, pairs, tmp_path):
+def test_statistics_that_another_node_passes_on_are_a_norms_own(quboprune, pairs, tmp_path):
     """As exporters share equal initialisers: by an Identity."""
     n = Net()
     means = n.node("Identity", n.weight(8, scale=0.1))
@@ -136,3 +136,10 @@ def test_plans_that_do_not_fit_a_training(quboprune, denoiser, pairs):
     plan["removed"] = plan["removed"][:1]
     (quboprune.folder / "other.json").write_text(json.dumps(plan), encoding="utf-8")
     assert "can't follow the teacher's" in refused("other.json", "--teacher", "net.onnx")
+
+
+def test_a_report_says_what_made_it_and_what_is_left_out(quboprune, denoiser, pairs):
+    words = ["net.onnx", "-o", "out.onnx", "--data", "data.npz", "--steps", "2", "--seed", "3"]
+    report = quboprune.report("finetune", *words)
+    assert report["arguments"] == ["finetune", *words, "--report", "report.json"] and report["seed"] == 3
+    assert report["data"]["notes"] == []

@@ -1,6 +1,7 @@
 """Pruned files: smaller as asked, what they should be, and the same in ONNX Runtime."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -336,3 +337,24 @@ def test_memory_reported_is_the_programs_own(quboprune, denoiser, pairs):
     report = quboprune.report("prune", denoiser, "-o", "out.onnx", "--data", pairs, "--target", "filters=0.25",
                               "--objective", "l2", "--refine", "none", "--recover", "none")
     assert 0 < max(stage["peak_rss_bytes"] for stage in report["stages"]) < held.nbytes
+
+
+def test_an_output_that_cannot_be_read_again_is_written_all_the_same(quboprune, denoiser, pairs):
+    words = ["net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--objective", "l1", "--refine", "none",
+             "--recover", "none"]
+    quboprune.succeeds("prune", *words, "-o", "plain.onnx")
+    pipe = quboprune.folder / "pipe"
+    os.mkfifo(pipe)
+    with open(quboprune.folder / "through.onnx", "wb") as through, subprocess.Popen(["cat", pipe], stdout=through):
+        quboprune.succeeds("prune", *words, "-o", "pipe")
+    assert len(onnx.load(quboprune.folder / "through.onnx").graph.node) > 0
+    quboprune.succeeds("prune", *words, "-o", "/dev/null")
+
+
+def test_each_of_several_methods_has_its_own_stages(quboprune, denoiser, pairs):
+    report = quboprune.report("compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--methods",
+                              "l1,random", "--recover", "none")
+    stages = [stage["name"] for stage in report["stages"]]
+    assert "l1: choose" in stages and "random: choose" in stages
+    twice = quboprune("compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--methods", "l1,l1")
+    assert twice.returncode == 2 and "names l1 twice" in twice.stderr

@@ -22,7 +22,8 @@ struct ReconstructionOptions {
 };
 
 /// The order in which groups go when each step removes the one that the best linear repair of the layers
-/// behind it makes up for best.
+/// behind it makes up for best. What a removal adds is meant of the layers that read the group: that errors
+/// of its own, in the layer that makes it, no longer count isn't taken off, so sums of these aren't E.
 struct Elimination {
   Mask mask;                   ///< what is left at the target
   std::vector<int> order;      ///< of removal, first to last

@@ -26,7 +26,8 @@ def _program():
 
 
 _REPEATED = ("scope", "freeze", "input")
-_ON_BY_ITSELF = ("tune", "latency", "augment")
+_ON_BY_ITSELF = ("tune", "latency")
+_EITHER = ("augment",)  # as the program thinks best, where nothing is said
 
 
 def _arguments(options):
@@ -36,9 +37,9 @@ def _arguments(options):
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, (bool, np.bool_)):
-            if name in _ON_BY_ITSELF:
-                words += [] if value else ["--no-" + name]
-            elif value:
+            if not value and name in _ON_BY_ITSELF + _EITHER:
+                words.append("--no-" + name)
+            elif value and name not in _ON_BY_ITSELF:
                 words.append(flag)
         elif value is not None:
             values = value if isinstance(value, (list, tuple)) else [value]

@@ -19,7 +19,8 @@ def test_lists_are_repeated_or_joined_as_the_program_takes_them():
                                   "allow_empty": True, "tune": np.False_, "augment": True, "cache": False,
                                   "freeze": None, "work": pathlib.Path("w")})
     assert words == ["--scope", "level5*", "--scope", "level4*", "--methods", "taylor,hybrid", "--crop", "96",
-                     "--allow-empty", "--no-tune", "--work", "w"]
+                     "--allow-empty", "--no-tune", "--augment", "--work", "w"]
+    assert _networks._arguments({"augment": False, "tune": True}) == ["--no-augment"]
 
 
 def program_that(body, folder, monkeypatch):

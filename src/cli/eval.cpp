@@ -123,6 +123,7 @@ void run(Options& o, const Context& context) {
     measured.start = of_inputs(samples, judge);
   if (!o.samples.empty()) save_samples(o.samples, samples);
   print(o, measured, model.graph().outputs.size());
+  for (const std::string& note : data->notes()) fmt::print("note: {}\n", note);
   if (o.report.empty()) return;
   json described = describe(*data);
   if (o.part != "all") described[o.part] = names_of(samples);

@@ -1,6 +1,7 @@
 #include "data/tensor_dataset.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -22,6 +23,7 @@ struct Arrays {
   std::string form;
   at::Tensor inputs, targets;
   std::map<std::string, at::Tensor> others{};
+  std::vector<std::string> unused{};  ///< names
 };
 
 bool one_number_each(const at::Tensor& array) {
@@ -46,6 +48,10 @@ class TensorDataset : public Dataset {
     split_ = split_scenes(items_, options.split, false, source_);
     split_.calibration = spread_over_scenes(split_.calibration, items_);
     split_.heldout = spread_over_scenes(split_.heldout, items_);
+    if (!arrays_.unused.empty())
+      split_.notes.push_back(fmt::format(
+          "{}: not used, as arrays are called inputs, targets or as the network's other inputs are: {}",
+          source_, fmt::join(arrays_.unused, ", ")));
   }
 
   std::vector<Sample> samples(Part part, const Control& control) const override {
@@ -143,6 +149,8 @@ Arrays arrays_of_npz(const fs::path& path, const std::map<std::string, bool>& ot
   Arrays result{".npz arrays", arrays["inputs"], arrays.count("targets") ? arrays["targets"] : at::Tensor()};
   for (const auto& [name, scaled] : others)
     if (arrays.contains(name)) result.others[name] = arrays[name];
+  for (const auto& [name, array] : arrays)
+    if (!wanted.contains(name)) result.unused.push_back(name);
   return result;
 }
 

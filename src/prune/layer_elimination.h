@@ -31,9 +31,9 @@ class LayerElimination {
   struct Blocks {
     std::vector<std::size_t> places;  ///< among input_groups()
     at::Tensor columns;               ///< int64 [groups, columns each]
-    at::Tensor
-        inverse;  ///< P's diagonal blocks [conv groups, groups, columns each, columns each]; 1 for what went
-    at::Tensor spread;  ///< those of Bᵀ H B; 0 for what went
+    /// Diagonal blocks [conv groups, groups, columns each, columns each]: of P (1 for what went) and of Bᵀ H
+    /// B.
+    at::Tensor inverse, spread;
   };
   void take_inputs(std::size_t place);
   void take_output(std::int64_t conv_group, std::int64_t row);

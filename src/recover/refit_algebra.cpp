@@ -2,7 +2,6 @@
 
 #include <ATen/Functions.h>
 
-#include <Eigen/Cholesky>
 #include <algorithm>
 
 #include "quboprune/error.h"
@@ -14,13 +13,6 @@ namespace quboprune {
 namespace {
 
 constexpr std::int64_t kGramBlock = 128;  // rows at once; only what lies right of the diagonal is multiplied
-
-using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-Eigen::Map<Matrix> view(const at::Tensor& tensor, std::int64_t group) {
-  auto* data = static_cast<double*>(tensor.data_ptr()) + group * tensor.size(1) * tensor.size(2);
-  return {data, tensor.size(1), tensor.size(2)};
-}
 
 #ifdef QUBOPRUNE_ONEDNN
 bool is_row_major(const at::Tensor& t) {
@@ -91,23 +83,13 @@ at::Tensor weighted_gram(const at::Tensor& x, const at::Tensor& wx) {
 }
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor left = a.contiguous();
-  const at::Tensor right = b.contiguous();
-  at::Tensor result = at::empty({a.size(0), a.size(1), b.size(2)}, a.options());
-  for (std::int64_t k = 0; k < a.size(0); ++k) view(result, k).noalias() = view(left, k) * view(right, k);
-  return result;
+  return at::bmm(a, b);
 }
 
 std::optional<at::Tensor> solve_positive(const at::Tensor& system, const at::Tensor& right) {
-  const at::Tensor matrix = system.contiguous();
-  at::Tensor result = right.clone().contiguous();
-  for (std::int64_t k = 0; k < matrix.size(0); ++k) {
-    const Eigen::LLT<Matrix> factor(view(matrix, k));
-    if (factor.info() != Eigen::Success) return std::nullopt;
-    auto x = view(result, k);
-    factor.solveInPlace(x);
-  }
-  return result;
+  const auto [factor, failed] = at::linalg_cholesky_ex(system);
+  if (failed.any().item<bool>()) return std::nullopt;
+  return at::cholesky_solve(right, factor).contiguous();
 }
 
 }  // namespace quboprune

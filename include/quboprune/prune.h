@@ -115,11 +115,10 @@ struct Shipping {
 /// choose_mask() for a network as it will ship, with the calibration samples parted by scenes: quick repairs
 /// are fitted on some, searches measure on others, and a refined mask has to hold on the rest, where there
 /// are 6 samples at least; auto compares by cross-fitted repairs. Settings and objectives are compared by
-/// deciding(judge), refinement is by the judge itself. Fills in the
-/// formulator's samples and those of rounds, and tries no rounds where a repair follows: that makes up
-/// for more than better gradients gain. A refinement that is kept (SearchOptions::state) isn't where a stop
-/// left the quick repair's sums incomplete. Throws InputError as choose_mask() and Refitter do, and Stopped
-/// where nothing was measured yet. (Ours.)
+/// deciding(judge), refinement is by the judge itself. Fills in the formulator's samples and those of rounds,
+/// and tries no rounds where a repair follows: that makes up for more than better gradients gain. A
+/// refinement that is kept (SearchOptions::state) isn't where a stop left the quick repair's sums incomplete.
+/// Throws InputError as choose_mask() and Refitter do, and Stopped where nothing was measured yet. (Ours.)
 Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
                            std::span<const Sample> calibration, const Judge& judge,
                            const ChooseOptions& options, const Shipping& shipping,

@@ -13,6 +13,7 @@
 #include "data/cover.h"
 #include "data/cut.h"
 #include "data/image_cache.h"
+#include "data/label_map.h"
 #include "data/normalised.h"
 #include "data/split.h"
 #include "quboprune/error.h"
@@ -26,11 +27,6 @@ std::vector<SplitItem> split_items(const ImageSource& images) {
   for (const ImageItem& item : images.items())
     result.push_back({item.name, item.scene, std::max(item.label, 0)});
   return result;
-}
-
-/// Whether a map of labels has one that counts (see top1); other targets do.
-bool tells(const Sample& sample, TargetKind kind) {
-  return kind != TargetKind::label_map || sample.target.ne(255).any().item<bool>();
 }
 
 /// Throws Stopped if that was asked for.

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "data/image.h"
 #include "data/image_layout.h"
+#include "data/label_map.h"
 #include "data/normalised.h"
 #include "data/npy.h"
 #include "data/split.h"
@@ -28,12 +29,6 @@ struct Arrays {
 
 bool one_number_each(const at::Tensor& array) {
   return array.numel() == array.size(0);
-}
-
-/// Whether a map of labels has one that counts (see top1); other targets do.
-bool tells(const Sample& sample, TargetKind kind) {
-  return kind != TargetKind::label_map ||
-         at::logical_and(sample.target.ge(0), sample.target.ne(255)).any().item<bool>();
 }
 
 class TensorDataset : public Dataset {

@@ -163,13 +163,10 @@ at::Tensor LayerElimination::columns_of(const Delayed& matrix, const at::Tensor&
 
 void LayerElimination::make_room(std::int64_t changes) {
   if (pending_ + changes <= most_) return;
-  for (auto* matrix : {&inverse_, &weight_, &seen_}) settle(*matrix);
+  for (auto* matrix : {&inverse_, &weight_, &seen_})
+    matrix->settled.baddbmm_(factor_of(*matrix), right(), 1, -1);
   pending_ = 0;
   renew_blocks();
-}
-
-void LayerElimination::settle(Delayed& matrix) {
-  matrix.settled.baddbmm_(factor_of(matrix), right(), 1, -1);
 }
 
 /// Anew from the matrices, so that rounding doesn't add up.

@@ -45,7 +45,6 @@ class LayerElimination {
   at::Tensor right() const { return right_.narrow(1, 0, pending_); }
   at::Tensor factor_of(const Delayed& matrix) const { return matrix.factor.narrow(2, 0, pending_); }
   void make_room(std::int64_t changes);
-  void settle(Delayed& matrix);
   void renew_blocks();
 
   const RepairedLayer& layer_;

@@ -26,7 +26,9 @@ RepairedLayer layer_of(std::int64_t conv_groups, int taps, const std::vector<int
   return {gram, inputs, outputs, at::matmul(j.transpose(1, 2), j), 1e-3};
 }
 
-/// Takes groups out one by one; what the others would add is compared with errors from scratch.
+/// Takes groups out one by one; what the others would add is compared with errors from scratch. The Gram
+/// matrices (three rows a column) have conditions below 100, so what some 200 changes to sums of at most 500
+/// products round off is below 2^-53 · 100 · 200 · 500 = 1e-9 of the error.
 void expect_errors_from_scratch(const RepairedLayer& layer, const std::vector<int>& order, int groups) {
   Mask mask(at_index(groups), 1);
   LayerElimination elimination(layer);

@@ -130,25 +130,18 @@ FinetuneResult finetune(const Graph& file, const Dataset& data, const FinetuneOp
   const auto keep_new_state = [&] {
     if (!options.work.empty() && step > before.step) keep_state();
   };
-  const auto one_step = [&] {
-    const Drawn now = next.get();
-    next = drawn(step + 1);
-    try {
-      return trainer.step(now.parts, rate_at(progress(), options.learning_rate), step);
-    } catch (const Diverged&) {
-      throw;
-    } catch (const InputError& error) {
-      throw InputError(fmt::format("{} (in a step of {})", error.what(), now.names));
-    }
-  };
   while (progress() < 1 && !control.stopped()) {
+    Drawn now;
     try {
-      history.add(step + 1, one_step());
+      now = next.get();
+      next = drawn(step + 1);
+      history.add(step + 1, trainer.step(now.parts, rate_at(progress(), options.learning_rate), step));
     } catch (const Diverged&) {
-      throw;                       // nothing that could be gone on with
-    } catch (const InputError&) {  // a damaged image or a label that isn't one, met late
+      throw;                             // nothing that could be gone on with
+    } catch (const InputError& error) {  // a damaged image or a label that isn't one, met late
       keep_new_state();
-      throw;
+      if (now.names.empty()) throw;
+      throw InputError(fmt::format("{} (in a step of {})", error.what(), now.names));
     }
     ++step;
     control.report("finetune", progress(), 1, history.points().empty() ? NAN : history.points().back().loss);

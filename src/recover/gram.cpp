@@ -153,7 +153,7 @@ WeightChange GramCache::State::solve(const InputGram& gram, const Columns& colum
   change.delta = at::zeros({lost.size(0), lost.size(1), kept.numel()}, at::kDouble);
   if (diagonal > 0) {
     system.diagonal(0, 1, 2).add_(ridge * diagonal);
-    const at::Tensor right = product(rows.index_select(2, removed), lost.transpose(1, 2));  // [g, k, o]
+    const at::Tensor right = at::bmm(rows.index_select(2, removed), lost.transpose(1, 2));  // [g, k, o]
     if (const auto solution = solve_positive(system, right)) change.delta = solution->transpose(1, 2);
   }
   const auto times = [&](const at::Tensor& matrix, const at::Tensor& columns_kept) {

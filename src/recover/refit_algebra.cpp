@@ -82,10 +82,6 @@ at::Tensor weighted_gram(const at::Tensor& x, const at::Tensor& wx) {
   return result;
 }
 
-at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  return at::bmm(a, b);
-}
-
 std::optional<at::Tensor> solve_positive(const at::Tensor& system, const at::Tensor& right) {
   const auto [factor, failed] = at::linalg_cholesky_ex(system);
   if (failed.any().item<bool>()) return std::nullopt;

@@ -21,9 +21,6 @@ at::Tensor product_with_transposed(const at::Tensor& a, const at::Tensor& b);
 /// which about half is multiplied.
 at::Tensor weighted_gram(const at::Tensor& x, const at::Tensor& wx);
 
-/// a b for each group, double [g, p, q] and [g, q, r].
-at::Tensor product(const at::Tensor& a, const at::Tensor& b);
-
 /// The solution of system · x = right for each group, double [g, p, p] (symmetric) and [g, p, r]. Nothing if
 /// a system isn't positive definite.
 std::optional<at::Tensor> solve_positive(const at::Tensor& system, const at::Tensor& right);

@@ -95,7 +95,7 @@ double Moments::relative_error(const WeightChange& change) const {
   const at::Tensor b = change.offset + at::matmul(d, shift_.to(at::kDouble).transpose(1, 2)).squeeze(2) -
                        residual_shift_.squeeze(1);
   const at::Tensor dx = at::matmul(d, rows_.unsqueeze(2)).squeeze(2);
-  const at::Tensor quadratic = (product(d, gram_) * d).sum(2);
+  const at::Tensor quadratic = (at::bmm(d, gram_) * d).sum(2);
   const at::Tensor left =
       squares_ - 2 * (d * cross_).sum(2) + quadratic - 2 * b * (residuals_ - dx) + weight_ * b * b;
   return std::max(0.0, left.sum().item<double>()) / target_energy();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "calling_thread.h"
+#include "quboprune/constraint.h"
 #include "quboprune/error.h"
 #include "quboprune/mask.h"
 #include "quboprune/progress.h"
@@ -23,6 +24,7 @@ template <typename T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
 void bind_qubo(py::module_& module);
+void bind_problem(py::module_& module);
 void bind_solve(py::module_& module);
 void bind_search(py::module_& module);
 

@@ -96,6 +96,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = QUBOPRUNE_VERSION;
   pybind11::register_exception<InputError>(module, "InputError", PyExc_ValueError);
   python::bind_qubo(module);
+  python::bind_problem(module);
   python::bind_solve(module);
   python::bind_search(module);
 }

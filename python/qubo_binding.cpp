@@ -151,6 +151,10 @@ void bind_qubo(py::module_& module) {
       .def_static(
           "from_matrix", [](const py::object& matrix) { return SharedQubo(from_matrix(matrix)); },
           py::arg("matrix"), "x'Qx of a square matrix: the diagonal is linear, both triangles add up.")
+      .def("__repr__",
+           [](const SharedQubo& qubo) {
+             return fmt::format("<quboprune.Qubo of {} variables>", qubo.get().size());
+           })
       .def("__len__", [](const SharedQubo& qubo) { return qubo.get().size(); })
       .def_property_readonly("offset", [](const SharedQubo& qubo) { return qubo.get().offset(); })
       .def(

@@ -1,4 +1,4 @@
-#include <tuple>
+#include <fmt/format.h>
 
 #include "binding.h"
 #include "quboprune/solver.h"
@@ -6,27 +6,8 @@
 namespace quboprune::python {
 namespace {
 
-using Groups = std::vector<std::tuple<std::vector<int>, int, int>>;
-
-Constraint constraint_of(const std::string& kind, double capacity, const py::object& costs,
-                         const Array<std::int8_t>& fixed, const Groups& groups) {
-  Constraint constraint;
-  if (kind == "exactly") {
-    constraint.kind = Constraint::Kind::exactly;
-  } else if (kind == "at_most") {
-    constraint.kind = Constraint::Kind::at_most;
-  }
-  constraint.capacity = capacity;
-  constraint.costs = vector_of(numbers_of(costs, "costs"), "costs");
-  constraint.fixed = vector_of(fixed, "fixed");
-  for (const auto& [variables, least, most] : groups) constraint.groups.push_back({variables, least, most});
-  return constraint;
-}
-
-SolverResult solve_with(const SharedQubo& qubo, const std::string& kind, double capacity,
-                        const py::object& costs, const Array<std::int8_t>& fixed, const Groups& groups,
-                        const SolverOptions& options, const py::object& progress) {
-  const Constraint constraint = constraint_of(kind, capacity, costs, fixed, groups);
+SolverResult solve_with(const SharedQubo& qubo, const Constraint& constraint, const SolverOptions& options,
+                        const py::object& progress) {
   const std::shared_ptr<const Qubo> problem = qubo.now();
   CallingThread caller;
   const Control control = control_of(progress, caller);
@@ -58,6 +39,11 @@ void bind_solve(py::module_& module) {
   py::class_<Solution>(module, "Solution")
       .def_property_readonly("x", [](const Solution& solution) { return array_of(solution.x); })
       .def_readonly("energy", &Solution::energy)
+      .def("__repr__",
+           [](const Solution& solution) {
+             return fmt::format("<quboprune.Solution: energy {:.9g}, {} of {} ones>", solution.energy,
+                                kept_count(solution.x), solution.x.size());
+           })
       .def(py::pickle(
           [](const Solution& solution) { return py::make_tuple(array_of(solution.x), solution.energy); },
           [](const py::tuple& parts) {
@@ -77,6 +63,12 @@ void bind_solve(py::module_& module) {
       .def_readonly("moves", &SolverResult::moves)
       .def_readonly("method", &SolverResult::method)
       .def_readonly("reason", &SolverResult::reason, "why the search ended")
+      .def("__repr__",
+           [](const SolverResult& result) {
+             return fmt::format("<quboprune.SolverResult: energy {:.9g}, bound {:.9g}{}, {}>",
+                                result.pool.front().energy, result.bound, result.optimal ? ", optimal" : "",
+                                result.reason);
+           })
       .def(py::pickle(&parts_of, &from_parts));
 
   py::class_<SolverOptions>(module, "SolverOptions")
@@ -95,8 +87,8 @@ void bind_solve(py::module_& module) {
           "start", [](const SolverOptions& options) { return array_of(options.start); },
           [](SolverOptions& options, const py::object& x) { options.start = mask_of(x, "start"); });
 
-  module.def("solve", &solve_with, py::arg("qubo"), py::arg("kind"), py::arg("capacity"), py::arg("costs"),
-             py::arg("fixed"), py::arg("groups"), py::arg("options"), py::arg("progress"));
+  module.def("solve", &solve_with, py::arg("qubo"), py::arg("constraint"), py::arg("options"),
+             py::arg("progress"));
   module.def("solver_names", &solver_names);
 }
 

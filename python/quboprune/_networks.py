@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ._core import InputError
+from ._solve import read_problem
 
 
 def _program():
@@ -171,6 +172,18 @@ def sweep(model, folder, *, data, target=None, **options):
 def finetune(model, output, *, data, **options):
     """Trains a network further, or from its first weights; writes it to `output` and returns the report."""
     return _with_report("finetune", model, ["-o", os.fspath(output)], options, data)
+
+
+def formulate(model, output=None, *, data, target=None, **options):
+    """The QUBO of a network (x_g = 1: group g is kept) by objective="hybrid" or another: a Problem, whose constraint
+    keeps as many as target="filters=0.36" says. `output` keeps the file, .json, .cqm.json or else COO text. prune(...,
+    mask=FILE) takes up what another solver found."""
+    with tempfile.TemporaryDirectory(prefix="quboprune-") as folder:
+        path = os.path.join(folder, "problem.coo") if output is None else os.fspath(output)
+        progress = options.pop("progress", True)
+        words = ["-o", path, *_target(target), "--data", _save_arrays(data, folder), *_arguments(options)]
+        run("formulate", os.fspath(model), *words, progress=progress)
+        return read_problem(path)
 
 
 def evaluate(model, *, data, **options):

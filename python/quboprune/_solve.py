@@ -23,7 +23,8 @@ def _whole(value):
     return number
 
 
-def _constraint(count, capacity, costs):
+def _limit(count, capacity, costs):
+    """(kind, how much, costs)"""
     if count is not None and capacity is not None:
         raise _core.InputError("give count (exactly so many ones) or capacity (a sum of costs at most), not both")
     if count is not None:
@@ -43,12 +44,26 @@ def _constraint(count, capacity, costs):
     return "none", 0.0, np.empty(0)
 
 
+def _constraint(count, capacity, costs, fixed, groups):
+    try:
+        groups = [([_whole(i) for i in members], _whole(least), _whole(most)) for members, least, most in groups or ()]
+    except (TypeError, ValueError):
+        raise _core.InputError("groups: expected (variables, least, most) each, of whole numbers") from None
+    return _core.Constraint(*_limit(count, capacity, costs), _fixed(fixed), groups)
+
+
+def _all_threads():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _set(options, values):
     for name, value in values.items():
         if not hasattr(options, name):
             raise TypeError(f"unknown option {name!r}")
         if value is None:
             continue
+        if name == "threads" and not isinstance(value, bool) and value == 0:
+            value = _all_threads()
         try:
             setattr(options, name, os.fspath(value) if isinstance(value, os.PathLike) else value)
         except TypeError:
@@ -120,7 +135,7 @@ def _fixed(values):
 def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
     """Minimises a Qubo, or x'Qx of a square matrix: an array, one of scipy.sparse, or a dict {(i, j): value}. Also
     dimod's binary quadratic models: x is in the order of the variables' numbers where they are 0, 1, 2, ..., else of
-    model.variables.
+    model.variables. A Problem of read_problem() or formulate() brings what x must obey.
 
     count: exactly so many ones. capacity: the sum of costs (n numbers, 1 each if not given) of the ones at
     most. Neither: no constraint. fixed: n entries, -1 free, 0 or 1 fixed. groups: (variables, least, most)
@@ -128,17 +143,38 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     the work and comes back.
 
     options: method ("auto" or one of solver_names()), seconds (10), processor_time, max_moves, seed, threads, pool_size,
-    pool_distance, target_energy, bound, start.
+    pool_distance, target_energy, bound, start. threads: 1, or 0 for all cores.
 
     Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, persistent, seconds, moves, method, reason.
     Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
     """
-    kind, limit, cost_array = _constraint(count, capacity, costs)
-    try:
-        groups = [([_whole(i) for i in variables], _whole(least), _whole(most)) for variables, least, most in groups or ()]
-    except (TypeError, ValueError):
-        raise _core.InputError("groups: expected (variables, least, most) each, of whole numbers") from None
-    return _core.solve(_problem(qubo), kind, limit, cost_array, _fixed(fixed), groups, _set(_core.SolverOptions(), options), progress)
+    constraint = _constraint(count, capacity, costs, fixed, groups)
+    if isinstance(qubo, _core.Problem):
+        if any(given is not None for given in (count, capacity, costs, fixed)) or groups:
+            raise _core.InputError("the problem says itself what x must obey; for something else give problem.qubo")
+        qubo, constraint = qubo.qubo, qubo.constraint
+    return _core.solve(_problem(qubo), constraint, _set(_core.SolverOptions(), options), progress)
+
+
+def read_problem(path, format=""):
+    """Reads a problem file: dimod's COO text and JSON, qbsolv's, or the literature's (OR-Library, Gset, MDPLIB, QKP),
+    plain or gzip. The format is recognised, unless `format` names it: bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo.
+
+    Returns a Problem: qubo (always minimised), constraint, family, format, and objective(energy), the family's own.
+    Raises InputError with file, line and column.
+    """
+    return _core.read_problem(os.fspath(path), format)
+
+
+def write_problem(path, qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), format=""):
+    """Writes a problem, qubo and the others as in solve(), for other solvers. `format`, or else the path's ending, says
+    how: coo (the text of dimod), bqm (.json), cqm (.cqm.json) or lp (.lp). Raises InputError for what it can't state.
+    """
+    if isinstance(qubo, _core.Problem):
+        qubo, constraint = qubo.qubo, qubo.constraint
+    else:
+        constraint = _constraint(count, capacity, costs, fixed, groups)
+    _core.write_problem(_problem(qubo), constraint, os.fspath(path), format)
 
 
 def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,
@@ -159,7 +195,7 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
     seconds_outside_objective, reason, unsaved (why the state couldn't be written; usually empty).
     Raises InputError (a ValueError) if no mask is feasible or sizes don't fit; else what the objective raises.
     """
-    kind, limit, cost_array = _constraint(count, capacity, costs)
+    kind, limit, cost_array = _limit(count, capacity, costs)
     try:
         n = _whole(n)
     except (TypeError, ValueError):

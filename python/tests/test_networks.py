@@ -95,3 +95,17 @@ def test_arrays_come_by_name(tmp_path):
 def test_arrays_of_another_byte_order_are_written_in_ours(tmp_path):
     path = _networks._save_arrays(np.ones((2, 3, 4, 4), ">f4"), tmp_path)
     assert np.load(path)["inputs"].dtype == np.float32
+
+
+def test_what_formulate_returns_is_the_file(tmp_path, monkeypatch):
+    program_that("""
+words = sys.argv[1:]
+assert words[:2] == ["formulate", "net.onnx"] and words[-2:] == ["--objective", "hybrid"], words
+pathlib.Path(words[words.index("-o") + 1]).write_text("# constraint exactly 1\\n0 0 -1\\n1 1 -2\\n")
+""", tmp_path, monkeypatch)
+    kept = tmp_path / "problem.txt"
+    for output in (None, kept):
+        problem = _networks.formulate("net.onnx", output, data="photographs", target="filters=0.5", objective="hybrid",
+                                      progress=False)
+        assert len(problem.qubo) == 2 and (problem.constraint.kind, problem.constraint.capacity) == ("exactly", 1)
+    assert kept.exists()

@@ -323,6 +323,48 @@ def test_groups_keep_their_counts():
         quboprune.solve(matrix, groups=[((0, 1), 1, 1), ((1, 2), 1, 1)], seconds=0.1)
 
 
+@pytest.mark.parametrize("ending", [".coo", ".cqm.json"])
+def test_problems_are_written_and_read_with_what_x_must_obey(tmp_path, ending):
+    matrix = random_matrix(8, 5)
+    path = tmp_path / ("problem" + ending)
+    groups = [([0, 1, 2], 2, 2)]
+    quboprune.write_problem(path, matrix, count=4, groups=groups)
+    problem = quboprune.read_problem(path)
+    assert (problem.constraint.kind, problem.constraint.capacity) == ("exactly", 4)
+    assert problem.constraint.groups == groups and problem.family == "qubo" and problem.objective(-3.0) == -3.0
+    asked = quboprune.solve(matrix, count=4, groups=groups, seconds=1, max_moves=20000)
+    assert quboprune.solve(problem, seconds=1, max_moves=20000).energy == pytest.approx(asked.energy)
+    again = tmp_path / ("again" + ending)
+    quboprune.write_problem(again, problem)
+    assert again.read_text() == path.read_text()
+    with pytest.raises(quboprune.InputError, match="problem.qubo"):
+        quboprune.solve(problem, count=3)
+    assert quboprune.solve(problem.qubo, seconds=1, max_moves=20000).energy == pytest.approx(brute_force(matrix))
+
+
+def test_a_problem_file_that_is_wrong_is_told_by_its_line(tmp_path):
+    path = tmp_path / "problem.coo"
+    path.write_text("0 1 2.5\n1 x 3\n")
+    with pytest.raises(quboprune.InputError, match="problem.coo:2"):
+        quboprune.read_problem(path)
+    with pytest.raises(quboprune.InputError, match="constraint"):
+        quboprune.write_problem(tmp_path / "problem.json", np.eye(3), count=1)
+    assert not (tmp_path / "problem.json").exists()
+
+
+def test_results_and_problems_say_what_they_are():
+    result = quboprune.solve(-np.eye(3), count=2, seconds=1)
+    assert "energy -2" in repr(result) and "optimal" in repr(result)
+    assert "2 of 3 ones" in repr(result.pool[0])
+    assert "5 variables" in repr(quboprune.Qubo(5))
+
+
+def test_no_threads_are_all_of_them():
+    assert quboprune.solve(-np.eye(3), count=2, threads=0, max_moves=1000).energy == -2
+    with pytest.raises(quboprune.InputError):
+        quboprune.solve(-np.eye(3), threads=False)
+
+
 def test_constrained_models_go_to_dimod_and_back():
     dimod = pytest.importorskip("dimod")
     from quboprune.dimod_models import from_cqm, to_cqm

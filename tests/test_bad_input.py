@@ -211,6 +211,13 @@ def test_options(quboprune, denoiser, pairs, words):
     expect_one_line(quboprune, prune_words() + words)
 
 
+@pytest.mark.parametrize("words, named", [(["--foo"], "--foo: no such option"), (["prone"], "'prone': no such command"),
+                                          (["prune", "net.onnx", "--dat", "data.npz"], "--dat: no such option"),
+                                          (["prune", "net.onnx", "-o", "out.onnx"], "--data is required")])
+def test_what_is_not_known_is_named_before_what_is_missing(quboprune, words, named):
+    expect_one_line(quboprune, words, named)
+
+
 @pytest.mark.parametrize("option", ["--alpha", "--cross", "--value-scale", "--solver-time", "--time-limit"])
 @pytest.mark.parametrize("value", ["nan", "inf", "1e999", "0x", "1 2"])
 def test_numbers_that_are_none(quboprune, denoiser, pairs, option, value):

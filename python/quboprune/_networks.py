@@ -178,6 +178,8 @@ def formulate(model, output=None, *, data, target=None, **options):
     """The QUBO of a network (x_g = 1: group g is kept) by objective="hybrid" or another: a Problem, whose constraint
     keeps as many as target="filters=0.36" says. `output` keeps the file, .json, .cqm.json or else COO text. prune(...,
     mask=FILE) takes up what another solver found."""
+    if output is not None and os.fspath(output).endswith(".lp"):
+        raise InputError(f"{os.fspath(output)}: LP files aren't read back; give .cqm.json, or use the program")
     with tempfile.TemporaryDirectory(prefix="quboprune-") as folder:
         path = os.path.join(folder, "problem.coo") if output is None else os.fspath(output)
         progress = options.pop("progress", True)

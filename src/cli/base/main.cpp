@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "cli/base/console.h"
 #include "cli/base/numbers.h"
@@ -39,6 +40,17 @@ int failed(int code, std::string text) {
   return code;
 }
 
+/// What a command line that can't be parsed is to be told: a word that nothing knows before what is missing,
+/// as it may have been meant for that.
+std::string fault_of(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(true);
+  const bool commanded = !app.get_subcommands().empty();
+  const auto option = std::ranges::find_if(unknown, [](const auto& word) { return word.starts_with("-"); });
+  if (option != unknown.end()) return fmt::format("{}: no such option", *option);
+  if (!commanded && !unknown.empty()) return fmt::format("'{}': no such command", unknown.front());
+  return error.what();
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Makes trained convolutional networks smaller by combinatorial optimisation", "quboprune"};
   app.set_version_flag("--version", std::string("quboprune ") + QUBOPRUNE_VERSION);
@@ -54,10 +66,7 @@ int run(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     const auto chosen = app.get_subcommands();
     const std::string command = chosen.empty() ? "" : chosen.front()->get_name() + " ";
-    const bool unknown = chosen.empty() && argc > 1 && argv[1][0] != '-';
-    return failed(2,
-                  fmt::format("{}; see quboprune {}--help",
-                              unknown ? fmt::format("'{}': no such command", argv[1]) : e.what(), command));
+    return failed(2, fmt::format("{}; see quboprune {}--help", fault_of(app, e), command));
   }
   set_threads(context.threads);
   keep_freed_memory();

@@ -57,9 +57,15 @@ void PruneArguments::add_formulation(CLI::App& command) {
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
                    "calibration data, and so much more goes; which groups go is the objective's choice");
-  command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")->capture_default_str();
-  command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")->capture_default_str();
-  command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")->capture_default_str();
+  command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")
+      ->check(not_negative())
+      ->capture_default_str();
+  command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")
+      ->check(not_negative())
+      ->capture_default_str();
+  command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")
+      ->check(not_negative())
+      ->capture_default_str();
   command.add_option("--cross", f.cross, "gate-fisher, gauss-newton: weight of cross terms")
       ->capture_default_str();
   command.add_flag("--centred", f.centred, "Pearson correlation instead of cosine similarity");

@@ -84,7 +84,8 @@ class ChannelGroups {
   const std::vector<std::vector<int>>& branches() const { return branches_; }
   /// Sets of groups of which at least one must stay: those that make up some axis, but for the branches.
   const std::vector<std::vector<int>>& covers() const { return covers_; }
-  /// Throws InputError unless the mask has size() entries. So does everything that takes a mask with groups.
+  /// Throws InputError unless the mask has size() entries. So does everything that takes one, kept() apart,
+  /// which is asked for each axis of each value.
   void check_size(const Mask& mask) const;
   /// Does the mask (size() entries) leave nothing of one of the covers?
   bool empties_an_axis(const Mask& mask) const;
@@ -94,8 +95,8 @@ class ChannelGroups {
   /// For an axis (below 0: from the end) of a value (a number in Graph::values), each index's group, -1 for
   /// one that must stay; empty where all must.
   std::vector<int> on_axis(int value, int axis) const;
-  /// The indices of an axis that a mask keeps, ascending; nullopt if it keeps them all, an empty list if it
-  /// removes the whole axis.
+  /// The indices of an axis that a mask (of size() entries) keeps, ascending; nullopt if it keeps them all,
+  /// an empty list if it removes the whole axis.
   std::optional<std::vector<std::int64_t>> kept(int value, int axis, const Mask& mask) const;
   const Analysis& analysis() const { return *analysis_; }
 

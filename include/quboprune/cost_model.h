@@ -44,9 +44,11 @@ class CostModel {
 
   int groups() const { return groups_; }
   const std::vector<Factor>& factors() const { return factors_; }
-  const std::vector<Term>& terms(Cost cost) const { return cost == Cost::params ? parameters_ : macs_; }
+  /// Of parameters or multiply-accumulates; filters are no products.
+  const std::vector<Term>& terms(Cost cost) const;
 
-  /// mask: one entry a group. Filters: the number of kept groups.
+  /// mask: one entry a group, else InputError, here and in sizes() and marginals(). Filters: the number of
+  /// kept groups.
   double value(Cost cost, const Mask& mask) const;
   /// The same for axes of these sizes, one for each factor; parameters and multiply-accumulates only.
   double value(Cost cost, const std::vector<double>& sizes) const;

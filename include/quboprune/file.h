@@ -10,7 +10,7 @@
 namespace quboprune {
 
 /// Puts `bytes` into `path` in one step: written to a new file beside it, flushed, then renamed. So a crash,
-/// a full disk or a second writer leaves the old file, or the new one, never half of one.
+/// a full disk or a second writer leaves the old file, or the new one, never half of one. Permissions stay.
 ///
 /// Throws InputError if the folder isn't there, `path` is a folder, or the file can't be written.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

@@ -85,10 +85,9 @@ struct Graph {
   /// axes.
   bool stand_ins = false;
 
-  /// Adds a constant under a name that no value has yet, made from `name`.
-  int add_constant(const std::string& name, Constant constant);
-  /// Without a name, for a graph that isn't written.
-  int add_constant(Constant constant);
+  /// Adds a constant. In a graph that is written the name is one that no other value has; else it may be
+  /// empty.
+  int add_constant(std::string name, Constant constant);
   /// Nodes that read each value, in order.
   std::vector<std::vector<int>> consumers() const;
   /// By node: whether an output depends on it. Nodes whose outputs have since become constants are skipped.

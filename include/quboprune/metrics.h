@@ -10,7 +10,7 @@
 namespace quboprune {
 
 /// PSNR in dB of one output against its target, over all channels and pixels together:
-/// 10·log10(peak² / mean squared difference). Any equal shapes; no rounding or clipping.
+/// 10·log10(peak² / mean squared difference). Any equal shapes, else InputError; no rounding or clipping.
 /// Equal tensors give 100 dB, so that means stay finite; nothing is reported above that.
 double psnr(const at::Tensor& output, const at::Tensor& target, double peak = 1.0);
 
@@ -33,8 +33,9 @@ enum class ClassScores { logits, probabilities };
 double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores = ClassScores::logits);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
-/// 1 is what an output of zeros gets. Elements that are the same infinity, or no number, in both don't count.
-/// Measured against the original: needs no targets.
+/// 1 is what an output of zeros gets. Infinite where only the reference is all zeros. Elements that are the
+/// same infinity, or no number, in both don't count. Measured against the original: needs no targets. Throws
+/// InputError where the shapes differ.
 double relative_mse(const at::Tensor& output, const at::Tensor& reference);
 
 /// What a network is judged by.

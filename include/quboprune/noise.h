@@ -29,7 +29,8 @@ class NoiseModel {
   NoiseModel(NoiseModel&&) noexcept;
   NoiseModel& operator=(NoiseModel&&) noexcept;
 
-  /// The noisy image of `clean`: float32 [channels, height, width], 1 or 3 channels, values 0..1.
+  /// The noisy image of `clean`: float32 [channels, height, width], 1 or 3 channels, values 0..1. Throws
+  /// InputError for another type or shape.
   /// The same clean image and the same state of `rng` give the same result. Safe from several threads.
   at::Tensor draw(const at::Tensor& clean, Rng& rng) const;
 

@@ -29,7 +29,8 @@ struct Equivalence {
   double max_abs_difference = 0;
   double tolerance = 0;             ///< what arithmetic in another order may change that output by
   std::vector<std::string> shapes;  ///< of the inputs tried
-  std::string where;                ///< the first node whose values differ by more; empty if none does
+  /// The first node whose values differ by more, or why the smaller network can't be run; else empty.
+  std::string where;
   bool holds() const { return max_abs_difference <= tolerance; }
 };
 
@@ -37,7 +38,8 @@ struct Equivalence {
 /// batches.
 ///
 /// Tolerance: float32 sums of n terms in another order differ by at most about 2^-24 · sqrt(n) · |terms|
-/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output. An output that nearly
+/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output (2^-53 for one in
+/// float64). An output that nearly
 /// cancels can be smaller than its rounding. So where the difference is larger, both networks run in float64
 /// too: what falls at least 2^20-fold there (the unit roundoff falls 2^29-fold) is rounding, and allowed.
 /// Elements that are the same infinity, or no number, in both agree. Throws InputError where the original

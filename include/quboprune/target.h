@@ -29,7 +29,7 @@ Target target_from_text(const std::string& text);
 /// and MACs (1 - removed) of the dense network's.
 double allowance(const ChannelGroups& groups, const Target& target);
 
-/// How a target's capacity is met.
+/// How an exact count of filters is met, where an objective is searched; no other target has a use for it.
 enum class CapacityMode {
   direct,  ///< the search never leaves the capacity: swaps
   bisect   ///< faithful to the published idea: a multiplier on the count is bisected, and an exact repair
@@ -69,8 +69,8 @@ struct BisectResult {
 /// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
 ///
 /// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
-/// the options' time. Throws InputError if the fixed variables leave no such count. Source: the trade-off of
-/// QUBO feature selection, arXiv 2203.13261; the repair is ours.
+/// the options' time, and none begins after all of it. Throws InputError if the fixed variables leave no such
+/// count. Source: the trade-off of QUBO feature selection, arXiv 2203.13261; the repair is ours.
 BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
                              const SolverOptions& options, const Control& control = {});
 

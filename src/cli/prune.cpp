@@ -150,6 +150,7 @@ void say_ignored(const Options& o, const CLI::App& command, PruneSession& sessio
                   "--centred",     "--per-layer",  "--penalty",        "--probes"},
         "a mask was given, so none is chosen"));
   } else {
+    session.note(o.prune.without_say_of_count(command));
     session.note(o.prune.without_say_unrefined(command));
   }
   session.note(o.prune.without_say(command));

@@ -44,6 +44,14 @@ class FileTest : public testing::Test {
   fs::path folder_;
 };
 
+TEST_F(FileTest, PermissionsOfWhatIsReplacedStay) {
+  const fs::path path = folder_ / "secret";
+  write_file_atomically(path, "old");
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
+  write_file_atomically(path, "new");
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+}
+
 TEST_F(FileTest, WritesAllBytesAndLeavesNothingElse) {
   const std::string bytes = std::string("a\0b\n", 4) + std::string(200000, 'x');
   write_file_atomically(folder_ / "out", bytes);

@@ -39,7 +39,15 @@ bool CostModel::shares_a_group(const Term& term) const {
   return false;
 }
 
+const std::vector<CostModel::Term>& CostModel::terms(Cost cost) const {
+  check(cost != Cost::filters, "filters are counted, not added up from terms");
+  return cost == Cost::params ? parameters_ : macs_;
+}
+
 std::vector<double> CostModel::sizes(const Mask& mask) const {
+  if (static_cast<int>(mask.size()) != groups_)
+    throw InputError("a mask of " + std::to_string(mask.size()) + " entries for the costs of " +
+                     std::to_string(groups_) + " groups");
   std::vector<double> result;
   result.reserve(factors_.size());
   for (const auto& factor : factors_) {

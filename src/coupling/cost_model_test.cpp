@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "quboprune/error.h"
+
 namespace quboprune {
 namespace {
 
@@ -42,6 +44,13 @@ TEST(CostModel, MarginalsWhereAGroupMeetsItself) {
   model.add(Cost::macs, {5, {stream, both}, false});
   model.add(Cost::macs, {3, {both}, false});
   expect_marginals_of_values(model);
+}
+
+TEST(CostModel, AMaskOfAnotherLengthIsRefused) {
+  CostModel model(2);
+  model.add(Cost::macs, {1, {model.add_factor({0, {{0, 1}, {1, 1}}})}, false});
+  EXPECT_THROW(model.value(Cost::macs, Mask{1}), InputError);
+  EXPECT_THROW(model.marginals(Cost::params, Mask{1, 1, 1}), InputError);
 }
 
 }  // namespace

@@ -129,8 +129,7 @@ class ProbeRun {
   at::Tensor value_of(int v) const {
     const Constant& constant = graph_.values[index(v)].constant;
     if (!constant.defined()) return values_[index(v)];
-    const auto type = constant.scalar_type();
-    return type == at::kHalf || type == at::kBFloat16 ? constant.tensor().to(at::kFloat) : constant.tensor();
+    return widened(constant.tensor());
   }
 
   void step(const Node& node) {
@@ -152,7 +151,7 @@ class ProbeRun {
         trace_.too_large = true;
         return;
       }
-      if (node.outputs[k] >= 0 && out[k].defined()) note(node.outputs[k], std::move(out[k]));
+      if (node.outputs[k] >= 0 && out[k].defined()) note(node.outputs[k], widened(out[k]));
     }
   }
 

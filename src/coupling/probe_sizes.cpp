@@ -57,11 +57,14 @@ std::int64_t channels_wanted(const Graph& graph, int input) {
 /// Does the network turn channels from last to first, what comes before that being done to each number alone?
 bool moves_channels_forward(const Graph& graph, int value) {
   static const std::set<std::string> kOfEach{"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Sub"};
-  return std::ranges::any_of(graph.nodes, [&](const Node& node) {
-    if (std::ranges::find(node.inputs, value) == node.inputs.end()) return false;
-    if (node.op == "Transpose") return node.integers("perm") == std::vector<std::int64_t>{0, 3, 1, 2};
-    return kOfEach.contains(node.op) && node.output(0) >= 0 && moves_channels_forward(graph, node.output(0));
-  });
+  static const std::vector<std::int64_t> kForward{0, 3, 1, 2};
+  std::set<int> as_before{value};  // values made of this one number by number
+  for (const Node& node : graph.nodes) {
+    if (std::ranges::none_of(node.inputs, [&](int v) { return as_before.contains(v); })) continue;
+    if (node.op == "Transpose" && node.integers("perm") == kForward) return true;
+    if (kOfEach.contains(node.op)) as_before.insert(node.output(0));
+  }
+  return false;
 }
 
 /// The first axis of an input that holds positions: behind the channels, but for images with their channels

@@ -132,8 +132,8 @@ NoiseModel::NoiseModel(NoiseModel&&) noexcept = default;
 NoiseModel& NoiseModel::operator=(NoiseModel&&) noexcept = default;
 
 at::Tensor NoiseModel::draw(const at::Tensor& clean, Rng& rng) const {
-  check(clean.dim() == 3 && (clean.size(0) == 1 || clean.size(0) == 3) && clean.scalar_type() == at::kFloat,
-        "noise is drawn on float32 [1 or 3, height, width]");
+  if (clean.dim() != 3 || (clean.size(0) != 1 && clean.size(0) != 3) || clean.scalar_type() != at::kFloat)
+    throw InputError("noise is drawn on float32 [1 or 3, height, width]");
   return to_tensor(kind_->draw(interleaved(clean), rng));
 }
 

@@ -21,6 +21,8 @@ std::string little_endian(std::uint64_t value, int length) {
 }
 
 std::string npy_of(const at::Tensor& array) {
+  check(array.scalar_type() == at::kLong || array.scalar_type() == at::kFloat,
+        "arrays are written as int64 or float32");
   const at::Tensor whole = array.contiguous();
   std::string shape;
   for (const auto length : whole.sizes()) shape += fmt::format("{},", length);

@@ -198,6 +198,11 @@ const std::vector<float>& narrow_values(int type) {
   return found == tables.end() ? none : found->second;
 }
 
+at::Tensor widened(const at::Tensor& tensor) {
+  const bool half = tensor.scalar_type() == at::kHalf || tensor.scalar_type() == at::kBFloat16;
+  return half ? tensor.to(at::kFloat) : tensor;
+}
+
 at::Tensor cast_to(const at::Tensor& tensor, int type, const Rounding& rounding) {
   const Storage* storage = find(type);
   if (!storage) throw InputError("element type " + std::to_string(type) + " isn't supported");

@@ -58,6 +58,9 @@ struct Rounding {
   char direction = 'u';  ///< of float8_e8m0 only: u(p), d(own) or n(earest)
 };
 
+/// float32 for half types, which are computed in it; others as they are.
+at::Tensor widened(const at::Tensor& tensor);
+
 /// The values as the element type can hold them, in held_type(element). Throws InputError for types that
 /// held_type doesn't know.
 at::Tensor cast_to(const at::Tensor& tensor, int element, const Rounding& rounding = {});

@@ -1,7 +1,5 @@
 #include "quboprune/graph.h"
 
-#include <algorithm>
-
 #include "model/kept_nodes.h"
 
 namespace quboprune {
@@ -46,18 +44,8 @@ std::vector<double> Node::reals(const std::string& attribute, std::vector<double
   return found == attributes.end() ? otherwise : found->second.floats;
 }
 
-int Graph::add_constant(const std::string& name, Constant constant) {
-  const auto taken = [&](const std::string& wanted) {
-    return std::ranges::any_of(values, [&](const Value& value) { return value.name == wanted; });
-  };
-  std::string unique = name;
-  for (int k = 2; taken(unique); ++k) unique = name + "_" + std::to_string(k);
-  values.push_back({.name = unique, .constant = std::move(constant)});
-  return static_cast<int>(values.size()) - 1;
-}
-
-int Graph::add_constant(Constant constant) {
-  values.push_back({.name = {}, .constant = std::move(constant)});
+int Graph::add_constant(std::string name, Constant constant) {
+  values.push_back({.name = std::move(name), .constant = std::move(constant)});
   return static_cast<int>(values.size()) - 1;
 }
 

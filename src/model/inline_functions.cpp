@@ -5,9 +5,9 @@
 
 #include <map>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
+#include "model/names.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -59,8 +59,8 @@ class Inliner {
       by_name_[key_of(f.domain(), f.name(), last_of(unknown_texts(f, kOverloadOfFunction)))] = &f;
     for (const auto& set : model.opset_import()) versions_[plain(set.domain())] = set.version();
     for (const auto& node : model.graph().node()) take_names(node);
-    for (const auto& input : model.graph().input()) taken_.insert(input.name());
-    for (const auto& tensor : model.graph().initializer()) taken_.insert(tensor.name());
+    for (const auto& input : model.graph().input()) taken_.take(input.name());
+    for (const auto& tensor : model.graph().initializer()) taken_.take(tensor.name());
   }
 
   void run() {
@@ -94,13 +94,13 @@ class Inliner {
   }
 
   void take_names(const NodeProto& node) {
-    for (const auto& name : node.input()) taken_.insert(name);
-    for (const auto& name : node.output()) taken_.insert(name);
+    for (const auto& name : node.input()) taken_.take(name);
+    for (const auto& name : node.output()) taken_.take(name);
     for (const auto& attribute : node.attribute()) {
       if (!attribute.has_g()) continue;
       for (const auto& inner : attribute.g().node()) take_names(inner);
-      for (const auto& tensor : attribute.g().initializer()) taken_.insert(tensor.name());
-      for (const auto& input : attribute.g().input()) taken_.insert(input.name());
+      for (const auto& tensor : attribute.g().initializer()) taken_.take(tensor.name());
+      for (const auto& input : attribute.g().input()) taken_.take(input.name());
     }
   }
 
@@ -141,11 +141,7 @@ class Inliner {
                       std::map<std::string, std::string>& names) {
     const auto found = names.find(name);
     if (found != names.end()) return found->second;
-    std::string unique = prefix + "/" + name;
-    for (int k = 2; !taken_.insert(unique).second; ++k)
-      unique = prefix + "/" + name + "_" + std::to_string(k);
-    names[name] = unique;
-    return unique;
+    return names[name] = taken_.unique(prefix + "/" + name);
   }
 
   /// A subgraph reads what the function around it has under its new name, and its own values get names of
@@ -210,7 +206,7 @@ class Inliner {
   const google::protobuf::RepeatedPtrField<FunctionProto> functions_;  // a copy: the model's own go
   std::map<std::string, const FunctionProto*> by_name_;
   std::map<std::string, std::int64_t> versions_;
-  std::unordered_set<std::string> taken_;
+  Names taken_;
 };
 
 }  // namespace

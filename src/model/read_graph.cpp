@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "model/names.h"
 #include "model/tensor_proto.h"
 #include "quboprune/error.h"
 
@@ -93,14 +94,6 @@ class GraphReader {
     }
   }
 
-  /// Reports and plans name nodes, so that each needs a name of its own here; the file keeps its.
-  std::string unique(const std::string& name) {
-    int& uses = names_[name];
-    if (++uses == 1) return name;
-    while (names_.contains(name + "#" + std::to_string(uses))) ++uses;
-    return unique(name + "#" + std::to_string(uses));
-  }
-
   Attribute attribute(const AttributeProto& a) {
     Attribute result;
     switch (a.type()) {
@@ -170,7 +163,8 @@ class GraphReader {
     Node node;
     node.op = proto.op_type();
     node.domain = domain;
-    node.name = unique(proto.name().empty() ? proto.op_type() + "_" + std::to_string(place) : proto.name());
+    node.name =
+        names_.unique(proto.name().empty() ? proto.op_type() + "_" + std::to_string(place) : proto.name());
     node.source = n;
     const auto version = versions_.find(domain);
     node.version = version == versions_.end() ? 1 : version->second;
@@ -279,7 +273,8 @@ class GraphReader {
   std::unordered_map<std::string, int> ids_;
   std::unordered_map<std::string, int> versions_;
   std::unordered_set<std::string> defined_, initialised_;
-  std::unordered_map<std::string, int> names_;  // of nodes, and how often each came
+  /// Reports and plans name nodes, so that each needs a name of its own here; the file keeps its.
+  Names names_{"#"};
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/index.h"
+#include "model/names.h"
 
 namespace quboprune {
 namespace {
@@ -34,10 +35,11 @@ void part_shared_fills(Graph& graph) {
       if (v >= 0 && graph.values[at_index(v)].is_constant()) readers[at_index(v)].push_back(&v);
     for (int v : graph.nodes[n].captured) captured[at_index(v)] = true;
   }
+  Names names(graph);
   for (std::size_t v = 0; v < count; ++v) {
     if (readers[v].size() < 2 || captured[v] || !is_fill(graph.values[v])) continue;
     for (std::size_t k = 1; k < readers[v].size(); ++k) {
-      *readers[v][k] = graph.add_constant(graph.values[v].name, graph.values[v].constant);
+      *readers[v][k] = graph.add_constant(names.unique(graph.values[v].name), graph.values[v].constant);
     }
   }
 }

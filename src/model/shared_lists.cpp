@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
+
+#include "model/names.h"
 
 namespace quboprune {
 namespace {
@@ -21,17 +22,17 @@ bool is_concat(const NodeProto& node) {
 }
 
 /// Of nodes and values, those of subgraphs included.
-void take_names(const GraphProto& graph, std::unordered_set<std::string>& names) {
+void take_names(const GraphProto& graph, Names& names) {
   for (const auto& node : graph.node()) {
-    names.insert(node.name());
-    names.insert(node.output().begin(), node.output().end());
+    names.take(node.name());
+    for (const auto& output : node.output()) names.take(output);
     for (const auto& attribute : node.attribute()) {
       if (attribute.has_g()) take_names(attribute.g(), names);
       for (const auto& inner : attribute.graphs()) take_names(inner, names);
     }
   }
-  for (const auto& tensor : graph.initializer()) names.insert(tensor.name());
-  for (const auto& input : graph.input()) names.insert(input.name());
+  for (const auto& tensor : graph.initializer()) names.take(tensor.name());
+  for (const auto& input : graph.input()) names.take(input.name());
 }
 
 /// Has nodes, those of subgraphs included, read other values.
@@ -48,14 +49,6 @@ void read_instead(GraphProto& graph, const std::unordered_map<std::string, std::
   }
 }
 
-/// "list" as "list_2", "list_3", ...
-std::string unique_name(const std::string& name, std::unordered_set<std::string>& taken) {
-  for (int k = 2;; ++k) {
-    std::string wanted = name + "_" + std::to_string(k);
-    if (taken.insert(wanted).second) return wanted;
-  }
-}
-
 }  // namespace
 
 int place_of_sizes(std::string_view op) {
@@ -69,7 +62,7 @@ std::map<std::string, std::string> part_shared_lists(GraphProto& graph) {
   std::unordered_map<std::string, int> lists;  // the Concat that gives it
   for (int n = 0; n < graph.node_size(); ++n)
     if (is_concat(graph.node(n))) lists[graph.node(n).output(0)] = n;
-  std::unordered_set<std::string> names;
+  Names names;
   take_names(graph, names);
 
   std::map<std::string, std::string> copies;
@@ -82,8 +75,8 @@ std::map<std::string, std::string> part_shared_lists(GraphProto& graph) {
     const auto found = lists.find(list);
     if (found == lists.end() || met.insert(list).second) continue;
     NodeProto copy = graph.node(found->second);
-    if (!copy.name().empty()) copy.set_name(unique_name(copy.name(), names));
-    copy.set_output(0, unique_name(list, names));
+    if (!copy.name().empty()) copy.set_name(names.unique(copy.name()));
+    copy.set_output(0, names.unique(list));
     node.set_input(place, copy.output(0));
     copies[copy.output(0)] = list;
     behind[found->second].push_back(std::move(copy));

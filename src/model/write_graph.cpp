@@ -6,6 +6,7 @@
 
 #include "core/index.h"
 #include "model/element_types.h"
+#include "model/names.h"
 #include "model/tensor_proto.h"
 #include "quboprune/error.h"
 
@@ -55,11 +56,13 @@ class Writer {
         graph_(*result_.mutable_graph()),
         data_(static_cast<std::size_t>(graph_.initializer_size())),
         before_(before),
-        after_(after) {}
+        after_(after),
+        names_(after) {}
 
   ModelToWrite write(const std::map<std::string, std::string>& metadata) {
     const auto defined = names_defined();
     for (const auto& node : graph_.node()) take_names_inside(node);
+    for (const std::string& name : inside_) names_.take(name);
     find_changes();
     write_constants();
     write_nodes();
@@ -123,14 +126,7 @@ class Writer {
   void rename_if_inside(int v) {
     const std::string& name = after_.values[at_index(v)].name;
     if (!inside_.contains(name)) return;
-    const auto taken = [&](const std::string& wanted) {
-      return inside_.contains(wanted) ||
-             std::ranges::any_of(after_.values, [&](const Value& value) { return value.name == wanted; });
-    };
-    std::string unique = name;
-    for (int k = 2; taken(unique); ++k) unique = name + "_" + std::to_string(k);
-    inside_.insert(unique);
-    renamed_[v] = unique;
+    renamed_[v] = names_.unique(name);
   }
 
   std::string name_of(int value) const {
@@ -317,6 +313,7 @@ class Writer {
   std::unordered_map<std::string, int> changed_;
   std::vector<int> added_;
   std::unordered_set<std::string> inside_;
+  Names names_;                                   // of after_, and inside
   std::unordered_map<int, std::string> renamed_;  // added values whose names subgraphs have
 };
 

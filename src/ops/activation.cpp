@@ -34,8 +34,8 @@ class Clip final : public Operator {
     c10::optional<at::Scalar> high;
     if (node.has("min")) low = node.real("min", 0);
     if (node.has("max")) high = node.real("max", 0);
-    if (in.size() > 1 && in[1].defined()) low = in[1].item();
-    if (in.size() > 2 && in[2].defined()) high = in[2].item();
+    if (given(in, 1).defined()) low = in[1].item();
+    if (given(in, 2).defined()) high = in[2].item();
     if (!low && !high) return {in.at(0)};
     return {at::clamp(in.at(0), low, high)};
   }

@@ -33,11 +33,11 @@ class ArgExtreme final : public Operator {
     const auto axis = positive_axis(node.integer("axis", 0), x.dim(), node);
     const bool last = node.integer("select_last_index", 0) != 0;
     const at::Tensor signed_x = at::isFloatingType(x.scalar_type()) ? x : x.to(at::kLong);
-    // A stable sort puts the first of equals first; LibTorch's argmax doesn't promise which it takes.
     const at::Tensor source = last ? signed_x.flip({axis}) : signed_x;
-    const at::Tensor order = std::get<1>(at::sort(source, true, axis, largest_)).narrow(axis, 0, 1);
-    const at::Tensor index = last ? x.size(axis) - 1 - order : order;
-    return {node.integer("keepdims", 1) != 0 ? index : index.squeeze(axis)};
+    const bool keep = node.integer("keepdims", 1) != 0;
+    // Both promise the first of equals.
+    const at::Tensor first = largest_ ? source.argmax(axis, keep) : source.argmin(axis, keep);
+    return {last ? x.size(axis) - 1 - first : first};
   }
   void couple(const Node& node, Coupling& c) const override {
     const auto axis = positive_axis(node.integer("axis", 0), c.rank(node.input(0)), node);
@@ -73,9 +73,11 @@ class CumSum final : public Operator {
     const auto& x = in.at(0);
     const auto axis = positive_axis(to_integers(in.at(1)).at(0), x.dim(), node);
     const bool backwards = node.integer("reverse", 0) != 0;
-    const at::Tensor source = backwards ? x.flip({axis}) : x;
-    at::Tensor sums = at::cumsum(source, axis, x.scalar_type());
-    if (node.integer("exclusive", 0) != 0) sums = sums - source;
+    at::Tensor source = backwards ? x.flip({axis}) : x;
+    if (node.integer("exclusive", 0) != 0 && x.size(axis) > 0)
+      source = at::cat({at::zeros_like(source.narrow(axis, 0, 1)), source.narrow(axis, 0, x.size(axis) - 1)},
+                       axis);
+    const at::Tensor sums = at::cumsum(source, axis, x.scalar_type());
     return {backwards ? sums.flip({axis}) : sums};
   }
   void couple(const Node& node, Coupling& c) const override {

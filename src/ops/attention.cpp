@@ -19,10 +19,6 @@ namespace {
 
 constexpr std::size_t kMask = 3, kPastKey = 4, kPastValue = 5, kLengths = 6;
 
-at::Tensor given(const Tensors& in, std::size_t k) {
-  return k < in.size() ? in[k] : at::Tensor();
-}
-
 [[noreturn]] void refuse(const Node& node, const std::string& what) {
   throw InputError(node.title() + ": " + what + "; export the model again");
 }

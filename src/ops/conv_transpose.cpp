@@ -72,7 +72,7 @@ at::Tensor as_convolution(const at::Tensor& x, const at::Tensor& weight, const T
   }
   const bool plain = turned.symmetric() && turned.begin.front() >= 0 && turned.begin.back() >= 0;
   const Padded input = plain ? Padded{x, turned} : with_pads(x, turned, 0);
-  const bool has_bias = in.size() > 2 && in[2].defined();
+  const bool has_bias = given(in, 2).defined();
   return at::convolution(input.input, weight.transpose(0, 1).flip(spatial),
                          has_bias ? c10::optional<at::Tensor>(in[2]) : c10::nullopt, w.strides,
                          input.window.begin, w.dilations, false,
@@ -96,7 +96,7 @@ class ConvTranspose final : public Operator {
     if (extra.size() != w.kernel.size())
       throw InputError(node.title() + ": output_padding has another number of axes; export the model again");
     resolve_output(node, w, x.sizes(), extra);
-    const bool has_bias = in.size() > 2 && in[2].defined();
+    const bool has_bias = given(in, 2).defined();
     const std::vector<std::int64_t> none(w.kernel.size(), 0);
     bool direct = w.symmetric();
     for (std::size_t a = 0; a < extra.size(); ++a)

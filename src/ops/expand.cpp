@@ -5,7 +5,6 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
-#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "ops/base/size_list.h"

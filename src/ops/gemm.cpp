@@ -29,7 +29,7 @@ class Gemm final : public Operator {
     }
     const double alpha = node.real("alpha", 1);
     const double beta = node.real("beta", 1);
-    if (in.size() > 2 && in[2].defined()) return {at::addmm(in[2], a, b, beta, alpha)};
+    if (given(in, 2).defined()) return {at::addmm(in[2], a, b, beta, alpha)};
     const at::Tensor product = at::mm(a, b);
     return {alpha == 1 ? product : product * alpha};
   }

@@ -22,11 +22,7 @@ double power_of(const Node& node) {
 class LpPool final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
-    Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
-    if (node.integer("ceil_mode", 0) != 0) {
-      const auto extra = ceil_extra(w, in[0].sizes());
-      for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
-    }
+    const Window w = pool_window_of(node, in.at(0).sizes());
     const double p = power_of(node);
     const Padded x = with_pads(in[0], w, 0);
     return {at::pow(over_windows(at::pow(x.input.abs(), p), x.window, false), 1 / p)};

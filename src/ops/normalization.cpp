@@ -91,6 +91,9 @@ class GroupNormalization final : public Operator {
 
  private:
   static at::Tensor per_channel(const at::Tensor& vector, const at::Tensor& x) {
+    if (vector.dim() != 1 || vector.numel() == 0 || x.size(1) % vector.size(0) != 0)
+      throw InputError(
+          "a normalisation whose scale or bias doesn't fit its channels; export the model again");
     return along_channels(vector.repeat_interleave(x.size(1) / vector.size(0)), x.dim());
   }
 };
@@ -105,7 +108,7 @@ class LayerNormalization final : public Operator {
     const at::Tensor centred = centre_ ? x - mean : x;
     const at::Tensor scale = at::rsqrt(mean_over(centred * centred, axes, mode) + node.real("epsilon", 1e-5));
     at::Tensor y = centred * scale * in.at(1);
-    if (in.size() > 2 && in[2].defined()) y = y + in[2];
+    if (given(in, 2).defined()) y = y + in[2];
     if (!centre_) return {y};
     return {y, mean, scale};
   }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "quboprune/error.h"
@@ -80,7 +79,7 @@ class Pad final : public Operator {
     require_usable(node, shape);
     const std::string mode = node.text("mode", "constant");
     at::Scalar value = node.real("value", 0);
-    if (in.size() > 2 && in[2].defined() && in[2].numel() > 0) value = in[2].item();
+    if (given(in, 2).defined() && in[2].numel() > 0) value = in[2].item();
     if (mode == "constant") return {constant(in[0], amounts, value)};
     at::Tensor result = in[0];
     for (std::size_t a = 0; a < amounts.before.size(); ++a) {

@@ -53,11 +53,7 @@ at::Tensor largest_at(const at::Tensor& x, const Window& w, bool columns_first) 
 class MaxPool final : public Operator {
  public:
   Tensors run(const Node& node, const Tensors& in, const RunMode& mode) const override {
-    Window w = window_of(node, in.at(0).sizes(), node.integers("kernel_shape"));
-    if (node.integer("ceil_mode", 0) != 0) {
-      const auto extra = ceil_extra(w, in[0].sizes());
-      for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
-    }
+    const Window w = pool_window_of(node, in.at(0).sizes());
     if (node.output(1) >= 0) {
       const Padded all = with_pads(in[0], w, -std::numeric_limits<double>::infinity());
       return {over_windows(all.input, all.window, true),
@@ -66,9 +62,8 @@ class MaxPool final : public Operator {
     if (mode.fast != nullptr) {
       if (auto result = mode.fast->max_pool(in[0], w)) return {*result};
     }
-    const bool half = w.symmetric() && std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
-                                                  [](auto p, auto k) { return 2 * p <= k; });
-    if (w.kernel.size() == 2 && half && at::isFloatingType(in[0].scalar_type()))
+    if (w.kernel.size() == 2 && w.symmetric() && w.pads_at_most_half() &&
+        at::isFloatingType(in[0].scalar_type()))
       return {at::max_pool2d(in[0], w.kernel, w.strides, w.begin, w.dilations, false)};
     const auto type = in[0].scalar_type();
     const double lowest = type == at::kByte   ? 0
@@ -92,9 +87,7 @@ class AveragePool final : public Operator {
     const bool count_pad = node.integer("count_include_pad", 0) != 0;
     const bool plain = !ceil && w.symmetric() &&
                        std::all_of(w.dilations.begin(), w.dilations.end(), [](auto d) { return d == 1; });
-    const bool half = std::equal(w.begin.begin(), w.begin.end(), w.kernel.begin(),
-                                 [](auto p, auto k) { return 2 * p <= k; });
-    if (plain && half && w.kernel.size() == 2)
+    if (plain && w.pads_at_most_half() && w.kernel.size() == 2)
       return {at::avg_pool2d(in[0], w.kernel, w.strides, w.begin, false, count_pad)};
     return {by_windows(in[0], w, ceil, count_pad)};
   }

@@ -30,10 +30,6 @@ class Quantized final : public Operator {
   Function function_;
 };
 
-at::Tensor operand(const Tensors& in, std::size_t k) {
-  return k < in.size() ? in[k] : at::Tensor();
-}
-
 /// Scales or zero points, laid along the axis of x: one for all, one an index, or one a block of indices.
 at::Tensor along(const Node& node, const at::Tensor& parameter, const at::Tensor& x) {
   const at::Tensor wide = parameter.to(at::kDouble);
@@ -69,7 +65,7 @@ at::Tensor quantized(const at::Tensor& scaled, const at::Tensor& zero, int type)
 }
 
 Tensors quantize(const Node& node, const Tensors& in) {
-  const at::Tensor zero = operand(in, 2);
+  const at::Tensor zero = given(in, 2);
   const at::Tensor scale = along(node, in.at(1), in[0]);
   // Single precision, as the definition has it: the quotient may lie on a tie there and not in double.
   const at::Tensor scaled = (in[0].to(at::kFloat) / scale.to(at::kFloat)).to(at::kDouble);
@@ -78,7 +74,7 @@ Tensors quantize(const Node& node, const Tensors& in) {
 
 Tensors dequantize(const Node& node, const Tensors& in) {
   at::Tensor x = in.at(0).to(at::kDouble);
-  const at::Tensor zero = operand(in, 2);
+  const at::Tensor zero = given(in, 2);
   if (zero.defined()) x = x - along(node, zero, in[0]);
   return {(x * along(node, in.at(1), in[0])).to(at::kFloat)};
 }
@@ -117,14 +113,14 @@ at::Tensor by_output(const at::Tensor& parameter, std::int64_t rank) {
 }
 
 Tensors conv_integer(const Node& node, const Tensors& in) {
-  const at::Tensor x = shifted(in.at(0), operand(in, 2), false);
-  const at::Tensor weight = shifted(in.at(1), by_output(operand(in, 3), in[1].dim()), false);
+  const at::Tensor x = shifted(in.at(0), given(in, 2), false);
+  const at::Tensor weight = shifted(in.at(1), by_output(given(in, 3), in[1].dim()), false);
   return {convolved(node, x, weight).to(at::kInt)};
 }
 
 Tensors matmul_integer(const Node&, const Tensors& in) {
-  return {at::matmul(shifted(in.at(0), operand(in, 2), true), shifted(in.at(1), operand(in, 3), false))
-              .to(at::kInt)};
+  return {
+      at::matmul(shifted(in.at(0), given(in, 2), true), shifted(in.at(1), given(in, 3), false)).to(at::kInt)};
 }
 
 int byte_type(const at::Tensor& zero) {
@@ -144,7 +140,7 @@ Tensors qlinear_conv(const Node& node, const Tensors& in) {
   at::Tensor y = convolved(node, shifted(in.at(0), in.at(2), false), weight);
   std::vector<std::int64_t> shape(static_cast<std::size_t>(y.dim()), 1);
   shape[1] = -1;
-  if (in.size() > 8 && in[8].defined()) y = y + in[8].to(at::kDouble).view(shape);
+  if (given(in, 8).defined()) y = y + in[8].to(at::kDouble).view(shape);
   at::Tensor scale = in.at(1).to(at::kDouble) * in.at(4).to(at::kDouble) / in.at(6).to(at::kDouble);
   if (scale.numel() > 1) scale = scale.view(shape);
   return {quantized(y * scale, in.at(7).to(at::kDouble), byte_type(in[7]))};

@@ -21,10 +21,6 @@ namespace {
 constexpr std::size_t kWeights = 1, kRecurrent = 2, kBias = 3, kLengths = 4, kHidden = 5, kCell = 6,
                       kPeepholes = 7;
 
-at::Tensor given(const Tensors& in, std::size_t k) {
-  return k < in.size() ? in[k] : at::Tensor();
-}
-
 using Activation = std::function<at::Tensor(const at::Tensor&)>;
 
 /// Those that take no numbers, by their names in lower case, as runtimes read them.

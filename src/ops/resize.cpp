@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "ops/base/size_list.h"
@@ -50,9 +49,10 @@ void set_scales(Plan& plan, const std::vector<double>& scales, const std::vector
   for (std::size_t k = 0; k < axes.size(); ++k) {
     const auto a = static_cast<std::size_t>(axes[k]);
     plan.scales[a] = scales[k];
-    const double part = plan.to[a] - plan.from[a];
-    const double size = static_cast<double>(in[a]) * part * scales[k];
-    if (!(size >= 0 && size < 1e9)) throw InputError(node.title() + ": a scale that isn't usable");
+    // In float32 as ONNX Runtime and PyTorch have it: 10 · 0.7f is 7 there, and a hair less in double.
+    const float part = static_cast<float>(plan.to[a] - plan.from[a]);
+    const float size = static_cast<float>(in[a]) * part * static_cast<float>(scales[k]);
+    if (!(size >= 0 && size < 1e9F)) throw InputError(node.title() + ": a scale that isn't usable");
     plan.sizes[a] = static_cast<std::int64_t>(std::floor(size));
   }
 }
@@ -98,7 +98,7 @@ Plan plan_of(const Node& node, const Tensors& in) {
   const bool old = upsample || node.version < 11;
   plan.mode = node.text("mode", "nearest");
   plan.coordinates = old ? "asymmetric" : node.text("coordinate_transformation_mode", "half_pixel");
-  plan.nearest = old ? "floor" : node.text("nearest_mode", "round_prefer_floor");
+  plan.nearest = old ? "simple" : node.text("nearest_mode", "round_prefer_floor");
   plan.cubic = node.real("cubic_coeff_a", -0.75);
   plan.exclude_outside = node.integer("exclude_outside", 0) != 0;
   if (plan.mode == "bilinear") plan.mode = "linear";
@@ -109,13 +109,13 @@ Plan plan_of(const Node& node, const Tensors& in) {
   plan.sizes.assign(shape.begin(), shape.end());
   const auto axes = axes_of(node, in[0].dim());
   const std::size_t scales_at = old ? 1 : 2;
-  const bool by_size = in.size() > 3 && in[3].defined() && in[3].numel() > 0;
+  const bool by_size = given(in, 3).defined() && in[3].numel() > 0;
   set_region(plan, in, axes);
   if (by_size) {
     set_sizes(plan, to_integers(in[3]), axes, shape, node);
   } else if (node.has("scales")) {
     set_scales(plan, node.reals("scales"), axes, shape, node);
-  } else if (in.size() > scales_at && in[scales_at].defined()) {
+  } else if (given(in, scales_at).defined()) {
     set_scales(plan, to_reals(in[scales_at]), axes, shape, node);
   } else {
     throw InputError(node.title() + ": neither scales nor sizes; export the model again");
@@ -124,36 +124,33 @@ Plan plan_of(const Node& node, const Tensors& in) {
   return plan;
 }
 
-/// Where output index o lies on the input's axis.
-double coordinate(const Plan& plan, std::size_t axis, std::int64_t o, std::int64_t in) {
-  const auto out = plan.sizes[axis];
-  const double scale = plan.scales[axis];
-  const double from = plan.from[axis];
-  const double to = plan.to[axis];
-  const auto x = static_cast<double>(o);
+/// Where output index o lies on the input's axis. The nearest neighbour is rounded from float32, as in ONNX
+/// Runtime: what lies between two of them in theory depends on it.
+template <typename Real>
+Real coordinate(const Plan& plan, std::size_t axis, std::int64_t o, std::int64_t in) {
+  constexpr Real kHalf = 0.5;
+  const auto out = static_cast<Real>(plan.sizes[axis]), size = static_cast<Real>(in);
+  const auto scale = static_cast<Real>(plan.scales[axis]);
+  const auto x = static_cast<Real>(o), last = size - 1;
   if (plan.coordinates == "asymmetric") return x / scale;
-  if (plan.coordinates == "align_corners")
-    return out == 1 ? 0 : x * static_cast<double>(in - 1) / static_cast<double>(out - 1);
+  if (plan.coordinates == "align_corners") return out == 1 ? 0 : x * last / (out - 1);
   if (plan.coordinates == "pytorch_half_pixel" && out == 1) return 0;
-  if (plan.coordinates == "tf_half_pixel_for_nn") return (x + 0.5) / scale;
+  if (plan.coordinates == "tf_half_pixel_for_nn") return (x + kHalf) / scale;
   if (plan.coordinates == "tf_crop_and_resize") {
-    const double last = static_cast<double>(in - 1);
-    if (out == 1) return 0.5 * (from + to) * last;
-    return from * last + x * (to - from) * last / static_cast<double>(out - 1);
+    const auto from = static_cast<Real>(plan.from[axis]), to = static_cast<Real>(plan.to[axis]);
+    return out == 1 ? kHalf * (from + to) * last : from * last + x * (to - from) * last / (out - 1);
   }
-  const double half = (x + 0.5) / scale - 0.5;
-  if (plan.coordinates == "half_pixel_symmetric") {
-    const double adjustment = static_cast<double>(out) / (scale * static_cast<double>(in));
-    return static_cast<double>(in) / 2 * (1 - adjustment) + half;
-  }
+  const Real half = (x + kHalf) / scale - kHalf;
+  if (plan.coordinates == "half_pixel_symmetric") return size / 2 * (1 - out / (scale * size)) + half;
   return half;
 }
 
-std::int64_t nearest_index(const Plan& plan, double x, std::int64_t in) {
-  double at = std::floor(x);
-  if (plan.nearest == "ceil") at = std::ceil(x);
-  if (plan.nearest == "round_prefer_floor") at = std::ceil(x - 0.5);
-  if (plan.nearest == "round_prefer_ceil") at = std::floor(x + 0.5);
+/// "simple": what ONNX Runtime does before opset 11, which had no rule.
+std::int64_t nearest_index(const Plan& plan, std::size_t axis, float x, std::int64_t in) {
+  float at = std::floor(x);
+  if (plan.nearest == "ceil" || (plan.nearest == "simple" && plan.scales[axis] < 1)) at = std::ceil(x);
+  if (plan.nearest == "round_prefer_floor") at = std::ceil(x - 0.5F);
+  if (plan.nearest == "round_prefer_ceil") at = std::floor(x + 0.5F);
   return std::clamp(static_cast<std::int64_t>(at), std::int64_t{0}, in - 1);
 }
 
@@ -173,7 +170,7 @@ at::Tensor weights(const Plan& plan, std::size_t axis, std::int64_t in) {
   const double stretch = plan.antialias ? std::min(1.0, plan.scales[axis]) : 1.0;
   const auto reach = static_cast<std::int64_t>(std::ceil((plan.mode == "cubic" ? 2 : 1) / stretch));
   for (std::int64_t o = 0; o < out; ++o) {
-    const double x = coordinate(plan, axis, o, in);
+    const double x = coordinate<double>(plan, axis, o, in);
     const auto low = static_cast<std::int64_t>(std::floor(x));
     double total = 0;
     for (std::int64_t i = low - reach + 1; i <= low + reach; ++i) {
@@ -197,7 +194,7 @@ at::Tensor with_outside(const at::Tensor& y, const Plan& plan, std::int64_t axis
   shape[a] = plan.sizes[a];
   at::Tensor outside = at::zeros(shape, at::kBool);
   for (std::int64_t o = 0; o < plan.sizes[a]; ++o) {
-    const double x = coordinate(plan, a, o, in);
+    const double x = coordinate<double>(plan, a, o, in);
     if (x < 0 || x > static_cast<double>(in - 1)) outside.select(axis, o).fill_(true);
   }
   return at::where(outside.to(y.device()), at::full_like(y, plan.outside), y);
@@ -209,7 +206,7 @@ at::Tensor resize_axis(const at::Tensor& x, const Plan& plan, std::int64_t axis)
   if (plan.mode == "nearest") {
     std::vector<std::int64_t> from;
     for (std::int64_t o = 0; o < plan.sizes[a]; ++o)
-      from.push_back(nearest_index(plan, coordinate(plan, a, o, in), in));
+      from.push_back(nearest_index(plan, a, coordinate<float>(plan, a, o, in), in));
     return with_outside(x.index_select(axis, integer_tensor(from).to(x.device())), plan, axis, in);
   }
   const at::Tensor w = weights(plan, a, in).to(x.options());
@@ -228,10 +225,12 @@ at::Tensor by_kernel(const at::Tensor& x, const Plan& plan) {
     }
     if (plan.coordinates == "align_corners") return at::upsample_bilinear2d(x, size, true);
   }
-  const bool whole =
-      plan.scales[2] == std::floor(plan.scales[2]) && plan.scales[3] == std::floor(plan.scales[3]);
+  const bool whole = plan.scales[2] == std::floor(plan.scales[2]) &&
+                     plan.scales[3] == std::floor(plan.scales[3]) && plan.scales[2] >= 1 &&
+                     plan.scales[3] >= 1;
   // With whole factors all coordinate rules but align_corners pick the same neighbour.
-  const bool plain = plan.coordinates == "asymmetric" && plan.nearest == "floor";
+  const bool plain =
+      plan.coordinates == "asymmetric" && (plan.nearest == "floor" || plan.nearest == "simple");
   if (plan.mode == "nearest" && whole && plain)
     return at::upsample_nearest2d(x, size, plan.scales[2], plan.scales[3]);
   return {};

@@ -25,23 +25,14 @@ class Runs final : public Operator {
   Function function_;
 };
 
-/// Indices counted from the end made positive; throws if one is outside.
-at::Tensor positive(const Node& node, const at::Tensor& indices, std::int64_t size) {
-  at::Tensor index = indices.to(at::kLong);
-  index = at::where(index < 0, index + size, index);
-  if (index.numel() > 0 && (index.min().item<std::int64_t>() < 0 || index.max().item<std::int64_t>() >= size))
-    throw InputError(node.title() + ": an index outside its axis; export the model again");
-  return index;
-}
-
 at::Tensor gather_elements(const Node& node, const Tensors& in) {
   const auto axis = positive_axis(node.integer("axis", 0), in.at(0).dim(), node);
-  return in[0].gather(axis, positive(node, in.at(1), in[0].size(axis)));
+  return in[0].gather(axis, positive_indices(node, in.at(1), in[0].size(axis)));
 }
 
 at::Tensor scatter_elements(const Node& node, const Tensors& in) {
   const auto axis = positive_axis(node.integer("axis", 0), in.at(0).dim(), node);
-  const at::Tensor index = positive(node, in.at(1), in[0].size(axis));
+  const at::Tensor index = positive_indices(node, in.at(1), in[0].size(axis));
   const std::string kind = node.text("reduction", "none");
   if (kind == "none") return in[0].scatter(axis, index, in.at(2));
   const std::string name = kind == "add" ? "sum" : kind == "mul" ? "prod" : "a" + kind;
@@ -56,7 +47,7 @@ c10::List<c10::optional<at::Tensor>> index_lists(const Node& node, const at::Ten
   if (indices.dim() == 0 || indices.size(-1) > x.dim())
     throw InputError(node.title() + ": indices with more entries than there are axes");
   for (std::int64_t k = 0; k < indices.size(-1); ++k)
-    lists.push_back(positive(node, indices.select(-1, k), x.size(k)));
+    lists.push_back(positive_indices(node, indices.select(-1, k), x.size(k)));
   return lists;
 }
 
@@ -116,7 +107,7 @@ at::Tensor one_hot(const Node& node, const Tensors& in) {
 }
 
 at::Tensor trilu(const Node& node, const Tensors& in) {
-  const auto k = in.size() > 1 && in[1].defined() ? to_integers(in[1]).at(0) : 0;
+  const auto k = given(in, 1).defined() ? to_integers(in[1]).at(0) : 0;
   return node.integer("upper", 1) != 0 ? at::triu(in.at(0), k) : at::tril(in.at(0), k);
 }
 
@@ -128,12 +119,12 @@ at::Tensor max_unpool(const Node& node, const Tensors& in) {
   for (std::size_t a = 0; a < kernel.size(); ++a)
     shape[a + 2] = (shape[a + 2] - 1) * w.strides[a] + kernel[a] - w.begin[a] - w.end[a];
   std::vector<std::int64_t> wanted = shape;
-  if (in.size() > 2 && in[2].defined()) wanted = to_integers(in[2]);
+  if (given(in, 2).defined()) wanted = to_integers(in[2]);
   // Indices count in the output that the attributes give; a wanted one is filled from its corner.
   std::int64_t count = 1;
   for (auto d : shape) count *= d;
-  const at::Tensor flat =
-      at::zeros({count}, x.options()).scatter(0, positive(node, in.at(1), count).reshape(-1), x.reshape(-1));
+  const at::Tensor flat = at::zeros({count}, x.options())
+                              .scatter(0, positive_indices(node, in.at(1), count).reshape(-1), x.reshape(-1));
   at::Tensor result = flat.view(shape);
   std::vector<std::int64_t> pads;
   for (std::size_t a = shape.size(); a-- > 0;) {

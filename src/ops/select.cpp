@@ -32,8 +32,9 @@ std::vector<Range> ranges(const Node& node, const std::vector<std::int64_t>& sta
                           const std::optional<std::vector<std::int64_t>>& steps,
                           const std::vector<std::int64_t>& shape) {
   std::vector<Range> result;
-  if (ends.size() != starts.size() || (axes && axes->size() != starts.size()))
-    throw InputError(node.title() + ": starts, ends and axes differ in length");
+  const auto fits = [&](const auto& list) { return !list || list->size() == starts.size(); };
+  if (ends.size() != starts.size() || !fits(axes) || !fits(steps))
+    throw InputError(node.title() + ": starts, ends, axes and steps differ in length");
   for (std::size_t k = 0; k < starts.size(); ++k) {
     const auto axis = positive_axis(axes ? (*axes)[k] : static_cast<std::int64_t>(k),
                                     static_cast<std::int64_t>(shape.size()), node);
@@ -212,6 +213,7 @@ class Split final : public Operator {
                                          std::int64_t total) {
     if (given && !given->empty()) return *given;
     const auto parts = static_cast<std::int64_t>(node.outputs.size());
+    if (parts == 0) throw InputError(node.title() + ": has no outputs; export the model again");
     const auto each = (total + parts - 1) / parts;
     std::vector<std::int64_t> result(static_cast<std::size_t>(parts), each);
     result.back() = total - each * (parts - 1);
@@ -224,12 +226,7 @@ class Gather final : public Operator {
   Tensors run(const Node& node, const Tensors& in, const RunMode&) const override {
     const auto& x = in.at(0);
     const auto axis = positive_axis(node.integer("axis", 0), x.dim(), node);
-    at::Tensor index = in.at(1).to(at::kLong);
-    index = at::where(index < 0, index + x.size(axis), index);
-    if (index.numel() > 0 &&
-        (index.min().item<std::int64_t>() < 0 || index.max().item<std::int64_t>() >= x.size(axis))) {
-      throw InputError(node.title() + ": an index outside the axis; export the model again");
-    }
+    const at::Tensor index = positive_indices(node, in.at(1), x.size(axis));
     std::vector<std::int64_t> shape = x.sizes().vec();
     shape.erase(shape.begin() + axis);
     const auto inner = index.sizes().vec();

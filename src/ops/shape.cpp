@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "model/element_types.h"
-#include "ops/base/limits.h"
 #include "ops/base/operator.h"
 #include "ops/base/patterns.h"
 #include "ops/base/size_list.h"
@@ -95,10 +94,8 @@ class Cast final : public Operator {
     const auto to = static_cast<int>(node.integer("to", 1));
     if (!held_type(to)) throw InputError(node.title() + ": casts to a type that isn't supported");
     const std::string direction = node.text("round_mode", "up");
-    const at::Tensor result =
-        cast_to(in.at(0), to, {node.integer("saturate", 1) != 0, direction.empty() ? 'u' : direction[0]});
-    // Half types are computed in single precision.
-    return {to == element::float16 || to == element::bfloat16 ? result.to(at::kFloat) : result};
+    return {
+        cast_to(in.at(0), to, {node.integer("saturate", 1) != 0, direction.empty() ? 'u' : direction[0]})};
   }
   void couple(const Node& node, Coupling& coupling) const override {
     const auto to = node.integer("to", 1);

@@ -42,8 +42,8 @@ void fold(Graph& graph, const Node& norm, Node& convolution) {
   along[0] = -1;
   at::Tensor shift = constant(norm, 2) - constant(norm, 3) * scale;
   if (convolution.input(2) >= 0) shift = shift + constant(convolution, 2) * scale;
-  const int folded = graph.add_constant(weight * scale.reshape(along));
-  const int bias = graph.add_constant(shift);
+  const int folded = graph.add_constant("", weight * scale.reshape(along));
+  const int bias = graph.add_constant("", shift);
   convolution.inputs = {convolution.inputs[0], folded, bias};
   convolution.outputs[0] = norm.outputs[0];
 }

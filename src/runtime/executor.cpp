@@ -22,14 +22,25 @@ void set_threads(int threads) {
 }
 
 at::Tensor as_run(const at::Tensor& constant) {
-  const auto type = constant.scalar_type();
-  at::Tensor result = type == at::kHalf || type == at::kBFloat16 ? constant.to(at::kFloat) : constant;
+  at::Tensor result = widened(constant);
   if (result.dim() == 4 && result.is_floating_point())
     result = result.contiguous(at::MemoryFormat::ChannelsLast);
   return result;
 }
 
 namespace {
+
+/// In the type that the network declares, as data come in float32; doubles stay where it declares a shorter
+/// float (a network that is run in float64).
+at::Tensor in_type_of(const Value& input, const at::Tensor& given) {
+  const auto type = held_type(input.element);
+  if (!type || *type == given.scalar_type()) return given;
+  if (*type == at::kBool) return given.ne(0);
+  if (!given.is_floating_point()) return given.to(*type);
+  if (at::isFloatingType(*type)) return *type == at::kDouble ? given.to(at::kDouble) : given;
+  const at::Tensor whole = given.round();
+  return (*type == at::kByte ? whole.clamp(0, 255) : whole).to(*type);
+}
 
 void refuse_other_batch(const Graph& graph, const Node& node, const std::vector<at::Tensor>& values) {
   if (graph.inputs.empty()) return;
@@ -99,9 +110,7 @@ std::vector<at::Tensor> Executor::initial_values(const std::vector<at::Tensor>& 
   std::vector<at::Tensor> values = constants_;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     const auto v = static_cast<std::size_t>(graph_.inputs[k]);
-    values[v] = as_run(inputs[k]);
-    if (graph_.values[v].element == element::float64 && values[v].is_floating_point())
-      values[v] = values[v].to(at::kDouble);
+    values[v] = as_run(in_type_of(graph_.values[v], inputs[k]));
   }
   return values;
 }
@@ -143,6 +152,7 @@ void Executor::run_node(int n, std::vector<at::Tensor>& values, const RunOptions
   }
   for (std::size_t k = 0; k < node.outputs.size() && k < outputs.size(); ++k) {
     if (node.outputs[k] < 0) continue;
+    if (outputs[k].defined()) outputs[k] = widened(outputs[k]);
     if (options.on_value) options.on_value(node.outputs[k], outputs[k]);
     values[static_cast<std::size_t>(node.outputs[k])] = std::move(outputs[k]);
   }

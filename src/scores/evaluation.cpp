@@ -11,7 +11,6 @@
 #include <set>
 
 #include "core/index.h"
-#include "model/element_types.h"
 #include "quboprune/error.h"
 #include "runtime/fixed_batch.h"
 
@@ -46,8 +45,8 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
   return batch;
 }
 
-/// The samples' own array [n, ...] for an input, in its type. Of a single sample the input may want it
-/// without the batch axis.
+/// The samples' own array [n, ...] for an input. Of a single sample the input may want it without the batch
+/// axis.
 at::Tensor own_input(const Value& input, at::Tensor given) {
   const auto axes = static_cast<std::int64_t>(input.shape.size());
   if (input.declared && given.dim() == axes + 1 && given.size(0) == 1) given = given.squeeze(0);
@@ -59,7 +58,7 @@ at::Tensor own_input(const Value& input, at::Tensor given) {
   if (!fits)
     throw InputError("the data's array '" + input.name + "' gives " + at::str(given.sizes()) +
                      " with its batch, which isn't the shape of the network's input");
-  return given.to(held_type(input.element).value_or(at::kFloat));
+  return given;
 }
 
 }  // namespace

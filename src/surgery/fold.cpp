@@ -9,6 +9,7 @@
 #include "core/index.h"
 #include "coupling/analysis.h"
 #include "model/kept_nodes.h"
+#include "model/names.h"
 #include "ops/base/operator.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
@@ -36,6 +37,7 @@ class Fold {
       : coupling_(*groups.analysis().coupling),
         fates_(fates),
         graph_(sliced),
+        names_(sliced),
         size_(size),
         rests_(fates.size()) {}
 
@@ -88,13 +90,14 @@ class Fold {
   void read_constants(Node& node) {
     for (int& v : node.inputs) {
       if (v < 0 || fate(v) != Fate::folded) continue;
-      v = graph_.add_constant(graph_.values[at_index(v)].name + "_rest", rests_[at_index(v)]);
+      v = graph_.add_constant(names_.unique(graph_.values[at_index(v)].name + "_rest"), rests_[at_index(v)]);
     }
   }
 
   const Coupling& coupling_;
   const std::vector<Fate>& fates_;
   Graph& graph_;
+  Names names_;  // of graph_
   const std::function<std::int64_t(int, int)>& size_;
   std::vector<at::Tensor> rests_;  // by value
 };

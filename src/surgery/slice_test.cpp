@@ -2,6 +2,8 @@
 #include <ATen/TensorOperators.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/test_net.h"
 #include "quboprune/error.h"
 #include "quboprune/surgery.h"
@@ -137,6 +139,31 @@ TEST(Verify, NoticesTheWrongChannels) {
   const ChannelGroups groups = analyse(mixed_structures());
   // As many of each layer, but others.
   EXPECT_FALSE(verify(groups, {1, 0, 1, 1, 0, 1, 1}, slice(groups, {1, 1, 0, 1, 0, 1, 1})).holds());
+}
+
+TEST(Verify, HoldsDoublesToTheirOwnRounding) {
+  const ChannelGroups groups = analyse(mixed_structures(at::kDouble));
+  const Mask mask{1, 0, 1, 1, 0, 1, 1};
+  Graph sliced = slice(groups, mask);
+  EXPECT_TRUE(verify(groups, mask, sliced).holds());
+  for (const Node& node : sliced.nodes) {
+    if (node.op != "Conv") continue;
+    Constant& weight = sliced.values[static_cast<std::size_t>(node.input(1))].constant;
+    weight = weight.tensor() * (1 + 1e-9);
+  }
+  EXPECT_FALSE(verify(groups, mask, sliced).holds());
+}
+
+TEST(Verify, TellsOfACutThatCannotBeRun) {
+  const ChannelGroups groups = analyse(mixed_structures());
+  const Mask mask{1, 0, 1, 1, 0, 1, 1};
+  Graph sliced = slice(groups, mask);
+  const auto conv = std::ranges::find(sliced.nodes, "Conv", &Node::op);
+  Constant& weight = sliced.values[static_cast<std::size_t>(conv->input(1))].constant;
+  weight = weight.tensor().slice(1, 1);
+  const Equivalence e = verify(groups, mask, sliced);
+  EXPECT_FALSE(e.holds());
+  EXPECT_NE(e.where.find(conv->title()), std::string::npos) << e.where;
 }
 
 TEST(Verify, JudgesASmallOutputBesideALargeOne) {

@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 
+#include "core/clock.h"
 #include "core/index.h"
 #include "quboprune/error.h"
 #include "target/fit_cost.h"
@@ -149,12 +151,13 @@ BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std:
     ++best.solves;
     return solve(shifted, {Constraint::Kind::none, 0, {}, fixed}, each, control).pool.front().x;
   };
+  const auto start = std::chrono::steady_clock::now();
+  const auto goes_on = [&] { return seconds_since(start) < options.seconds && !control.stopped(); };
   Mask few = solve_with(low);
-  while (kept_count(few) > count && low > -1e12) few = solve_with(low *= 4);
+  while (kept_count(few) > count && low > -1e12 && goes_on()) few = solve_with(low *= 4);
   Mask many = solve_with(high);
-  while (kept_count(many) < count && high < 1e12) many = solve_with(high *= 4);
-  for (int k = 0; k < 40 && kept_count(few) != count && kept_count(many) != count && !control.stopped();
-       ++k) {
+  while (kept_count(many) < count && high < 1e12 && goes_on()) many = solve_with(high *= 4);
+  for (int k = 0; k < 40 && kept_count(few) != count && kept_count(many) != count && goes_on(); ++k) {
     const double middle = 0.5 * (low + high);
     const Mask x = solve_with(middle);
     (kept_count(x) <= count ? few : many) = x;

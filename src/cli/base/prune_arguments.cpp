@@ -133,6 +133,11 @@ std::string PruneArguments::without_say(const CLI::App& command) const {
                          "without --recover finetune nothing is trained");
 }
 
+std::string PruneArguments::without_say_of_count(const CLI::App& command) const {
+  if (target.starts_with("filters")) return "";
+  return ignored_options(command, {"--capacity-mode"}, "it is about a count of filters");
+}
+
 std::string PruneArguments::without_say_unrefined(const CLI::App& command) const {
   if (choose.refine != "none") return "";
   return ignored_options(command,

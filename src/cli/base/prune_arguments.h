@@ -40,6 +40,8 @@ struct PruneArguments {
   void add_refinement(CLI::App& command);
   /// Which options of add_recovery() were given and do nothing, as a sentence; usually empty.
   std::string without_say(const CLI::App& command) const;
+  /// The same of those that only a target of filters has a use for.
+  std::string without_say_of_count(const CLI::App& command) const;
   /// The same of options of refinement, where nothing is refined.
   std::string without_say_unrefined(const CLI::App& command) const;
   /// Layers behind the cut get new weights by least squares, whatever follows.

@@ -147,6 +147,14 @@ std::vector<std::int64_t> ceil_extra(const Window& w, at::IntArrayRef input) {
   return extra;
 }
 
+Window pool_window_of(const Node& node, at::IntArrayRef input) {
+  Window w = window_of(node, input, node.integers("kernel_shape"));
+  if (node.integer("ceil_mode", 0) == 0) return w;
+  const auto extra = ceil_extra(w, input);
+  for (std::size_t a = 0; a < extra.size(); ++a) w.end[a] += extra[a];
+  return w;
+}
+
 at::Tensor windows(const at::Tensor& input, const Window& w) {
   at::Tensor result = input;
   const auto n = static_cast<std::int64_t>(w.kernel.size());

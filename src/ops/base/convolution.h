@@ -16,11 +16,18 @@ struct Window {
   std::vector<std::int64_t> kernel, strides, dilations, begin, end;  ///< per spatial axis
 
   bool symmetric() const { return begin == end; }
+  /// As LibTorch's pooling wants it; the ends aren't looked at.
+  bool pads_at_most_half() const {
+    return std::equal(begin.begin(), begin.end(), kernel.begin(), [](auto p, auto k) { return 2 * p <= k; });
+  }
 };
 
 /// From a node's attributes, for an input of this shape. auto_pad is resolved into begin and end.
 /// Throws InputError if lengths don't fit or a value is out of range.
 Window window_of(const Node& node, at::IntArrayRef input, std::vector<std::int64_t> kernel);
+
+/// The same of a pooling node, with what ceil_mode adds at the ends.
+Window pool_window_of(const Node& node, at::IntArrayRef input);
 
 /// An input that holds its padding, and the window that slides over it: one without any.
 struct Padded {

@@ -15,6 +15,11 @@ namespace quboprune {
 
 using Tensors = std::vector<at::Tensor>;
 
+/// The k-th input; undefined where the node omits it.
+inline at::Tensor given(const Tensors& inputs, std::size_t k) {
+  return k < inputs.size() ? inputs[k] : at::Tensor();
+}
+
 class BlockedKernels;
 
 /// How a graph is run.

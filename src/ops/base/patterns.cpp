@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <set>
 
-#include "ops/base/limits.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
@@ -323,6 +322,14 @@ std::int64_t positive_axis(std::int64_t axis, std::int64_t rank, const Node& nod
                      std::to_string(rank) + " axes; export the model again");
   }
   return result;
+}
+
+at::Tensor positive_indices(const Node& node, const at::Tensor& indices, std::int64_t size) {
+  at::Tensor index = indices.to(at::kLong);
+  index = at::where(index < 0, index + size, index);
+  if (index.numel() > 0 && (index.min().item<std::int64_t>() < 0 || index.max().item<std::int64_t>() >= size))
+    throw InputError(node.title() + ": an index outside its axis; export the model again");
+  return index;
 }
 
 }  // namespace quboprune

@@ -51,5 +51,11 @@ at::Tensor integer_tensor(const std::vector<std::int64_t>& values);
 
 /// -1 etc. counted from the end. Throws InputError if outside.
 std::int64_t positive_axis(std::int64_t axis, std::int64_t rank, const Node& node);
+/// The same of indices of an axis of this size, as int64.
+at::Tensor positive_indices(const Node& node, const at::Tensor& indices, std::int64_t size);
+
+/// Throws InputError for a shape that no real network has: a negative size, or above 2^31 elements. Damaged
+/// files ask for such.
+void require_usable(const Node& node, const std::vector<std::int64_t>& shape);
 
 }  // namespace quboprune

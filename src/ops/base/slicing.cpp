@@ -40,13 +40,14 @@ void Slicing::replace_input(std::size_t k, at::Tensor tensor) {
 void Slicing::replace_input_of(int node, std::size_t k, at::Tensor tensor) {
   const int was = coupling_.graph().nodes[static_cast<std::size_t>(node)].input(k);
   const std::string name = coupling_.graph().values[static_cast<std::size_t>(was)].name + "_pruned";
-  after_.nodes[static_cast<std::size_t>(node)].inputs[k] = after_.add_constant(name, std::move(tensor));
+  after_.nodes[static_cast<std::size_t>(node)].inputs[k] =
+      after_.add_constant(names_.unique(name), std::move(tensor));
 }
 
 void Slicing::append_input(std::size_t k, const std::string& name, at::Tensor tensor) {
   Node& node = after_.nodes[static_cast<std::size_t>(node_)];
   if (node.inputs.size() <= k) node.inputs.resize(k + 1, -1);
-  node.inputs[k] = after_.add_constant(node.name + "_" + name, std::move(tensor));
+  node.inputs[k] = after_.add_constant(names_.unique(node.name + "_" + name), std::move(tensor));
   settle(k);
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "model/names.h"
 #include "ops/base/coupling.h"
 #include "quboprune/graph.h"
 
@@ -18,7 +19,7 @@ class Slicing {
   using KeptIndices = std::function<const std::vector<std::int64_t>&(int value, int axis)>;
 
   Slicing(const Coupling& coupling, Graph& after, KeptIndices kept)
-      : coupling_(coupling), after_(after), kept_(std::move(kept)) {}
+      : coupling_(coupling), after_(after), names_(after), kept_(std::move(kept)) {}
 
   void begin(int node) {
     node_ = node;
@@ -53,6 +54,7 @@ class Slicing {
  private:
   const Coupling& coupling_;
   Graph& after_;
+  Names names_;  // of after_
   KeptIndices kept_;
   int node_ = -1;
   std::set<std::size_t> settled_;  // inputs of the present node

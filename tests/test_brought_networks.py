@@ -383,6 +383,26 @@ def test_residual_branch_becomes_nothing(quboprune, tmp_path, bias, emptied):
     assert {w.name for w in out.graph.initializer} <= used
 
 
+@pytest.mark.parametrize("target", ["filters=0.35", "filters=0.8", "macs=0.5", "macs=0.8"])
+@pytest.mark.parametrize("recover", ["none", "refit", "bn", "finetune"])
+def test_a_branch_of_three_layers_goes_as_a_whole(quboprune, tmp_path, target, recover):
+    net = Net()
+    h = net.relu(net.conv(image(net, size=16), 3, 8))
+    narrow = net.relu(net.norm(net.conv(h, 8, 12, kernel=1), 12))
+    branch = net.conv(net.relu(net.norm(net.conv(narrow, 12, 12, bias=False), 12)), 12, 8, kernel=1, bias=False)
+    path = save(net.out(net.conv(net.node("Add", h, branch), 8, 3)), tmp_path / "net.onnx")
+    data = data_for(path, tmp_path / "x.npz")
+    report = quboprune.report("prune", path, "-o", "out.onnx", "--data", data, "--target", target, "--allow-empty",
+                              "--objective", "l2", "--refine", "none", "--recover", recover, "--finetune-steps", "3")
+    if target.startswith("filters"):
+        assert report["result"]["filters"] == round((1 - float(target[8:])) * 32)
+    written = quboprune.report("inspect", "out.onnx", flag="--json")["model"]
+    # What is left of the branch is a bias of zeros, which training may make a bias of numbers.
+    for what in ["macs"] if recover == "finetune" else ["macs", "parameters"]:
+        assert written[what] == report["result"][what], "costs are those of the file"
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
+
+
 def test_optimiser_empties_branches_only_when_allowed(quboprune, tmp_path):
     path = tmp_path / "net.onnx"
     onnx.save(residual().model(), path)

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
+from conformance_tools import session
 from onnx_net import Net
 from test_bad_input import expect_one_line
 
@@ -63,10 +64,30 @@ def test_attention_over_all_pixels_is_tried_on_a_smaller_image(quboprune, tmp_pa
     assert report["model"]["analysed_size"] == "1x3x64x64"
 
 
+@pytest.mark.parametrize("guide", [(1, 16, 24), (1, 1, 1)], ids=["half the size", "one number"])
+def test_inputs_of_several_sizes_are_analysed_at_those_of_their_arrays(quboprune, tmp_path, guide):
+    net = Net()
+    x, y = net.input("x", ["n", 3, "h", "w"]), net.input("y", ["n", 1, "h2", "w2"])
+    h = net.relu(net.conv(x, 3, 8))
+    if guide[1] > 1:
+        halved = net.node("AveragePool", h, kernel_shape=[2, 2], strides=[2, 2])
+        h = net.conv(net.node("Concat", halved, net.relu(net.conv(y, 1, 6)), axis=1), 14, 8)
+    else:
+        h = net.node("Mul", h, y)
+    onnx.save(net.out(net.conv(h, 8, 2)).model(), tmp_path / "net.onnx")
+    draw = np.random.default_rng(1).random
+    np.savez(tmp_path / "x.npz", inputs=draw((6, 3, 32, 48), np.float32), y=draw((6, *guide), np.float32))
+    report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", "x.npz", *QUICK)
+    assert report["model"]["analysed_size"].startswith("1x3x32x48")
+    other = (2, 1, 32, 16) if guide[1] > 1 else (2, 1, 1, 1)
+    feeds = {"x": draw((2, 3, 64, 32), np.float32), "y": draw(other, np.float32)}
+    assert session(tmp_path / "out.onnx").run(None, feeds)[0].shape[0] == 2
+
+
 def test_sizes_that_none_fits_are_named(quboprune, tmp_path):
     onnx.save(multiples_of(997), tmp_path / "net.onnx")
     expect_one_line(quboprune, ["inspect", "net.onnx"], "128, 64, 224", "each from 16 to 160", "SpaceToDepth",
-                    "data of that size")
+                    "the size that it takes")
 
 
 def test_data_that_the_network_does_not_take_is_named_with_its_size(quboprune, tmp_path):

@@ -66,6 +66,12 @@ def test_a_budget_that_cannot_be_met_is_noted(quboprune, denoiser, pairs):
     assert report["furthest"] == "filters=0.625"
 
 
+def test_what_cannot_be_met_is_halved_towards_what_can(quboprune, denoiser, pairs):
+    # 14 of the 16 filters may go, 0.875: 0.9145, which comes first, can't be met either.
+    report = quboprune.report(*WORDS, "--target", "filters=0.83,0.999", "--max-loss", "1000", "--halvings", "3")
+    assert report["furthest"] == "filters=0.872"
+
+
 def test_what_fails_later_ends_it_with_what_is_done(quboprune, denoiser, pairs):
     words = [*WORDS, "--recover", "none", "--target", "filters=0.1,0.8", "--metric", "output", "--loss", "output"]
     losses = [entry["loss"] for entry in quboprune.report(*words, "--max-loss", "0", "--halvings", "0")["budgets"]]

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -46,6 +47,13 @@ struct Frozen {
   bool counted = true;  ///< false: layers that can't be run, whose macs aren't known (0 above)
 };
 
+/// Sizes of one sample, without the batch axis: of its input ([C, H, W]; empty without data), and by name of
+/// its arrays for the network's other inputs.
+struct SampleSizes {
+  std::vector<std::int64_t> input{};
+  std::map<std::string, std::vector<std::int64_t>> others{};
+};
+
 /// Which layers may lose channels, by shell patterns (*, ?, [..]) over their nodes' names.
 struct AnalyseOptions {
   std::vector<std::string> scope{};   ///< empty: all; otherwise layers that match none stay whole
@@ -57,9 +65,9 @@ struct AnalyseOptions {
   /// stays; otherwise they freeze what they read. Ours: a removed summand adds 0, but a mean has no value
   /// that a removed share could take, so this changes what the channels that stay are divided by.
   bool shrink_norms = false;
-  /// Sizes of the data's samples ([C, H, W]): what the file leaves open is analysed at them, and
-  /// multiply-accumulates are counted on them, up to 2^18 elements; empty: at sizes of our own.
-  std::vector<std::int64_t> sample{};
+  /// Of the data: what the file leaves open is analysed at them, and multiply-accumulates are counted on
+  /// them, up to 2^18 elements of an input; without data at sizes of our own.
+  SampleSizes sample{};
 };
 
 /// Every prunable set of coupled channels of a network: kept or removed together.

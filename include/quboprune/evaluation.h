@@ -5,12 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/channel_groups.h"
 #include "quboprune/dataset.h"
 #include "quboprune/executor.h"
 #include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 
 namespace quboprune {
+
+/// As analyse() takes them.
+SampleSizes sizes_of(const Sample& sample);
 
 /// What the first output's scores of classes are: probabilities if it is made by Softmax or Sigmoid, through
 /// nothing but changes of shape, of type and range, choices and interpolation; logits otherwise.

@@ -6,7 +6,7 @@
 
 namespace quboprune {
 
-/// One entry per channel group (or QUBO variable): 1 (or anything but 0) = kept, 0 = removed.
+/// One entry per channel group (or QUBO variable): 1 = kept, 0 = removed.
 using Mask = std::vector<std::uint8_t>;
 
 /// Number of kept entries.

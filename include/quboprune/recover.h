@@ -128,9 +128,8 @@ struct InputGram {
   int node = -1;    ///< number in Graph::nodes
   int taps = 1;     ///< kernel positions
   at::Tensor gram;  ///< double [conv groups, columns, columns]: weighted mean of x xᵀ less the means' product
-  at::Tensor mean;       ///< double [conv groups, columns]; zero where the layer has no bias to take it up
-  at::Tensor weight;     ///< double [conv groups, outputs a group, columns]
-  double positions = 0;  ///< that the means were taken over
+  at::Tensor mean;    ///< double [conv groups, columns]; zero where the layer has no bias to take it up
+  at::Tensor weight;  ///< double [conv groups, outputs a group, columns]
 };
 
 /// Gram matrices of the original network, for refits of many masks: one Cholesky solve a layer, kept for the

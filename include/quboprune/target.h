@@ -45,10 +45,10 @@ std::vector<std::int8_t> guard_layers(const ChannelGroups& groups, const std::ve
 /// Filters: exactly. Parameters and MACs are products of kept counts: the solver works on their linearisation
 /// around the mask so far, and moves that the true count allows finish it; the result is at most the
 /// allowance, and nothing that would still fit is left out.
-/// Formulations to be sorted (or with a mask of their own) are sorted and cut, as their authors do; for
-/// parameters and MACs, what would still fit in the end is put back. Formulations with a penalty of their own
-/// are solved without a constraint, and a number of filters that they miss is repaired; for parameters and
-/// MACs they are sorted and cut.
+/// Formulations to be sorted are sorted and cut, as their authors do; for parameters and MACs, what would
+/// still fit in the end is put back. The mask of one that brings it is taken as it is. Formulations with a
+/// penalty of their own are solved without a constraint, and a number of filters that they miss is repaired;
+/// for parameters and MACs they are sorted and cut.
 ///
 /// Throws UnmetTarget if the target can't be met with at least one channel in each layer, InputError if
 /// nothing can be pruned.

@@ -176,10 +176,13 @@ def finetune(model, output, *, data, **options):
 
 def formulate(model, output=None, *, data, target=None, **options):
     """The QUBO of a network (x_g = 1: group g is kept) by objective="hybrid" or another: a Problem, whose constraint
-    keeps as many as target="filters=0.36" says. `output` keeps the file, .json, .cqm.json or else COO text. prune(...,
-    mask=FILE) takes up what another solver found."""
-    if output is not None and os.fspath(output).endswith(".lp"):
-        raise InputError(f"{os.fspath(output)}: LP files aren't read back; give .cqm.json, or use the program")
+    keeps as many as target="filters=0.36" says (l1-qubo's penalty does it without one). `output` keeps the file, .json,
+    .cqm.json or else COO text. prune(..., mask=FILE) takes up what another solver found."""
+    name = "" if output is None else os.fspath(output)
+    if name.endswith(".lp"):
+        raise InputError(f"{name}: LP files aren't read back; give .cqm.json, or use the program")
+    if target is not None and name.endswith(".json") and not name.endswith(".cqm.json"):
+        raise InputError(f"{name}: a binary quadratic model can't hold the target's count; give .cqm.json or .coo")
     with tempfile.TemporaryDirectory(prefix="quboprune-") as folder:
         path = os.path.join(folder, "problem.coo") if output is None else os.fspath(output)
         progress = options.pop("progress", True)

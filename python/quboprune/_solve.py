@@ -52,6 +52,16 @@ def _constraint(count, capacity, costs, fixed, groups):
     return _core.Constraint(*_limit(count, capacity, costs), _fixed(fixed), groups)
 
 
+def _asked(qubo, count, capacity, costs, fixed, groups):
+    """The Qubo and what x must obey: a Problem says that itself."""
+    constraint = _constraint(count, capacity, costs, fixed, groups)
+    if not isinstance(qubo, _core.Problem):
+        return _problem(qubo), constraint
+    if any(given is not None for given in (count, capacity, costs, fixed)) or groups:
+        raise _core.InputError("the problem says itself what x must obey; for something else give problem.qubo")
+    return qubo.qubo, qubo.constraint
+
+
 def _all_threads():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -148,12 +158,8 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     Returns a SolverResult: x (uint8 [n]), energy, pool, bound, optimal, persistent, seconds, moves, method, reason.
     Raises InputError (a ValueError) if no x is feasible or sizes don't fit.
     """
-    constraint = _constraint(count, capacity, costs, fixed, groups)
-    if isinstance(qubo, _core.Problem):
-        if any(given is not None for given in (count, capacity, costs, fixed)) or groups:
-            raise _core.InputError("the problem says itself what x must obey; for something else give problem.qubo")
-        qubo, constraint = qubo.qubo, qubo.constraint
-    return _core.solve(_problem(qubo), constraint, _set(_core.SolverOptions(), options), progress)
+    qubo, constraint = _asked(qubo, count, capacity, costs, fixed, groups)
+    return _core.solve(qubo, constraint, _set(_core.SolverOptions(), options), progress)
 
 
 def read_problem(path, format=""):
@@ -170,11 +176,7 @@ def write_problem(path, qubo, *, count=None, capacity=None, costs=None, fixed=No
     """Writes a problem, qubo and the others as in solve(), for other solvers. `format`, or else the path's ending, says
     how: coo (the text of dimod), bqm (.json), cqm (.cqm.json) or lp (.lp). Raises InputError for what it can't state.
     """
-    if isinstance(qubo, _core.Problem):
-        qubo, constraint = qubo.qubo, qubo.constraint
-    else:
-        constraint = _constraint(count, capacity, costs, fixed, groups)
-    _core.write_problem(_problem(qubo), constraint, os.fspath(path), format)
+    _core.write_problem(*_asked(qubo, count, capacity, costs, fixed, groups), os.fspath(path), format)
 
 
 def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,

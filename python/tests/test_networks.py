@@ -109,3 +109,6 @@ pathlib.Path(words[words.index("-o") + 1]).write_text("# constraint exactly 1\\n
                                       progress=False)
         assert len(problem.qubo) == 2 and (problem.constraint.kind, problem.constraint.capacity) == ("exactly", 1)
     assert kept.exists()
+    for name, named in (("p.lp", "read back"), ("p.json", "count")):
+        with pytest.raises(ValueError, match=named):
+            _networks.formulate("net.onnx", tmp_path / name, data="photographs", target="filters=0.5")

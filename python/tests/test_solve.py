@@ -339,6 +339,8 @@ def test_problems_are_written_and_read_with_what_x_must_obey(tmp_path, ending):
     assert again.read_text() == path.read_text()
     with pytest.raises(quboprune.InputError, match="problem.qubo"):
         quboprune.solve(problem, count=3)
+    with pytest.raises(quboprune.InputError, match="problem.qubo"):
+        quboprune.write_problem(again, problem, count=3)
     assert quboprune.solve(problem.qubo, seconds=1, max_moves=20000).energy == pytest.approx(brute_force(matrix))
 
 
@@ -350,6 +352,15 @@ def test_a_problem_file_that_is_wrong_is_told_by_its_line(tmp_path):
     with pytest.raises(quboprune.InputError, match="constraint"):
         quboprune.write_problem(tmp_path / "problem.json", np.eye(3), count=1)
     assert not (tmp_path / "problem.json").exists()
+
+
+def test_what_is_refused_leaves_nothing_behind():
+    qubo = quboprune.Qubo(3)
+    with pytest.raises(quboprune.InputError):
+        qubo.add_pairs([0, 5], [1, 2], [1.0, 1.0])
+    with pytest.raises(quboprune.InputError):
+        qubo.add_linear([1.0, np.nan, 1.0])
+    assert qubo.energy([1, 1, 1]) == 0
 
 
 def test_results_and_problems_say_what_they_are():

@@ -9,6 +9,7 @@
 #include "cli/base/prune_report.h"
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
+#include "coupling/branches.h"
 #include "quboprune/report.h"
 
 namespace quboprune {
@@ -57,7 +58,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   if (const std::string made_for = sha256_of_model(plan);
       !made_for.empty() && made_for != session.model().sha256())
     session.note(o.plan + " was made for another file; what it names is removed from this one");
-  const Mask mask = mask_of(plan, o.plan, session.groups());
+  const Mask mask = with_whole_branches(session.groups(), mask_of(plan, o.plan, session.groups()));
   const auto outcome = session.cut(mask);
   session.save(o.output, outcome, plan.value("objective", ""));  // before what may fail of judging it
   json report = report_header(session, "apply");

@@ -75,7 +75,7 @@ void add_options(CLI::App& command, Options& o) {
 std::vector<Feature> features_of(const Options& o, const Graph& model, const Graph& teacher,
                                  std::span<const Sample> samples) {
   AnalyseOptions options{.allow_empty = true, .shrink_norms = true};
-  if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
+  if (!samples.empty()) options.sample = sizes_of(samples.front());
   const ChannelGroups groups = analyse(as_pruned(teacher), options);
   std::unordered_map<std::string, int> by_name;
   for (std::size_t v = 0; v < model.values.size(); ++v) by_name[model.values[v].name] = static_cast<int>(v);

@@ -13,6 +13,7 @@
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "core/threads.h"
+#include "coupling/branches.h"
 #include "prune/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
@@ -113,7 +114,7 @@ Choice given_choice(const Options& o, PruneSession& session) {
   Choice choice;
   choice.objective = "given mask";
   const ChannelGroups& groups = session.groups();
-  choice.mask = read_mask(o.mask, groups.size());
+  choice.mask = with_whole_branches(groups, read_mask(o.mask, groups.size()));
   const int multiple = o.prune.choose.round_to;
   const bool aimed = !o.prune.target.empty();
   const Target target =

@@ -95,7 +95,9 @@ class Sweep {
     for (int k = 0; k < options_.halvings; ++k) {
       const auto removed = next_budget(tried_, *options_.max_loss);
       const std::size_t masks = seen_.size();
-      if (!removed || !prune({kind, *removed}) || seen_.size() == masks) return;
+      if (!removed || !prune({kind, *removed})) return;
+      const bool met = !entries_.back().is_null();  // else its loss is infinite: the next is nearer
+      if (met && seen_.size() == masks) return;
     }
   }
 

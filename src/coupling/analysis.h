@@ -19,7 +19,7 @@ struct Analysis {
 
 /// Runs the graph on two inputs of different sizes, of which the first is the sample's if that isn't large.
 /// Fills probe, input_shapes and other_input_shapes.
-void probe(Analysis& analysis, const std::vector<std::int64_t>& sample);
+void probe(Analysis& analysis, const SampleSizes& sample);
 
 /// Numbers for an input of this shape, by its declared type: uniform in [0, 1), or zeros for whole numbers
 /// and truth values, which may be indices.

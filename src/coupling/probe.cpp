@@ -80,6 +80,17 @@ Tensors run_node(const Node& node, const Operator& op, const Tensors& in,
   return {};
 }
 
+/// How many elements a product of matrices will have at least; 0 for other nodes. What attention over all
+/// positions makes of a large size may be more than there is memory.
+std::int64_t elements_of_product(const Node& node, const Tensors& in) {
+  if (node.op != "MatMul" || !node.domain.empty() || in.size() != 2) return 0;
+  for (const auto& t : in)
+    if (t.dim() < 2 || t.numel() == 0) return 0;
+  const auto rows = in[0].size(-2), columns = in[1].size(-1);
+  return rows * columns *
+         std::max(in[0].numel() / (rows * in[0].size(-1)), in[1].numel() / (columns * in[1].size(-2)));
+}
+
 /// Runs what can be run; nodes that we don't know leave their outputs undefined, and so on behind them.
 class ProbeRun {
  public:
@@ -144,15 +155,17 @@ class ProbeRun {
       if (v >= 0 && --readers_[index(v)] == 0) values_[index(v)] = at::Tensor();
     }
     if (!ready) return;
+    if (elements_of_product(node, in) > largest_) return refuse_as_too_large(node);
     Tensors out = run_node(node, *op, in, trace_.failure);
     for (std::size_t k = 0; k < out.size() && k < node.outputs.size(); ++k) {
-      if (out[k].defined() && out[k].numel() > largest_) {
-        trace_.failure = node.title() + ": too large";
-        trace_.too_large = true;
-        return;
-      }
+      if (out[k].defined() && out[k].numel() > largest_) return refuse_as_too_large(node);
       if (node.outputs[k] >= 0 && out[k].defined()) note(node.outputs[k], widened(out[k]));
     }
+  }
+
+  void refuse_as_too_large(const Node& node) {
+    trace_.failure = node.title() + ": too large";
+    trace_.too_large = true;
   }
 
   const Graph& graph_;
@@ -169,14 +182,24 @@ Trace run_probe(const Graph& graph, const InputShapes& inputs, std::uint64_t see
   return trace;
 }
 
+/// Is every input at least as large, along every axis?
+bool covers(const InputShapes& sizes, const InputShapes& others) {
+  for (std::size_t k = 0; k < sizes.size(); ++k) {
+    for (std::size_t a = 0; a < sizes[k].size(); ++a)
+      if (sizes[k][a] < others[k][a]) return false;
+  }
+  return true;
+}
+
 /// At the first of the sizes that the network takes; otherwise the trace of the first of all. `wanted`: the
-/// first is the user's own, whatever it takes.
+/// first is the user's own, whatever it takes. What was too large isn't tried at still larger sizes.
 Trace first_that_runs(const Graph& graph, const std::vector<InputShapes>& sizes, std::uint64_t seed,
                       bool wanted) {
   constexpr auto any = std::numeric_limits<std::int64_t>::max();
   std::optional<Trace> first;
   const InputShapes* large = nullptr;
   for (const auto& size : sizes) {
+    if (large && covers(size, *large)) continue;
     Trace trace = run_probe(graph, size, seed, wanted && !first ? any : kLarge);
     if (!trace.failure) return trace;
     if (trace.too_large && !large) large = &size;
@@ -192,16 +215,16 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-void probe(Analysis& analysis, const std::vector<std::int64_t>& sample) {
+void probe(Analysis& analysis, const SampleSizes& sample) {
   const Graph& graph = analysis.graph;
   const ProbeSizes sizes = first_sizes(graph, sample);
-  const Trace first = first_that_runs(graph, sizes.shapes, 1, !sample.empty());
+  const Trace first = first_that_runs(graph, sizes.shapes, 1, !sample.input.empty());
   if (first.failure && sizes.shapes.size() == 1) throw InputError(*first.failure);
   if (first.failure) {
     throw InputError(fmt::format(
         "the network runs at no size that was tried along the dimensions that the file leaves open "
-        "({}); the first failure is {}; export it with the size that it takes{}",
-        sizes.words, *first.failure, sample.empty() ? ", or give data of that size" : ""));
+        "({}); the first failure is {}; export it with the size that it takes",
+        sizes.words, *first.failure));
   }
   // Another size tells what depends on the input; networks of a fixed batch or size may refuse it.
   const Trace second = first_that_runs(graph, other_sizes(graph, first.inputs), 2, false);

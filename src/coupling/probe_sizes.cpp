@@ -97,21 +97,35 @@ InputShapes filled(const Graph& graph, std::int64_t size, std::int64_t batch) {
   return filled(graph, std::vector{size}, batch);
 }
 
-/// With the sample's sizes; nothing where it doesn't fit the first input. Inputs of the same rank take the
-/// same positions, others the last.
-InputShapes filled_like(const Graph& graph, const std::vector<std::int64_t>& sample) {
-  if (sample.empty() || graph.inputs.empty()) return {};
-  const auto& declared = input_value(graph, 0).shape;
-  if (declared.size() != sample.size() + 1) return {};
-  for (std::size_t a = 0; a < sample.size(); ++a) {
-    if (sample[a] < 1 || (declared[a + 1] >= 0 && declared[a + 1] != sample[a])) return {};
+/// Open sizes of a shape as an array has them, from axis `first` of the array on. The array may lack the
+/// batch axis.
+void fill_from(const std::vector<std::int64_t>& array, std::size_t first,
+               const std::vector<std::int64_t>& declared, std::vector<std::int64_t>& shape) {
+  if (array.size() > shape.size()) return;
+  const std::size_t before = shape.size() - array.size();
+  for (std::size_t a = first; a < array.size(); ++a) {
+    if (declared[a + before] < 0 && array[a] > 0) shape[a + before] = array[a];
   }
-  InputShapes shapes = filled(graph, sample.back(), 1);
+}
+
+/// With the sample's sizes; nothing where it doesn't fit the first input. Of other inputs those without an
+/// array take the same positions, if they are of the same rank, else the last.
+InputShapes filled_like(const Graph& graph, const SampleSizes& sample) {
+  const auto& input = sample.input;
+  if (input.empty() || graph.inputs.empty()) return {};
+  const auto& declared = input_value(graph, 0).shape;
+  if (declared.size() != input.size() + 1) return {};
+  for (std::size_t a = 0; a < input.size(); ++a) {
+    if (input[a] < 1 || (declared[a + 1] >= 0 && declared[a + 1] != input[a])) return {};
+  }
+  InputShapes shapes = filled(graph, input.back(), 1);
   for (std::size_t k = 0; k < shapes.size(); ++k) {
-    if (shapes[k].size() != sample.size() + 1) continue;
-    for (std::size_t a = k == 0 ? 0 : 1; a < sample.size(); ++a) {
-      if (input_value(graph, k).shape[a + 1] < 0) shapes[k][a + 1] = sample[a];
-    }
+    const Value& value = input_value(graph, k);
+    const auto own = sample.others.find(value.name);
+    if (k > 0 && own != sample.others.end())
+      fill_from(own->second, 0, value.shape, shapes[k]);
+    else if (shapes[k].size() == input.size() + 1)
+      fill_from(input, k == 0 ? 0 : 1, value.shape, shapes[k]);
   }
   return shapes;
 }
@@ -121,7 +135,7 @@ struct Fraction {
 };
 
 /// The open positions of a first run's shapes, times a fraction by axis (from the front again where there are
-/// more axes), and the batch.
+/// more axes), and the batch. A single position stays one: it serves all.
 InputShapes scaled(const Graph& graph, InputShapes shapes, const std::vector<Fraction>& fractions,
                    std::int64_t batch) {
   for (std::size_t k = 0; k < shapes.size(); ++k) {
@@ -130,7 +144,7 @@ InputShapes scaled(const Graph& graph, InputShapes shapes, const std::vector<Fra
     for (std::size_t a = 0; a < shapes[k].size(); ++a) {
       if (declared[a] >= 0) continue;
       if (a == 0) shapes[k][a] = batch;
-      if (a < first) continue;
+      if (a < first || shapes[k][a] == 1) continue;
       const Fraction f = fractions[(a - first) % fractions.size()];
       shapes[k][a] = std::max<std::int64_t>(1, shapes[k][a] * f.numerator / f.denominator);
     }
@@ -188,14 +202,14 @@ void check_inputs(const Graph& graph) {
 
 }  // namespace
 
-ProbeSizes first_sizes(const Graph& graph, const std::vector<std::int64_t>& sample) {
+ProbeSizes first_sizes(const Graph& graph, const SampleSizes& sample) {
   check_inputs(graph);
   ProbeSizes result;
   std::vector<std::string> words;
   const auto add_sample = [&](bool wanted) {
     InputShapes shapes = wanted ? filled_like(graph, sample) : InputShapes{};
     if (shapes.empty()) return;
-    words.push_back(fmt::format("the data's {}", fmt::join(sample, "x")));
+    words.push_back(fmt::format("the data's {}", fmt::join(sample.input, "x")));
     add(result.shapes, std::move(shapes));
   };
   const auto add_sizes = [&](const auto& sizes) {
@@ -205,7 +219,7 @@ ProbeSizes first_sizes(const Graph& graph, const std::vector<std::int64_t>& samp
   std::size_t rank = 0;
   for (std::size_t k = 0; k < graph.inputs.size(); ++k)
     rank = std::max(rank, input_value(graph, k).shape.size());
-  const bool quick = elements(sample) <= kQuick;
+  const bool quick = elements(sample.input) <= kQuick;
   add_sample(quick);
   add_sizes(kUsual);
   add_sample(!quick);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/channel_groups.h"
 #include "quboprune/graph.h"
 
 namespace quboprune {
@@ -18,10 +19,10 @@ struct ProbeSizes {
   std::string words;  ///< "128, 64, ... and each from 16 to 160", for errors
 };
 
-/// For a first run, with a batch of one. `sample`: the shape of the data's samples without the batch axis,
-/// which comes first if it fits the first input (after the usual sizes, if it is large); empty without data.
+/// For a first run, with a batch of one. `sample` comes first if it fits the first input (after the usual
+/// sizes, if it is large).
 /// Throws InputError for an input whose shape the file doesn't give, or gives with more than 2^30 elements.
-ProbeSizes first_sizes(const Graph& graph, const std::vector<std::int64_t>& sample);
+ProbeSizes first_sizes(const Graph& graph, const SampleSizes& sample);
 
 /// For a second run, which tells what depends on the input: other sizes than the first run's, with other
 /// batches; at the end the first run's own, for networks that take no other.

@@ -42,16 +42,30 @@ Graph network(std::vector<std::int64_t> shape, const std::string& op,
 TEST(ProbeSizes, AFileWithoutOpenSizesHasOne) {
   const Graph graph = network({2, 3, 20, 30}, "Relu");
   const InputShapes own = {{2, 3, 20, 30}};
-  EXPECT_EQ(first_sizes(graph, {3, 40, 40}).shapes, std::vector<InputShapes>{own});
+  EXPECT_EQ(first_sizes(graph, {{3, 40, 40}}).shapes, std::vector<InputShapes>{own});
   EXPECT_EQ(other_sizes(graph, own), std::vector<InputShapes>{own});
 }
 
 TEST(ProbeSizes, TheDatasSizeComesFirstUnlessItIsLarge) {
   const Graph graph = network({-1, 3, -1, -1}, "Relu");
-  EXPECT_EQ(first_sizes(graph, {3, 40, 50}).shapes[0], (InputShapes{{1, 3, 40, 50}}));
-  EXPECT_EQ(first_sizes(graph, {3, 4000, 5000}).shapes[0], (InputShapes{{1, 3, 128, 128}}));
-  EXPECT_EQ(first_sizes(graph, {3, 4000, 5000}).shapes[6], (InputShapes{{1, 3, 4000, 5000}}));
-  EXPECT_EQ(first_sizes(graph, {4, 40, 50}).shapes[0], (InputShapes{{1, 3, 128, 128}}));  // doesn't fit
+  EXPECT_EQ(first_sizes(graph, {{3, 40, 50}}).shapes[0], (InputShapes{{1, 3, 40, 50}}));
+  EXPECT_EQ(first_sizes(graph, {{3, 4000, 5000}}).shapes[0], (InputShapes{{1, 3, 128, 128}}));
+  EXPECT_EQ(first_sizes(graph, {{3, 4000, 5000}}).shapes[6], (InputShapes{{1, 3, 4000, 5000}}));
+  EXPECT_EQ(first_sizes(graph, {{4, 40, 50}}).shapes[0], (InputShapes{{1, 3, 128, 128}}));  // doesn't fit
+}
+
+TEST(ProbeSizes, OtherInputsTakeTheSizesOfTheirArrays) {
+  Graph graph = network({-1, 3, -1, -1}, "Relu");
+  for (const char* name : {"guide", "level", "unnamed"}) {
+    graph.values.push_back({.name = name, .input = true, .declared = true, .shape = {-1, 1, -1, -1}});
+    graph.inputs.push_back(static_cast<int>(graph.values.size()) - 1);
+  }
+  const SampleSizes sample{{3, 40, 50}, {{"guide", {1, 20, 25}}, {"level", {1, 1, 1}}}};
+  const InputShapes first = first_sizes(graph, sample).shapes[0];
+  EXPECT_EQ(first, (InputShapes{{1, 3, 40, 50}, {1, 1, 20, 25}, {1, 1, 1, 1}, {1, 1, 40, 50}}));
+  // Each grows by the same factors, but a single position serves all.
+  const InputShapes second = other_sizes(graph, first)[0];
+  EXPECT_EQ(second, (InputShapes{{2, 3, 80, 150}, {2, 1, 40, 75}, {2, 1, 1, 1}, {2, 1, 80, 150}}));
 }
 
 TEST(ProbeSizes, TheSecondSizeIsAnotherThanTheFirst) {
@@ -86,11 +100,11 @@ TEST(ProbeSizes, WhereNoneRunsTheErrorSaysWhatWasTriedAndWhy) {
   } catch (const InputError& e) {
     const std::string text = e.what();
     for (const char* part :
-         {"128, 64, 224", "each from 16 to 160", "SpaceToDepth 'n'", "give data of that size"})
+         {"128, 64, 224", "each from 16 to 160", "SpaceToDepth 'n'", "export it with the size that it takes"})
       EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
   }
   Analysis with_data(network({-1, 3, -1, -1}, "SpaceToDepth", {{"blocksize", Attribute::of(997)}}));
-  probe(with_data, {3, 997, 1994});
+  probe(with_data, {{3, 997, 1994}});
   EXPECT_EQ(with_data.input_shapes, (InputShapes{{1, 3, 997, 1994}}));
   EXPECT_EQ(with_data.other_input_shapes, (InputShapes{{2, 3, 1994, 3988}}));
 }

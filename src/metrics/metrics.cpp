@@ -221,6 +221,17 @@ double evaluate(const Judge& judge, const at::Tensor& output, const at::Tensor& 
   throw InternalError("internal error: a metric that isn't one");
 }
 
+double mean(std::span<const double> values) {
+  return values.empty()
+             ? std::numeric_limits<double>::infinity()
+             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+std::vector<double> lower_is_better(std::vector<double> samples, Metric metric) {
+  for (double& v : samples) v = error_of(v, metric);
+  return samples;
+}
+
 Score score_of(std::vector<double> samples) {
   const double sum = std::accumulate(samples.begin(), samples.end(), 0.0);
   return {sum / static_cast<double>(samples.size()), std::move(samples)};

@@ -77,17 +77,6 @@ bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) 
 
 }  // namespace
 
-std::vector<double> lower_is_better(std::vector<double> samples, Metric metric) {
-  for (double& v : samples) v = error_of(v, metric);
-  return samples;
-}
-
-double mean(std::span<const double> values) {
-  return values.empty()
-             ? std::numeric_limits<double>::infinity()
-             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 std::vector<Setting> settings_for(const ChooseOptions& o, bool shrinks_norms) {
   if (o.objective != "auto") return settings_of(o.objective, o);
   std::vector<Setting> result;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -20,12 +19,6 @@ struct Setting {
 /// plainest: hybrid's is greedy Taylor itself, those with couplings have none. shrinks_norms: means over
 /// channels may lose some, so auto also tries what spares them.
 std::vector<Setting> settings_for(const ChooseOptions& options, bool shrinks_norms);
-
-/// A metric's values by sample, turned so that lower is better; NaN becomes infinity.
-std::vector<double> lower_is_better(std::vector<double> samples, Metric metric);
-
-/// +infinity for none.
-double mean(std::span<const double> values);
 
 /// Number of the setting to take of one objective's. By setting and sample, lower is better: `cut`, the
 /// values of the networks as cut, and `after`, those after the stage that follows (the same where none does).

@@ -6,6 +6,7 @@
 #include "prune/calibration_parts.h"
 #include "prune/candidates.h"
 #include "prune/cross_fit.h"
+#include "prune/settle_branches.h"
 #include "prune/shipped_judge.h"
 #include "quboprune/prune.h"
 
@@ -80,6 +81,7 @@ Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
     };
   }
   Choice choice = choose_mask(groups, scores, evidence, shipped, control);
+  settle_branches(groups, options.target, choice);
   if (with.refit) note_left_out(choice, with.grams->left_out());
   const std::string unsaved_search = choice.refinement ? choice.refinement->search.unsaved : "";
   for (const std::string& why : {kept->unsaved(), unsaved_search}) {

@@ -15,11 +15,11 @@
 #include "coupling/analysis.h"
 #include "ops/base/blocked_kernels.h"
 #include "prune/blocked_chains.h"
-#include "prune/candidates.h"
 #include "prune/folded_norms.h"
 #include "prune/mask_evaluator_race.h"
 #include "prune/mask_evaluator_runs.h"
 #include "quboprune/error.h"
+#include "quboprune/metrics.h"
 #include "quboprune/random.h"
 #include "quboprune/surgery.h"
 
@@ -294,9 +294,7 @@ MaskObjective MaskEvaluator::objective() const {
 }
 
 double MaskEvaluator::mean_of(const std::vector<double>& values) const {
-  const double mean = score_of(values).mean;
-  if (std::isnan(mean)) return kInfinity;
-  return sign() * mean;
+  return error_of(score_of(values).mean, judge_.metric);
 }
 
 std::vector<std::vector<double>> MaskEvaluator::by_sample(std::span<const Mask> masks) const {

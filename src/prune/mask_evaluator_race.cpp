@@ -1,25 +1,16 @@
 #include "prune/mask_evaluator_race.h"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
-#include <numbers>
 
-#include "prune/candidates.h"
+#include "quboprune/metrics.h"
 
 namespace quboprune {
 
 double upper_tail(double t, int degrees) {
-  const double angle = std::atan(t / std::sqrt(static_cast<double>(degrees)));
-  const double cosine = std::cos(angle), sine = std::sin(angle);
-  const bool odd = degrees % 2 == 1;
-  double sum = 0, term = odd ? cosine : 1;
-  // Terms up to cosine^(degrees - 2); each is the one before times k / (k + 1) and cosine².
-  for (int power = odd ? 1 : 0; power <= degrees - 2; power += 2) {
-    sum += term;
-    term *= cosine * cosine * (power + 1) / (power + 2);
-  }
-  const double between = odd ? 2 / std::numbers::pi * (angle + sine * sum) : sine * sum;
-  return (1 - between) / 2;
+  if (std::isinf(t)) return t > 0 ? 0 : 1;
+  return boost::math::cdf(boost::math::complement(boost::math::students_t(degrees), t));
 }
 
 double variance_of(std::span<const double> differences) {

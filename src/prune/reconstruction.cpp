@@ -114,6 +114,7 @@ Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Samp
 Reconstruction::~Reconstruction() = default;
 
 double Reconstruction::error(const Mask& mask) const {
+  state_->groups.check_size(mask);
   const at::NoGradGuard no_grad;
   double sum = 0;
   for (const auto& layer : state_->layers) sum += layer.error(mask);

@@ -3,8 +3,8 @@
 #include <map>
 #include <memory>
 
-#include "prune/candidates.h"
 #include "quboprune/error.h"
+#include "quboprune/metrics.h"
 #include "target/fit_cost.h"
 
 namespace quboprune {

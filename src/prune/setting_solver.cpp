@@ -17,14 +17,6 @@ Formulation formulated(const Formulator& formulator, const Setting& setting, con
   return f;
 }
 
-SolverResult given(const Formulation& f, const std::string& method) {
-  SolverResult result;
-  result.pool.push_back({f.mask, f.qubo.energy(f.mask)});
-  result.method = method;
-  result.reason = "done";
-  return result;
-}
-
 }  // namespace
 
 SettingSolver::SettingSolver(const ChannelGroups& groups, const Scores& scores,
@@ -50,21 +42,15 @@ Choice SettingSolver::operator()(const Setting& setting, double seconds) const {
       choice.rounds = setting.options.rounds;
     }
   }
-  choice.solved = choice.rounds > 1 ? given(choice.formulation, "rounds")
-                                    : solved(choice.formulation, groups_, options_.target, solver);
+  choice.solved =
+      solve_at_target(choice.formulation, groups_, options_.target, solver, options_.capacity, control_);
+  if (choice.rounds > 1) choice.solved.method = "rounds";
   choice.mask = choice.solved.pool.front().x;
   return choice;
 }
 
 double SettingSolver::predicted(const Choice& choice, const Mask& mask) const {
   return formulator_.predicted(choice.formulation, mask);
-}
-
-SolverResult SettingSolver::solved(const Formulation& f, const ChannelGroups& groups, const Target& target,
-                                   const SolverOptions& solver) const {
-  return f.solving == Solving::given
-             ? given(f, "elimination")
-             : solve_at_target(f, groups, target, solver, options_.capacity, control_);
 }
 
 Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) const {
@@ -78,7 +64,10 @@ Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) cons
   const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,
                           const Target& target) {
     const Formulator formulator(groups, scores, evaluator, target, of_a_round, control_);
-    return solved(formulated(formulator, setting, target), groups, target, solver).pool.front().x;
+    return solve_at_target(formulated(formulator, setting, target), groups, target, solver, options_.capacity,
+                           control_)
+        .pool.front()
+        .x;
   };
   return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds, choose,
                         control_);

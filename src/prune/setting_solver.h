@@ -21,8 +21,6 @@ class SettingSolver {
   double predicted(const Choice& choice, const Mask& mask) const;
 
  private:
-  SolverResult solved(const Formulation& formulation, const ChannelGroups& groups, const Target& target,
-                      const SolverOptions& solver) const;
   /// Empty where rounds came to nothing.
   Mask in_rounds(const Setting& setting, SolverOptions solver) const;
 

@@ -65,8 +65,9 @@ class Reestimation {
     result.metric_before = bench_.metric();
     result.reason = "done";
     const auto& nodes = bench_.graph().nodes;
+    const std::vector<char> needed = bench_.graph().needed_nodes();  // of a branch that goes nothing is
     for (std::size_t n = 0; n < nodes.size(); ++n) {
-      if (nodes[n].op != "BatchNormalization" || !bench_.nodes().affected[n]) continue;
+      if (nodes[n].op != "BatchNormalization" || !bench_.nodes().affected[n] || needed[n] == 0) continue;
       if (control_.stopped()) {
         result.reason = "stopped";
         break;

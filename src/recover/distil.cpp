@@ -73,6 +73,7 @@ FinetuneOptions training_of(const DistilOptions& options, const ChannelGroups& g
 }  // namespace
 
 std::vector<Feature> cut_features(const ChannelGroups& groups, const Mask& mask) {
+  groups.check_size(mask);
   const Analysis& analysis = groups.analysis();
   std::vector<Feature> result;
   std::set<int> seen;

@@ -114,7 +114,6 @@ void GramCache::State::gather(const JudgedInputs& judged, const Control& control
       const at::Tensor& positions = targets.positions[b];
       const at::Tensor none = at::empty({layer.groups(), positions.numel(), 0}, at::kFloat);
       moments[k].add(layer.rows(data, targets.shapes[b], positions), none, none, targets.weights[b]);
-      grams[k].positions += static_cast<double>(positions.numel());
     }
     control.report("gram", static_cast<double>(b + 1), static_cast<double>(inputs.size()),
                    std::numeric_limits<double>::quiet_NaN());
@@ -204,6 +203,7 @@ GramCache::GramCache(const ChannelGroups& groups, std::span<const Sample> sample
 GramCache::~GramCache() = default;
 
 void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
+  state_->groups.check_size(mask);
   const at::NoGradGuard no_grad;
   for (std::size_t k = 0; k < state_->grams.size(); ++k) {
     const auto columns = state_->columns_of(k, mask);

@@ -159,8 +159,10 @@ class Walk {
   std::vector<int> wanted() const {
     std::vector<int> nodes;
     const auto& which = options_.downstream ? bench_.nodes().affected : bench_.nodes().read_cut;
+    const std::vector<char> needed = bench_.graph().needed_nodes();  // of a branch that goes nothing is
     for (std::size_t n = 0; n < which.size(); ++n) {
-      if (which[n] && is_layer(bench_.graph().nodes[n])) nodes.push_back(static_cast<int>(n));
+      if (which[n] && needed[n] != 0 && is_layer(bench_.graph().nodes[n]))
+        nodes.push_back(static_cast<int>(n));
     }
     return nodes;
   }

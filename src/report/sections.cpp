@@ -74,6 +74,14 @@ std::string command_line(const Json& report) {
 
 }  // namespace
 
+/// Did no held-out scene also calibrate?
+bool held_apart(const Json& report) {
+  const Json& held = list(report, "/data/heldout_scenes");
+  const Json& calibration = list(report, "/data/calibration_scenes");
+  return std::ranges::none_of(
+      held, [&](const Json& scene) { return std::ranges::find(calibration, scene) != calibration.end(); });
+}
+
 std::string summary_section(const Json& report) {
   if (of_several(report)) return "";  // each is a row of its own
   const std::string tiles =
@@ -102,7 +110,10 @@ std::string images_section(const Json& report) {
     body += fmt::format("<h3>{}</h3>\n<div class=\"images\">\n{}</div>\n", html::escape(name), row);
   }
   return html::section("Before and after",
-                       "Pieces of held-out images, which neither the choice nor the repair saw.", body);
+                       held_apart(report)
+                           ? "Pieces of held-out images, which neither the choice nor the repair saw."
+                           : "Pieces of images that the choice and the repair saw.",
+                       body);
 }
 
 std::string quality_section(const Json& report) {
@@ -128,9 +139,11 @@ std::string quality_section(const Json& report) {
   if (charts.contains("quality")) {
     body += html::chart("quality", 190, "Change of the metric against the original network after each stage");
   }
-  return html::section("Quality after each stage",
-                       "Calibration data chose the mask; only the held-out figures say what it is worth.",
-                       body);
+  return html::section(
+      "Quality after each stage",
+      held_apart(report) ? "Calibration data chose the mask; only the held-out figures say what it is worth."
+                         : "All of these data chose the mask: what it is worth on others they can't say.",
+      body);
 }
 
 std::string methods_section(const Json& report) {
@@ -185,9 +198,8 @@ std::string budgets_section(const Json& report) {
   if (rows.size() > 1) body += html::chart("budgets", 320, "Held-out quality by what is kept");
   return html::section(
       "Budgets",
-      std::string(
-          "Quality on held-out data, with the 95 % bootstrap interval of the change over its scenes; time in "
-          "ONNX Runtime beside the original's.") +
+      std::string("Quality on held-out data, with the 95 % interval of the change over its scenes; time in "
+                  "ONNX Runtime beside the original's.") +
           (most ? fmt::format(" The furthest: the most that goes for a loss of {:g} at most on the "
                               "calibration data, estimated "
                               "by networks whose refit, if there is one, was fitted on other scenes.",

@@ -63,6 +63,12 @@ at::Tensor own_input(const Value& input, at::Tensor given) {
 
 }  // namespace
 
+SampleSizes sizes_of(const Sample& sample) {
+  SampleSizes sizes{sample.input.sizes().vec(), {}};
+  for (const auto& [name, array] : sample.others) sizes.others[name] = array.sizes().vec();
+  return sizes;
+}
+
 ClassScores class_scores_of(const Graph& graph) {
   static const std::set<std::string> bounded = {"Softmax", "Sigmoid", "HardSigmoid"};
   static const std::set<std::string> passing = {

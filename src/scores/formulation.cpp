@@ -17,16 +17,10 @@
 namespace quboprune {
 namespace {
 
-double mean(const std::vector<double>& values) {
-  return values.empty()
-             ? 0
-             : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 /// Scaled to mean 1; all zeros stay zeros.
 std::vector<double> scaled(std::vector<double> values) {
   const double m = mean(values);
-  if (m > 0) {
+  if (m > 0 && std::isfinite(m)) {
     for (double& v : values) v /= m;
   }
   return values;
@@ -127,7 +121,7 @@ Formulation quadratic(const std::vector<float>& gradients, int rows, const Score
 Formulation l1_qubo(const Scores& s, const FormulationOptions& o, int count) {
   Formulation f = linear(s.l1);
   f.solving = Solving::unbounded;
-  const double lambda = o.penalty * std::max(1e-12, mean(s.l1));
+  const double lambda = o.penalty * std::max(1e-12, s.l1.empty() ? 0 : mean(s.l1));
   // λ(Σx - K)² = λ(Σx + 2Σ_{g<h} x_g x_h - 2KΣx + K²)
   std::vector<float> ones(at_index(s.groups), 1.0F);
   f.qubo.add_low_rank({1, 2 * lambda, ones});  // (scale/2)|1'x|²

@@ -150,7 +150,7 @@ bool TensorTrain::obeys(const Mask& x) const {
   int count = 0;
   for (int i = 0; i < size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
-    if (!allowed(i, x[at])) return false;
+    if (x[at] > 1 || !allowed(i, x[at])) return false;
     count += x[at] * rule_.weights[at];
   }
   return count >= rule_.lowest && count <= rule_.highest;

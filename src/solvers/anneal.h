@@ -31,8 +31,6 @@ class Anneal : public Improver {
   Found improve(const Task& task, const Deadline& deadline) override;
 
  private:
-  using Value = typename Model::Value;
-
   /// Variables counted together, with those that are 1 and 0 listed where swaps need them.
   struct Class : CountClass {
     std::vector<std::uint32_t> ones, zeros;

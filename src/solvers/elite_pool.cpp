@@ -10,12 +10,25 @@ int hamming_distance(const Mask& a, const Mask& b) {
   return distance;
 }
 
+namespace {
+
+/// Leaves off where the answer is known: large pools compare each find with all that they hold.
+bool closer(const Mask& a, const Mask& b, int distance) {
+  int different = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && ++different >= distance) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool ElitePool::insert(const Mask& x, double energy) {
   if (!wants(energy)) return false;
   for (const Solution& member : members_)
-    if (member.energy <= energy && hamming_distance(member.x, x) < distance_) return false;
+    if (member.energy <= energy && closer(member.x, x, distance_)) return false;
   std::erase_if(members_, [&](const Solution& member) {
-    return member.energy > energy && hamming_distance(member.x, x) < distance_;
+    return member.energy > energy && closer(member.x, x, distance_);
   });
   const auto place = std::upper_bound(members_.begin(), members_.end(), energy,
                                       [](double value, const Solution& s) { return value < s.energy; });

@@ -21,8 +21,8 @@ class Population {
  public:
   explicit Population(const EvolveOptions& options)
       : options_(options),
-        members_(options.population, options.population_distance),
-        champions_(options.population / 2 + 1, options.population_distance),
+        members_(options.population, 1),
+        champions_(options.population / 2 + 1, 1),
         kept_(2 * options.keep + 2, options.keep_distance),
         rng_(options.seed) {}
 

@@ -17,8 +17,6 @@ struct EvolveOptions {
   /// Chance that a variable of a random start is 1.
   double density = 0.5;
   std::size_t population = 20;
-  /// Closest two members of the population may be.
-  int population_distance = 1;
   /// Tasks without a change of the population after which a new one is begun.
   int patience = 60;
   std::uint64_t seed = 1;

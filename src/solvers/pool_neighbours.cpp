@@ -1,8 +1,10 @@
 #include "solvers/pool_neighbours.h"
 
 #include <algorithm>
-#include <set>
+#include <string>
+#include <unordered_set>
 
+#include "core/text.h"
 #include "solvers/feasible.h"
 
 namespace quboprune {
@@ -35,20 +37,22 @@ double description_size(const Qubo& qubo) {
 
 }  // namespace
 
-void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& pool) {
-  std::set<Mask> looked_around;
+void add_neighbours(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline,
+                    ElitePool& pool) {
+  std::unordered_set<std::string> looked_around;  // masks as text
   double energies_left = kNumbersRead / description_size(qubo);
   const auto next = [&]() -> const Solution* {
     for (const Solution& member : pool.members())
-      if (!looked_around.contains(member.x)) return &member;
+      if (!looked_around.contains(text_of(member.x))) return &member;
     return nullptr;
   };
   for (std::size_t turn = 0; turn < kTurnsAMember * (pool.size() + 1) && !pool.full() && energies_left >= 1;
        ++turn) {
+    if (deadline.expired()) return;
     const Solution* member = next();
     if (member == nullptr) return;
     Mask x = member->x;
-    looked_around.insert(x);
+    looked_around.insert(text_of(x));
     const std::vector<double> slopes = qubo.slopes(x);
     const auto ones = cheapest(x, 1, slopes, constraint);
     const auto zeros = cheapest(x, 0, slopes, constraint);
@@ -63,7 +67,8 @@ void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& p
         add();
         x[i] ^= 1;
       }
-    for (const std::size_t out : ones)
+    for (const std::size_t out : ones) {
+      if (deadline.expired()) return;
       for (const std::size_t in : zeros) {
         x[out] ^= 1;
         x[in] ^= 1;
@@ -71,6 +76,7 @@ void add_neighbours(const Qubo& qubo, const Constraint& constraint, ElitePool& p
         x[out] ^= 1;
         x[in] ^= 1;
       }
+    }
   }
 }
 

@@ -17,8 +17,7 @@ struct RoofDual {
 
 /// The roof dual of a problem that may fix variables but has no other constraint, and what it decides: one
 /// maximum flow in a network of the variables and their complements. On sparse problems by far the best that
-/// linear bounds can say (and quick); with more couplings than kMostRoofs it says nothing, nor with low-rank
-/// terms.
+/// linear bounds can say; with low-rank terms it says nothing.
 ///
 /// Capacities are whole: coefficients on a grid of 2^-50 of their sum. What they may be off it is taken from
 /// the bound, and from what decides.
@@ -26,7 +25,8 @@ struct RoofDual {
 /// every optimum: Boros, Hammer, Tavares 2006. The flow is Boost's (Boykov, Kolmogorov 2004).
 RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint);
 
-/// Couplings: the network takes hundreds of bytes for each, and where there are many the dual says little.
-inline constexpr std::size_t kMostRoofs = 300'000;
+/// Whether there are so few couplings that the dual says something, the network fits (hundreds of bytes for
+/// each), and the flow takes a small part of `seconds`.
+bool is_worth_a_roof(const Qubo& qubo, double seconds);
 
 }  // namespace quboprune

@@ -29,6 +29,7 @@ constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92, kLargestBoundShare = 0.25;
 constexpr double kFirstOfPoolShare = 0.7;  ///< of the search for an optimum, where others are wanted too
 constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
+constexpr double kNeighboursShare = 0.1, kNeighboursSeconds = 0.1;  ///< on top of the search's time
 constexpr int kMostThreads = 1024;
 constexpr int kLargestPool = 10'000;  ///< every find is compared with all of them
 constexpr std::int64_t kNodesUnderMoves = 20'000;
@@ -44,6 +45,8 @@ void check_sizes(const Qubo& qubo, const Constraint& constraint, const SolverOpt
   require("the constraint's costs", constraint.costs.size());
   require("the constraint's fixed variables", constraint.fixed.size());
   require("the start", options.start.size());
+  if (std::ranges::any_of(options.start, [](auto value) { return value > 1; }))
+    throw InputError("the start has an entry other than 0 and 1");
   const auto names = solver_names();
   if (options.method != "auto" && std::find(names.begin(), names.end(), options.method) == names.end())
     throw InputError("no solver is called '" + options.method + "': use " + solver_choices());
@@ -109,7 +112,7 @@ void check_capacity(const Constraint& constraint, std::size_t n) {
   const bool uncountable =
       constraint.costs.empty() && exact && constraint.capacity != std::floor(constraint.capacity);
   if (!(constraint.capacity > -1e300) || least > constraint.capacity + slack || uncountable ||
-      (exact && most < constraint.capacity - slack))
+      (exact && !(most >= constraint.capacity - slack)))
     throw InputError(
         fmt::format("no selection meets the capacity {}: the variables that are not fixed leave {} to {}; "
                     "change the capacity or free fixed variables",
@@ -164,12 +167,15 @@ Deadline deadline_for(const SolverOptions& options, const Control& control) {
   return {options.seconds, control, options.processor_time ? options.threads : 0};
 }
 
-/// True energies, best first, as many as asked.
+/// True energies, best first, as many as asked. What the search left of its time isn't enough for neighbours.
 std::vector<Solution> checked_pool(const Qubo& qubo, const Constraint& constraint,
-                                   const std::vector<Solution>& found, const SolverOptions& options) {
+                                   const std::vector<Solution>& found, SolverOptions options,
+                                   const Control& control) {
   ElitePool pool(static_cast<std::size_t>(options.pool_size), options.pool_distance);
   for (const Solution& solution : found) pool.insert(solution.x, qubo.energy(solution.x));
-  if (!pool.full() && options.pool_distance <= 2) add_neighbours(qubo, constraint, pool);
+  options.seconds = kNeighboursShare * options.seconds + kNeighboursSeconds;
+  if (!pool.full() && options.pool_distance <= 2)
+    add_neighbours(qubo, constraint, deadline_for(options, control), pool);
   return {pool.members().begin(), pool.members().end()};
 }
 
@@ -250,7 +256,7 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
         "no selection {} {} could be found in the time given: change it or free fixed variables",
         constraint.kind == Constraint::Kind::exactly ? "of exactly" : "within", constraint.capacity));
   SolverResult result;
-  result.pool = checked_pool(qubo, constraint, found, options);
+  result.pool = checked_pool(qubo, constraint, found, options, control);
   result.moves = searched.evolution.moves;
   result.method = std::move(searched.method);
   result.reason = std::move(searched.evolution.reason);
@@ -342,12 +348,15 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
   const Constraint undecided = constraint;
   std::vector<std::int8_t> decided = dominated(qubo, constraint);
-  const RoofDual roof = roof_dual(qubo, with_fixed(constraint, decided));
+  const RoofDual roof = is_worth_a_roof(qubo, options.seconds)
+                            ? roof_dual(qubo, with_fixed(constraint, decided))
+                            : RoofDual{.persistent = decided};
   for (std::size_t i = 0; i < n; ++i) decided[i] = std::max(decided[i], roof.persistent[i]);
   constraint = with_fixed(std::move(constraint), decided);
   const bool exact = options.method == "exact";
   const bool small = free_variables(qubo, constraint) <= kProvedUnasked;
   SolverOptions search_options = options;
+  search_options.seconds = std::max(0.0, options.seconds - deadline.elapsed());
   if (exact || small)
     search_options.seconds *= kSearchShare;
   else if (options.bound)

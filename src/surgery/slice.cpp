@@ -77,21 +77,24 @@ void restore_sizes(const Node& node, Slicing& slicing) {
   }
 }
 
-/// What becomes of each value without the branches that the mask empties; empty where it empties none. Keeps
-/// a group of each in the mask.
-std::vector<Fate> emptied_branches(const ChannelGroups& groups, Mask& mask) {
-  std::vector<char> gone(mask.size(), 0);
-  bool any = false;
-  for (const auto& set : groups.branches()) {
-    if (std::any_of(set.begin(), set.end(), [&](int g) { return mask[at_index(g)] != 0; })) continue;
-    for (int g : set) gone[at_index(g)] = 1;
-    mask[at_index(set.front())] = 1;
-    any = true;
+/// The mask with a group of each axis that goes with a branch: one stays until what follows is known.
+Mask with_stand_ins(const ChannelGroups& groups, Mask mask) {
+  const auto empty = [](const std::vector<int>& set, const Mask& of) {
+    return std::ranges::none_of(set, [&](int g) { return of[at_index(g)] != 0; });
+  };
+  // What nothing reads is emptied again; other axes must keep something.
+  Mask filled = mask;
+  for (const auto& set : groups.covers()) {
+    for (int g : set)
+      if (empty(set, mask)) filled[at_index(g)] = 1;
   }
-  if (!any) return {};
-  auto result = fates(groups, gone);
-  if (!result) throw InputError("the mask empties branches that aren't added to anything; keep one of them");
-  return *std::move(result);
+  const Mask whole = with_whole_branches(groups, filled);
+  const Mask asked = mask;
+  for (const auto* sets : {&groups.branches(), &groups.covers()}) {
+    for (const auto& set : *sets)
+      if (empty(set, asked) && empty(set, whole)) mask[at_index(set.front())] = 1;
+  }
+  return mask;
 }
 
 }  // namespace
@@ -100,8 +103,8 @@ Graph slice(const ChannelGroups& groups, const Mask& mask) {
   groups.check_size(mask);
   const Analysis& analysis = groups.analysis();
   const Coupling& coupling = *analysis.coupling;
-  Mask with_branches = mask;  // of each that is to go one group stays until what follows is known
-  const auto gone = emptied_branches(groups, with_branches);
+  const auto gone = fates_of(groups, mask);
+  const Mask with_branches = gone.empty() ? mask : with_stand_ins(groups, mask);
   Kept kept(groups, with_branches);
   Graph result = analysis.graph;
   for (std::size_t v = 0; v < analysis.graph.values.size(); ++v) {

@@ -6,6 +6,7 @@
 
 #include <tuple>
 
+#include "coupling/branches.h"
 #include "model/test_net.h"
 #include "quboprune/error.h"
 #include "quboprune/surgery.h"
@@ -141,6 +142,35 @@ TEST(SliceForms, WhateverBranchesMayGoMayGoAloneAndTogether) {
   const Graph graph = net.finish(net.add("Add", {x, conv(sum, 4, 3, 9)}));
   const ChannelGroups groups = analyse(graph, {.allow_empty = true});
   expect_branches_go_in_any_choice(groups, 1);
+}
+
+/// A block of three layers beside its skip: without the second of the widths between them nothing of it is
+/// left, and the costs are those of the network that is.
+TEST(SliceForms, ABranchGoesAsAWhole) {
+  Net net;
+  const auto conv = [&](int input, std::int64_t in, std::int64_t out, std::uint64_t seed) {
+    return net.add("Conv", {input, net.constant(numbers({out, in, 1, 1}, seed)),
+                            net.constant(numbers({out}, seed + 1))});
+  };
+  const int x = net.input({-1, 3, -1, -1});
+  const int skip = conv(x, 3, 6, 1);
+  const int narrow = net.add("Relu", {conv(skip, 6, 4, 3)});
+  const int wide = conv(net.add("Relu", {conv(narrow, 4, 5, 5)}), 5, 6, 7);
+  const Graph graph = net.finish(conv(net.add("Add", {skip, wide}), 6, 3, 9));
+  const ChannelGroups groups = analyse(graph, {.allow_empty = true});
+  ASSERT_EQ(groups.branches().size(), 1U);
+  Mask mask(static_cast<std::size_t>(groups.size()), 1);
+  for (int g : groups.branches().front()) mask[static_cast<std::size_t>(g)] = 0;
+  const Mask whole = with_whole_branches(groups, mask);
+  EXPECT_EQ(kept_count(whole), 6);
+  const Graph cut = slice(groups, whole);
+  EXPECT_TRUE(verify(groups, whole, cut).holds());
+  const ChannelGroups left = analyse(without_dead_branches(graph, cut));
+  const Mask all(static_cast<std::size_t>(left.size()), 1);
+  EXPECT_EQ(groups.cost().value(Cost::macs, whole), left.cost().value(Cost::macs, all));
+  EXPECT_TRUE(verify(groups, mask, slice(groups, mask)).holds());
+  const Mask some{1, 0, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1};
+  EXPECT_EQ(with_whole_branches(groups, some), some);
 }
 
 /// What an exporter folded a call of zeros() to is written over, and no weight.

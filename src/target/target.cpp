@@ -38,15 +38,8 @@ SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, con
     if (groups.cost().value(target.kind, mask) <= allowed) break;
     if (fixed[at_index(g)] != 1) mask[at_index(g)] = 0;
   }
-  double now = groups.cost().value(target.kind, mask);
-  if (now > allowed) throw unmet_target(groups, target, mask);
-  std::vector<double> marginal = groups.cost().marginals(target.kind, mask);
-  for (auto g = order.rbegin(); g != order.rend(); ++g) {
-    if (mask[at_index(*g)] != 0 || now + marginal[at_index(*g)] > allowed) continue;
-    mask[at_index(*g)] = 1;
-    now = groups.cost().value(target.kind, mask);
-    marginal = groups.cost().marginals(target.kind, mask);
-  }
+  if (groups.cost().value(target.kind, mask) > allowed) throw unmet_target(groups, target, mask);
+  put_back(groups, target, order, mask);
   return as_result(f.qubo, std::move(mask), "sort and cut");
 }
 
@@ -130,6 +123,7 @@ SolverResult solve_at_target(const Formulation& f, const ChannelGroups& groups, 
                              const SolverOptions& options, CapacityMode mode, const Control& control) {
   if (groups.size() == 0)
     throw InputError("nothing in this network can be pruned; quboprune inspect says why");
+  if (f.solving == Solving::given) return as_result(f.qubo, f.mask, "elimination");
   const auto fixed = guard_layers(groups, f.importance);
   if (f.solving == Solving::unbounded) return penalised(f, groups, target, fixed, options, control);
   if (f.solving != Solving::search) return sort_and_cut(f, groups, target, fixed);
@@ -172,6 +166,18 @@ BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std:
   if (qubo.energy(other) < qubo.energy(best.x)) best.x = other;
   best.energy = qubo.energy(best.x);
   return best;
+}
+
+void put_back(const ChannelGroups& groups, const Target& target, const std::vector<int>& order, Mask& mask) {
+  const double allowed = allowance(groups, target);
+  double now = groups.cost().value(target.kind, mask);
+  std::vector<double> marginal = groups.cost().marginals(target.kind, mask);
+  for (auto g = order.rbegin(); g != order.rend(); ++g) {
+    if (mask[at_index(*g)] != 0 || now + marginal[at_index(*g)] > allowed) continue;
+    mask[at_index(*g)] = 1;
+    now = groups.cost().value(target.kind, mask);
+    marginal = groups.cost().marginals(target.kind, mask);
+  }
 }
 
 }  // namespace quboprune

@@ -13,12 +13,13 @@ UnmetTarget unmet_target(const ChannelGroups& groups, const Target& target, cons
                            : target.kind == Cost::params ? "parameters"
                                                          : "multiply-accumulates";
   constexpr double kSteps = 1e4;  // rounded down, so that what is named can be asked for
-  return UnmetTarget(
-      fmt::format("the target {}={:.4g} can't be met: with one channel left in each layer at most {:.0f} of "
-                  "{:.0f} {} can be "
-                  "removed, {}={:.4f}; ask for less",
-                  name_of(target.kind), target.removed, removable, all, unit, name_of(target.kind),
-                  std::floor(kSteps * removable / all) / kSteps));
+  return UnmetTarget(fmt::format(
+      "the target {}={:.4g} can't be met: with one channel left in each layer{} at most {:.0f} of "
+      "{:.0f} {} can be "
+      "removed, {}={:.4f}; ask for less",
+      name_of(target.kind), target.removed,
+      groups.branches().empty() ? "" : " outside of branches that may go", removable, all, unit,
+      name_of(target.kind), std::floor(kSteps * removable / all) / kSteps));
 }
 
 UnmetTarget unmet_target(const ChannelGroups& groups, const Target& target,

@@ -5,6 +5,7 @@
 
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 
 namespace quboprune {
 
@@ -34,7 +35,7 @@ json model_json(const std::string& path, const Model& model, const ChannelGroups
 json model_json(const std::string& path, const Model& model, std::span<const Sample> samples) {
   try {
     AnalyseOptions options;
-    if (!samples.empty()) options.sample = samples.front().input.sizes().vec();
+    if (!samples.empty()) options.sample = sizes_of(samples.front());
     return model_json(path, model, analyse(as_pruned(model.graph()), options));
   } catch (const InputError&) {  // it runs, but isn't one that could be pruned
     return {{"path", path}, {"sha256", model.sha256()}};

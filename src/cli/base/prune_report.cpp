@@ -71,8 +71,7 @@ json change_json(const PruneSession& session, const Score& dense, const Score& s
   const std::set<std::string> distinct(scenes.begin(), scenes.end());
   const auto held_out = [&](const Sample& sample) { return !distinct.contains(sample.scene); };
   if (distinct.size() < 2 || !std::ranges::all_of(session.calibration(), held_out)) return nullptr;
-  const Interval interval =
-      paired_bootstrap(shipped.samples, dense.samples, kConfidence, /*resamples=*/4000, /*seed=*/1, scenes);
+  const Interval interval = paired_interval(shipped.samples, dense.samples, kConfidence, scenes);
   return {{"mean", interval.mean},
           {"low", interval.low},
           {"high", interval.high},

@@ -11,12 +11,12 @@
 #include "core/index.h"
 #include "core/text.h"
 #include "core/threads.h"
-#include "prune/candidates.h"
 #include "prune/cross_fit.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/judged_outputs.h"
+#include "quboprune/metrics.h"
 #include "quboprune/surgery.h"
 
 namespace quboprune {
@@ -64,7 +64,7 @@ void PruneSession::load_data() {
   if (data_->target_kind() == TargetKind::none &&
       (judge_.metric == Metric::psnr || judge_.metric == Metric::ssim))
     note("there are no targets: " + name_of(judge_.metric) + " is that of the original's outputs");
-  if (!calibration_.empty()) arguments_.layers.sample = calibration_.front().input.sizes().vec();
+  if (!calibration_.empty()) arguments_.layers.sample = sizes_of(calibration_.front());
 }
 
 void PruneSession::make_evaluators() {

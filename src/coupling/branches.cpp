@@ -6,6 +6,7 @@
 
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "model/kept_nodes.h"
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
 
@@ -127,7 +128,7 @@ std::optional<std::vector<Fate>> fates(const ChannelGroups& groups, const std::v
 std::vector<Fate> fates_of(const ChannelGroups& groups, const Mask& mask) {
   std::vector<char> gone;
   for (const auto& set : groups.branches()) {
-    if (std::ranges::any_of(set, [&](int g) { return mask[at_index(g)] != 0; })) continue;
+    if (places_left(set, mask) > 0) continue;
     gone.resize(mask.size(), 0);
     for (int g : set) gone[at_index(g)] = 1;
   }
@@ -142,22 +143,13 @@ namespace {
 /// By group: does something read it that an output still depends on?
 std::vector<char> read_groups(const ChannelGroups& groups, const std::vector<Fate>& fates) {
   const Graph& graph = groups.analysis().graph;
-  std::vector<char> needed(graph.nodes.size(), 0);
-  std::vector<int> values = graph.outputs;
-  while (!values.empty()) {
-    const int v = values.back();
-    values.pop_back();
-    const int n = v < 0 || fates[at_index(v)] != Fate::live ? -1 : graph.values[at_index(v)].producer;
-    if (n < 0 || needed[at_index(n)] != 0) continue;
-    needed[at_index(n)] = 1;
-    const Node& node = graph.nodes[at_index(n)];
-    values.insert(values.end(), node.inputs.begin(), node.inputs.end());
-    values.insert(values.end(), node.captured.begin(), node.captured.end());
-  }
+  std::vector<char> gone;
+  for (const Fate fate : fates) gone.push_back(fate != Fate::live ? 1 : 0);
+  const auto needed = kept_nodes(graph, std::vector<char>(graph.nodes.size(), 0), gone);
   std::vector<char> read(at_index(groups.size()), 0);
   for (const GatePoint& gate : groups.gates()) {
     const int v = graph.nodes[at_index(gate.node)].input(at_index(gate.input));
-    if (needed[at_index(gate.node)] == 0 || fates[at_index(v)] != Fate::live) continue;
+    if (needed[at_index(gate.node)] == 0 || gone[at_index(v)] != 0) continue;
     for (int g : gate.groups)
       if (g >= 0) read[at_index(g)] = 1;
   }

@@ -225,9 +225,8 @@ at::Tensor by_kernel(const at::Tensor& x, const Plan& plan) {
     }
     if (plan.coordinates == "align_corners") return at::upsample_bilinear2d(x, size, true);
   }
-  const bool whole = plan.scales[2] == std::floor(plan.scales[2]) &&
-                     plan.scales[3] == std::floor(plan.scales[3]) && plan.scales[2] >= 1 &&
-                     plan.scales[3] >= 1;
+  const bool whole =
+      plan.scales[2] == std::floor(plan.scales[2]) && plan.scales[3] == std::floor(plan.scales[3]);
   // With whole factors all coordinate rules but align_corners pick the same neighbour.
   const bool plain =
       plan.coordinates == "asymmetric" && (plan.nearest == "floor" || plan.nearest == "simple");

@@ -15,19 +15,14 @@ namespace {
 
 constexpr double kUnused = 0.01;  ///< of all parameters or multiply-adds, may go beyond the target
 
-/// Is every group of the set removed?
-bool all_gone(const std::vector<int>& set, const Mask& mask) {
-  return std::ranges::none_of(set, [&](int g) { return mask[at_index(g)] != 0; });
-}
-
 /// The groups that may come back one by one, the least important first: what would come back into a branch
 /// that went stays out.
 std::vector<int> may_return(const ChannelGroups& groups, const Mask& mask,
                             const std::vector<double>& importance) {
-  std::vector<char> out(mask.begin(), mask.end());
+  Mask out = mask;
   for (const auto& set : groups.branches()) {
-    for (int g : set)
-      if (all_gone(set, mask)) out[at_index(g)] = 1;
+    if (places_left(set, mask) > 0) continue;
+    for (int g : set) out[at_index(g)] = 1;
   }
   std::vector<int> order;
   for (int g = 0; g < groups.size(); ++g) {
@@ -45,7 +40,7 @@ Mask with_branches_back(const ChannelGroups& groups, const Target& target, Mask 
   std::vector<std::vector<int>> sets = groups.covers();
   sets.insert(sets.end(), groups.branches().begin(), groups.branches().end());
   for (const auto& set : groups.branches()) {
-    if (!all_gone(set, mask)) continue;
+    if (places_left(set, mask) > 0) continue;
     const auto best = std::ranges::max_element(set, {}, [&](int g) { return importance[at_index(g)]; });
     mask[at_index(*best)] = 1;
   }
@@ -57,7 +52,7 @@ Mask with_branches_back(const ChannelGroups& groups, const Target& target, Mask 
     if (groups.cost().value(target.kind, mask) <= allowed) break;
     if (mask[at_index(g)] == 0) continue;
     mask[at_index(g)] = 0;
-    if (std::ranges::any_of(sets, [&](const auto& set) { return all_gone(set, mask); }))
+    if (std::ranges::any_of(sets, [&](const auto& set) { return places_left(set, mask) == 0; }))
       mask[at_index(g)] = 1;
   }
   put_back(groups, target, order, mask);

@@ -150,24 +150,24 @@ class Posiform {
   bool exact_ = true;
 };
 
-}  // namespace
-
+/// Few enough couplings for a dual that says something, in a small part of the time?
 bool is_worth_a_roof(const Qubo& qubo, double seconds) {
-  // At 20 couplings a variable 2 of 3,000 variables were decided (docs/solver.md); a flow takes some 3 µs a
-  // coupling.
+  // At 20 couplings a variable 2 of 3,000 variables were decided (docs/solver.md).
   constexpr double kMost = 300'000, kAlways = 5'000, kOfAVariable = 20, kASecond = 50'000;
   const auto couplings = static_cast<double>(coupling_count(qubo));
   return couplings <= kMost && (couplings <= kAlways ||
                                 (couplings <= kOfAVariable * qubo.size() && couplings <= kASecond * seconds));
 }
 
-RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint) {
+}  // namespace
+
+RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint, double seconds) {
   RoofDual result;
   result.persistent.assign(static_cast<std::size_t>(qubo.size()), -1);
   std::vector<std::int8_t> fixed = constraint.fixed;
   fixed.resize(result.persistent.size(), -1);
   const bool free = constraint.kind == Constraint::Kind::none && constraint.groups.empty();
-  if (!free || !qubo.low_rank().empty()) return result;
+  if (!free || !qubo.low_rank().empty() || !is_worth_a_roof(qubo, seconds)) return result;
   const Terms terms = free_terms(qubo, fixed);
   if (terms.magnitude == 0) return result;
   // A power of two: what is on the grid stays so.

@@ -17,16 +17,15 @@ struct RoofDual {
 
 /// The roof dual of a problem that may fix variables but has no other constraint, and what it decides: one
 /// maximum flow in a network of the variables and their complements. On sparse problems by far the best that
-/// linear bounds can say; with low-rank terms it says nothing.
+/// linear bounds can say. It says nothing with low-rank terms, with so many couplings that it hardly would or
+/// that the network gets too large (hundreds of bytes for each), or where the flow would take more than a
+/// small part of `seconds`.
 ///
 /// Capacities are whole: coefficients on a grid of 2^-50 of their sum. What they may be off it is taken from
 /// the bound, and from what decides.
 /// Source: Hammer, Hansen, Simeone 1984; the network and the proof that what the source reaches is so in
 /// every optimum: Boros, Hammer, Tavares 2006. The flow is Boost's (Boykov, Kolmogorov 2004).
-RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint);
-
-/// Whether there are so few couplings that the dual says something, the network fits (hundreds of bytes for
-/// each), and the flow takes a small part of `seconds`.
-bool is_worth_a_roof(const Qubo& qubo, double seconds);
+RoofDual roof_dual(const Qubo& qubo, const Constraint& constraint,
+                   double seconds = std::numeric_limits<double>::infinity());
 
 }  // namespace quboprune

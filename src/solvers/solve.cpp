@@ -348,9 +348,7 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   if (is_separable(qubo, constraint)) return solve_sorted(qubo, constraint, options, control);
   const Constraint undecided = constraint;
   std::vector<std::int8_t> decided = dominated(qubo, constraint);
-  const RoofDual roof = is_worth_a_roof(qubo, options.seconds)
-                            ? roof_dual(qubo, with_fixed(constraint, decided))
-                            : RoofDual{.persistent = decided};
+  const RoofDual roof = roof_dual(qubo, with_fixed(constraint, decided), options.seconds);
   for (std::size_t i = 0; i < n; ++i) decided[i] = std::max(decided[i], roof.persistent[i]);
   constraint = with_fixed(std::move(constraint), decided);
   const bool exact = options.method == "exact";

@@ -79,20 +79,17 @@ void restore_sizes(const Node& node, Slicing& slicing) {
 
 /// The mask with a group of each axis that goes with a branch: one stays until what follows is known.
 Mask with_stand_ins(const ChannelGroups& groups, Mask mask) {
-  const auto empty = [](const std::vector<int>& set, const Mask& of) {
-    return std::ranges::none_of(set, [&](int g) { return of[at_index(g)] != 0; });
-  };
   // What nothing reads is emptied again; other axes must keep something.
   Mask filled = mask;
   for (const auto& set : groups.covers()) {
     for (int g : set)
-      if (empty(set, mask)) filled[at_index(g)] = 1;
+      if (places_left(set, mask) == 0) filled[at_index(g)] = 1;
   }
   const Mask whole = with_whole_branches(groups, filled);
   const Mask asked = mask;
   for (const auto* sets : {&groups.branches(), &groups.covers()}) {
     for (const auto& set : *sets)
-      if (empty(set, asked) && empty(set, whole)) mask[at_index(set.front())] = 1;
+      if (places_left(set, asked) + places_left(set, whole) == 0) mask[at_index(set.front())] = 1;
   }
   return mask;
 }

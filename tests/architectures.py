@@ -234,3 +234,14 @@ def nafnet():
         b = n.conv(gate(n.conv(norm(h), 8, 24, 1), 12), 12, 8, 1)
         h = n.node("Add", h, n.node("Mul", b, n.weight(1, 8, 1, 1)))
     return n.out(n.node("Add", n.conv(h, 8, 3), x)).model()
+
+
+@architecture
+def resnext():
+    """Many small groups: whole ones go."""
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 24))
+    for _ in range(2):
+        wide = n.relu(n.norm(n.conv(n.relu(n.conv(h, 24, 32, 1)), 32, 32, group=8, bias=False), 32))
+        h = n.relu(n.node("Add", h, n.conv(wide, 32, 24, 1)))
+    return n.out(n.conv(h, 24, 3)).model()

@@ -22,6 +22,36 @@ def with_subgraph(make):
 
 
 @unusual
+def wavelets_there_and_back():
+    """A group of the way back reads four channels and gives one."""
+    n = Net()
+    signs = np.array([[[1, 1], [1, 1]], [[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]], np.float32) / 2
+    haar = n.constant(np.tile(signs[:, None], (10, 1, 1, 1)))
+    h = n.relu(n.conv(image(n), 3, 10))
+    bands = n.node("Conv", h, haar, group=10, strides=[2, 2])
+    back = n.node("ConvTranspose", n.relu(bands), n.constant(np.tile(signs[:, None], (10, 1, 1, 1))), n.weight(10),
+                  group=10, strides=[2, 2])
+    return n.out(n.conv(n.node("Add", h, back), 10, 3)).model()
+
+
+@unusual
+def one_output_a_group():
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 24))
+    h = n.relu(n.conv(h, 24, 8, group=8))
+    h = n.node("ConvTranspose", h, n.weight(8, 3, 2, 2), group=8, strides=[2, 2])
+    return n.out(n.conv(n.relu(h), 24, 3)).model()
+
+
+@unusual
+def groups_that_begin_and_end_the_network():
+    """Those of its input and of its output stay: all of them lose the same channels."""
+    n = Net()
+    h = n.relu(n.conv(image(n), 3, 24, group=3))
+    return n.out(n.conv(n.relu(n.conv(h, 24, 32)), 32, 8, group=8)).model()
+
+
+@unusual
 def resized_along_named_axes():
     n = Net(opset=18)
     h = n.relu(n.conv(image(n, size=8), 3, 12))

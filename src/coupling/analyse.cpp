@@ -52,6 +52,16 @@ void couple_all(Analysis& a) {
   }
 }
 
+/// Labels everything; once more where a node that has two ways to lose channels loses none by the first.
+void label_all(Analysis& a, bool shrink_norms) {
+  std::set<int> second_way;
+  do {
+    a.coupling = std::make_unique<Coupling>(a.graph, a.probe, shrink_norms, second_way);
+    couple_all(a);
+    second_way.merge(a.coupling->stuck_on_first_way());
+  } while (!a.coupling->stuck_on_first_way().empty());
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
   for (auto d : shape) text += (text.empty() ? "" : "x") + std::to_string(d);
@@ -173,6 +183,20 @@ std::vector<Layer> layers_of(const Analysis& a) {
   return layers;
 }
 
+/// Where groups are summed over, or their mean taken.
+std::vector<GatePoint> gates_of(const Analysis& a) {
+  std::vector<GatePoint> gates;
+  std::set<std::pair<int, int>> places;
+  for (const auto& c : a.coupling->contractions()) {
+    const int read = a.graph.nodes[at_index(c.node)].input(at_index(c.input));
+    GatePoint gate{c.node, c.input, c.axis, groups_of(a, a.coupling->peek(read, c.axis)), c.averages};
+    if (std::ranges::none_of(gate.groups, [](int g) { return g >= 0; })) continue;
+    check(places.insert({gate.node, gate.input}).second, "an input is cut along two axes at one node");
+    gates.push_back(std::move(gate));
+  }
+  return gates;
+}
+
 bool matches(const std::string& name, const std::vector<std::string>& patterns) {
   return std::any_of(patterns.begin(), patterns.end(),
                      [&](const auto& p) { return fnmatch(p.c_str(), name.c_str(), 0) == 0; });
@@ -264,8 +288,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   auto a = std::make_shared<Analysis>(graph);
   probe(*a, options.sample);
-  a->coupling = std::make_unique<Coupling>(a->graph, a->probe, options.shrink_norms);
-  couple_all(*a);
+  label_all(*a, options.shrink_norms);
   follow_sizes(*a);
   freeze_layers(*a, options);
   number_groups(*a, gated_roots(*a));
@@ -293,16 +316,7 @@ ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
   for (int g = 0; g < groups; ++g) {
     if (result.names_[at_index(g)].empty()) result.names_[at_index(g)] = "channel:" + std::to_string(g);
   }
-  std::set<std::pair<int, int>> places;
-  for (const auto& c : a->coupling->contractions()) {
-    GatePoint gate{
-        c.node, c.input, c.axis,
-        groups_of(*a, a->coupling->peek(a->graph.nodes[at_index(c.node)].input(at_index(c.input)), c.axis)),
-        c.averages};
-    if (std::none_of(gate.groups.begin(), gate.groups.end(), [](int g) { return g >= 0; })) continue;
-    check(places.insert({gate.node, gate.input}).second, "an input is cut along two axes at one node");
-    result.gates_.push_back(std::move(gate));
-  }
+  result.gates_ = gates_of(*a);
   result.frozen_ = frozen_of(*a, result.layers_);
   result.cost_ = cost_of(*a, groups);
   for (const auto& shape : a->input_shapes)

@@ -103,6 +103,37 @@ TEST(Analyse, DepthwiseFollowsItsInput) {
   EXPECT_EQ(s.groups_of(groups, "b"), (std::vector<int>{0, 0, 1, 1, 2, 2, 3, 3}));
 }
 
+TEST(Analyse, OfManySmallGroupsWholeOnesGo) {
+  Sketch s;
+  s.conv("x", "a", 3, 12).conv("a", "b", 12, 18, 6).conv("b", "y", 18, 2);
+  const ChannelGroups groups = s.ends("y");
+  EXPECT_EQ(groups.size(), 6);
+  EXPECT_EQ(s.groups_of(groups, "a"), (std::vector<int>{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5}));
+  EXPECT_EQ(s.groups_of(groups, "b"),
+            (std::vector<int>{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5}));
+}
+
+TEST(Analyse, OfFewLargeGroupsAllLoseTheSameChannels) {
+  Sketch s;
+  s.conv("x", "a", 3, 6).conv("a", "b", 6, 8, 2).conv("b", "y", 8, 2);
+  const ChannelGroups groups = s.ends("y");
+  EXPECT_EQ(s.groups_of(groups, "a"), (std::vector<int>{0, 1, 2, 0, 1, 2}));
+  EXPECT_EQ(s.groups_of(groups, "b"), (std::vector<int>{3, 4, 5, 6, 3, 4, 5, 6}));
+}
+
+TEST(Analyse, GroupsThatMustStayLoseTheSameChannelsEach) {
+  Sketch s;  // the outputs are the network's, the inputs aren't
+  s.conv("x", "a", 3, 12).conv("a", "y", 12, 6, 6);
+  const ChannelGroups ends = s.ends("y");
+  EXPECT_EQ(s.groups_of(ends, "a"), (std::vector<int>{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}));
+  EXPECT_EQ(s.groups_of(ends, "y"), std::vector<int>(6, -1));
+
+  Sketch t;  // and the other way round
+  t.conv("x", "a", 3, 6, 3).conv("a", "y", 6, 2);
+  const ChannelGroups begins = t.ends("y");
+  EXPECT_EQ(t.groups_of(begins, "a"), (std::vector<int>{0, 1, 0, 1, 0, 1}));
+}
+
 TEST(Analyse, ChannelShuffleMovesLabels) {
   Sketch s;
   s.conv("x", "a", 3, 6).constant("split", numbers({1, 2, 3, 8, 8})).constant("whole", numbers({1, 6, 8, 8}));

@@ -1,6 +1,5 @@
 // ConvTranspose, in one, two and three dimensions, grouped, depthwise with multiplier; pads, output_padding,
-// output_shape, auto_pad. Of a grouped one all groups lose the same channels; whole groups only where a group
-// reads one channel.
+// output_shape, auto_pad.
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -118,7 +117,8 @@ class ConvTranspose final : public Operator {
     const int x = node.input(0);
     const int weight = node.input(1);
     const int y = node.output(0);
-    const auto groups = static_cast<std::size_t>(node.integer("group", 1));
+    const auto groups = node.integer("group", 1);
+    const Grouping grouping{groups, c.shape(weight)[0] / groups, c.shape(weight)[1]};
     freeze_from(x, 2, c, "slides along this axis");
     freeze_from(weight, 2, c, "a kernel's extent");
     c.set(y, 0, c.labels(x, 0));
@@ -126,12 +126,13 @@ class ConvTranspose final : public Operator {
     const Labels rows = c.labels(weight, 0);
     c.tie(rows, in, "reads channels that must stay");
     Labels out;
-    if (groups > 1 && c.shape(weight)[0] == static_cast<std::int64_t>(groups)) {
-      out = couple_depthwise(weight, rows, c);
+    if (groups > 1 && grouping.loses_whole_groups(c)) {
+      c.freeze(c.labels(weight, 1), "a group's outputs go together");
+      out = c.fresh_labels(static_cast<std::size_t>(groups * grouping.out));
+      grouping.tie_whole(rows, out, c);
     } else {
-      const std::size_t each = rows.size() / groups;
-      for (std::size_t i = each; i < rows.size(); ++i) c.tie(rows[i], rows[i % each]);
-      out = couple_outputs(weight, y, groups, c);
+      tie_across(c, rows, groups);
+      out = couple_outputs(weight, y, grouping, c);
       c.contracts(0, 1);
     }
     if (node.input(2) >= 0) c.tie(c.labels(node.input(2), 0), out);
@@ -140,8 +141,10 @@ class ConvTranspose final : public Operator {
 
   void slice(const Node& node, Slicing& s) const override {
     const auto groups = node.integer("group", 1);
-    if (groups > 1 && s.size_before(node.input(0), 1) == groups && s.cut(node.input(0), 1))
-      s.set_attribute("group", Attribute::of(s.size_after(node.input(0), 1)));
+    if (groups > 1 && s.cut(node.output(0), 1)) {
+      s.set_attribute("group",
+                      Attribute::of(s.size_after(node.output(0), 1) / s.size_after(node.input(1), 1)));
+    }
   }
 
   void cost(const Node& node, Coupling& c) const override {
@@ -153,23 +156,15 @@ class ConvTranspose final : public Operator {
   }
 
  private:
-  /// A group reads one channel: it goes with all that the group gives.
-  static Labels couple_depthwise(int weight, const Labels& rows, Coupling& c) {
-    const auto multiplier = static_cast<std::size_t>(c.shape(weight)[1]);
-    c.freeze(c.labels(weight, 1), "a depthwise kernel's multiplier");
-    Labels out;
-    for (int label : rows) out.insert(out.end(), multiplier, label);
-    return out;
-  }
-
   /// Every group loses the same outputs. A group's only output stays: its weights' axis has no labels.
-  static Labels couple_outputs(int weight, int y, std::size_t groups, Coupling& c) {
+  static Labels couple_outputs(int weight, int y, const Grouping& grouping, Coupling& c) {
     const Labels columns = c.labels(weight, 1);
     if (columns.empty())
-      return groups == 1 ? Labels()
-                         : c.frozen_labels(static_cast<std::size_t>(c.shape(y)[1]), "a group's only output");
+      return grouping.groups == 1
+                 ? Labels()
+                 : c.frozen_labels(static_cast<std::size_t>(c.shape(y)[1]), "a group's only channel");
     Labels out;
-    for (std::size_t g = 0; g < groups; ++g) out.insert(out.end(), columns.begin(), columns.end());
+    for (std::int64_t g = 0; g < grouping.groups; ++g) out.insert(out.end(), columns.begin(), columns.end());
     return out;
   }
 };

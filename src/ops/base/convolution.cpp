@@ -35,16 +35,6 @@ void resolve_auto_pad(Window& w, const std::string& mode, at::IntArrayRef input)
   }
 }
 
-void tie_depthwise(Coupling& c, const Labels& in, const Labels& out) {
-  if (in.empty() || out.empty()) {
-    c.freeze(in, "filters channels that must stay");
-    c.freeze(out, "filters channels that must stay");
-    return;
-  }
-  const std::size_t multiplier = out.size() / in.size();
-  for (std::size_t o = 0; o < out.size(); ++o) c.tie(out[o], in[o / multiplier]);
-}
-
 void tie_groups(Coupling& c, const Labels& in, const Labels& weight, std::int64_t groups) {
   if (in.empty() || weight.empty()) {
     c.freeze(in, "reads channels that must stay");
@@ -57,9 +47,27 @@ void tie_groups(Coupling& c, const Labels& in, const Labels& weight, std::int64_
 
 }  // namespace
 
+bool Grouping::loses_whole_groups(const Coupling& c) const {
+  if (in == 1 && out == 1) return true;
+  return !c.takes_second_way() && (in == 1 || groups > std::max(in, out));
+}
+
+void Grouping::tie_whole(const Labels& inputs, const Labels& outputs, Coupling& c) const {
+  if (inputs.empty() || outputs.empty()) {
+    c.freeze(inputs, "filters channels that must stay");
+    c.freeze(outputs, "filters channels that must stay");
+  } else {
+    const Labels firsts = tie_runs(inputs, static_cast<std::size_t>(groups), c);
+    const std::size_t each = outputs.size() / firsts.size();
+    for (std::size_t o = 0; o < outputs.size(); ++o) c.tie(outputs[o], firsts[o / each]);
+  }
+  if (in > 1 || out > 1) c.took_first_way(outputs);
+}
+
 void tie_across(Coupling& c, const Labels& labels, std::int64_t groups) {
   if (labels.empty()) return;
   const std::size_t each = labels.size() / static_cast<std::size_t>(groups);
+  if (each == 1 && groups > 1) c.freeze(labels, "a group's only channel");
   for (std::size_t o = each; o < labels.size(); ++o) c.tie(labels[o], labels[o % each]);
 }
 
@@ -68,6 +76,7 @@ void couple_convolution(const Node& node, std::size_t bias, Coupling& c) {
   const int weight = node.input(1);
   const int y = node.output(0);
   const auto groups = node.integer("group", 1);
+  const Grouping grouping{groups, c.shape(weight)[1], c.shape(weight)[0] / groups};
   freeze_from(x, 2, c, "slides along this axis");
   freeze_from(weight, 2, c, "a kernel's extent");
   c.set(y, 0, c.labels(x, 0));
@@ -75,8 +84,9 @@ void couple_convolution(const Node& node, std::size_t bias, Coupling& c) {
   if (groups == 1) {
     c.tie(c.labels(weight, 1), c.labels(x, 1), "reads channels that must stay");
     c.contracts(0, 1);
-  } else if (c.shape(weight)[1] == 1) {
-    tie_depthwise(c, c.labels(x, 1), out);
+  } else if (grouping.loses_whole_groups(c)) {
+    c.freeze(c.labels(weight, 1), "a group's inputs go together");
+    grouping.tie_whole(c.labels(x, 1), out, c);
   } else {
     tie_groups(c, c.labels(x, 1), c.labels(weight, 1), groups);
     tie_across(c, out, groups);
@@ -88,8 +98,8 @@ void couple_convolution(const Node& node, std::size_t bias, Coupling& c) {
 
 void slice_convolution(const Node& node, Slicing& s) {
   const auto groups = node.integer("group", 1);
-  if (groups > 1 && s.size_before(node.input(1), 1) == 1 && s.cut(node.input(0), 1))
-    s.set_attribute("group", Attribute::of(s.size_after(node.input(0), 1)));
+  if (groups > 1 && s.cut(node.input(0), 1))
+    s.set_attribute("group", Attribute::of(s.size_after(node.input(0), 1) / s.size_after(node.input(1), 1)));
 }
 
 void cost_convolution(const Node& node, Coupling& c) {

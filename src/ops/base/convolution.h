@@ -44,14 +44,24 @@ std::vector<std::int64_t> ceil_extra(const Window& window, at::IntArrayRef input
 /// All windows of an input that is padded already: [N, C, out..., kernel...], a view.
 at::Tensor windows(const at::Tensor& input, const Window& window);
 
-// Convolutions with the kernel [out, in / group, ...] as input 1. Of a grouped one all groups lose the same
-// channels; whole groups only where a group is one channel.
+// Convolutions with the kernel [out, in / group, ...] as input 1.
+
+/// The channels of a grouped convolution.
+struct Grouping {
+  std::int64_t groups = 1, in = 1, out = 1;  ///< how many groups; channels of each
+
+  /// Whether whole groups go, or else the same channels of each: what leaves more to choose from, unless
+  /// nothing can go that way.
+  bool loses_whole_groups(const Coupling& coupling) const;
+  /// Ties each group's inputs to one another and to its outputs (labels of each).
+  void tie_whole(const Labels& inputs, const Labels& outputs, Coupling& coupling) const;
+};
 
 /// `bias`: the place of the bias among the inputs.
 void couple_convolution(const Node& node, std::size_t bias, Coupling& coupling);
 void slice_convolution(const Node& node, Slicing& slicing);
 void cost_convolution(const Node& node, Coupling& coupling);
-/// Ties the labels of each of `groups` equal runs.
+/// Ties the labels of each of `groups` equal runs to those of the first: runs lose the same.
 void tie_across(Coupling& coupling, const Labels& labels, std::int64_t groups);
 
 /// The largest element, or the sum, of each window of an input that is padded already.

@@ -1,5 +1,6 @@
 #include "ops/base/coupling.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "model/element_types.h"
@@ -7,10 +8,11 @@
 
 namespace quboprune {
 
-Coupling::Coupling(const Graph& graph, const Probe& probe, bool shrink_norms)
+Coupling::Coupling(const Graph& graph, const Probe& probe, bool shrink_norms, std::set<int> second_way)
     : graph_(graph),
       probe_(probe),
       shrink_norms_(shrink_norms),
+      second_way_(std::move(second_way)),
       readers_(graph.consumers()),
       labels_(graph.values.size()) {
   for (std::size_t v = 0; v < labels_.size(); ++v) {
@@ -197,6 +199,14 @@ void Coupling::averages(const std::vector<std::int64_t>& axes, const std::string
       contractions_.push_back({node_, 0, normal(value, axis), true});
     }
   }
+}
+
+std::set<int> Coupling::stuck_on_first_way() const {
+  std::set<int> stuck;
+  for (const auto& [node, labels] : first_ways_) {
+    if (std::ranges::none_of(labels, [&](int label) { return reason(label).empty(); })) stuck.insert(node);
+  }
+  return stuck;
 }
 
 void Coupling::add_macs(double coefficient, const std::vector<AxisOf>& axes) {

@@ -57,8 +57,8 @@ struct MacTerm {
 /// 2301.12900) in spirit; labels per index instead of per layer are ours.
 class Coupling {
  public:
-  /// shrink_norms: averages() lets channels go.
-  Coupling(const Graph& graph, const Probe& probe, bool shrink_norms);
+  /// shrink_norms: averages() lets channels go. second_way: nodes of which takes_second_way() is true.
+  Coupling(const Graph& graph, const Probe& probe, bool shrink_norms, std::set<int> second_way = {});
 
   const Graph& graph() const { return graph_; }
   /// Nodes that read a value, in order.
@@ -96,6 +96,11 @@ class Coupling {
   /// Says that nothing of the value but its shape matters to the node.
   void reads_shape_only(int value);
 
+  /// For a node that can lose channels in two ways, each with ties of its own: whether to tie by the second.
+  bool takes_second_way() const { return second_way_.contains(node_); }
+  /// Declares that the node was tied by the first of two ways, by which these labels go or stay.
+  void took_first_way(Labels labels) { first_ways_.emplace_back(node_, std::move(labels)); }
+
   /// Declares that the node sums over this axis of its k-th input.
   void contracts(std::size_t k, int axis);
   /// Declares that the node takes means (and what is made of them) over these axes of input 0, by
@@ -113,6 +118,8 @@ class Coupling {
   int label_count() const { return static_cast<int>(parent_.size()); }
   /// Why the label's class stays; empty if it may go.
   const std::string& reason(int label) const;
+  /// Nodes that lose nothing by the first of their two ways.
+  std::set<int> stuck_on_first_way() const;
   const std::vector<Contraction>& contractions() const { return contractions_; }
   const std::vector<MacTerm>& macs() const { return macs_; }
   /// All labelled axes of a value: [rank], empty where plain.
@@ -135,7 +142,9 @@ class Coupling {
   const Graph& graph_;
   const Probe& probe_;
   const bool shrink_norms_;
-  std::vector<std::vector<int>> readers_;  // by value
+  const std::set<int> second_way_;
+  std::vector<std::pair<int, Labels>> first_ways_;  // node, labels
+  std::vector<std::vector<int>> readers_;           // by value
   int node_ = -1;
   bool walking_ = false, ended_ = false;
   mutable std::set<std::pair<int, int>> touched_;  // value, axis: asked for by the present node

@@ -1,5 +1,7 @@
 """Networks, by way of the `quboprune` program."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -10,11 +12,23 @@ import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
 from ._core import InputError
 from ._solve import read_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
+
+    from ._core import Problem
+
+    File = Union[str, os.PathLike[str]]
+    Data = Union[File, npt.ArrayLike, tuple[npt.ArrayLike, Union[npt.ArrayLike, None]], Mapping[str, npt.ArrayLike]]
+    Report = dict[str, Any]
 
 
 def _program():
@@ -60,16 +74,16 @@ def _stop(process):
         raise
 
 
-def run(*words, progress=False):
+def run(*words: File, progress: bool = False) -> str:
     """Runs the program with these words. Returns what it prints; with `progress`, shows on sys.stderr how far it is.
 
     Raises InputError (a ValueError) with its one line where the input is wrong, RuntimeError where it failed. Ctrl-C
     (and whatever else a signal's handler raises) stops it as Ctrl-C does in a terminal: it writes its best so far.
     """
     # A Ctrl-C may reach this process alone or its whole group: the program takes the second of two for the same.
-    utf8 = {"encoding": "utf-8", "errors": "replace"}
-    with tempfile.TemporaryFile("w+", **utf8) as printed, subprocess.Popen(
-            [_program(), *map(os.fspath, words)], stdout=printed, stderr=subprocess.PIPE, **utf8) as process:
+    command = [_program(), *(os.fspath(word) for word in words)]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed, subprocess.Popen(
+            command, stdout=printed, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
         line = "no message"
         try:
             for line in filter(str.strip, process.stderr):
@@ -132,12 +146,12 @@ def _with_report(command, model, words, options, data=None, flag="--report"):
             return json.load(file)
 
 
-def inspect(model, **options):
+def inspect(model: File, **options: Any) -> Report:
     """What a network consists of: layers, channel groups, costs, what is frozen and why (a dict)."""
     return _with_report("inspect", model, [], options, flag="--json")
 
 
-def prune(model, output, *, data, target=None, **options):
+def prune(model: File, output: File, *, data: Data, target: str | None = None, **options: Any) -> Report:
     """Writes a smaller network to `output` and returns the report (a dict; keys in docs/report.md).
 
     data: a path, an array of inputs, a tuple of arrays (inputs, targets), or a dict with "inputs", perhaps "targets"
@@ -149,19 +163,19 @@ def prune(model, output, *, data, target=None, **options):
     return _with_report("prune", model, ["-o", os.fspath(output), *_target(target)], options, data)
 
 
-def apply(model, output, *, plan, data=None, **options):
+def apply(model: File, output: File, *, plan: File, data: Data | None = None, **options: Any) -> Report:
     """Applies a plan file written by prune(..., plan="plan.json"), perhaps edited."""
     words = ["-o", os.fspath(output), "--plan", os.fspath(plan)]
     return _with_report("apply", model, words, options, data)
 
 
-def compare(model, *, data, target, methods, **options):
+def compare(model: File, *, data: Data, target: str, methods: str | Iterable[str], **options: Any) -> Report:
     """Prunes by several methods at the same budget; returns the report with "methods"."""
     names = methods if isinstance(methods, str) else ",".join(methods)
     return _with_report("compare", model, [*_target(target), "--methods", names], options, data)
 
 
-def sweep(model, folder, *, data, target=None, **options):
+def sweep(model: File, folder: File, *, data: Data, target: str | None = None, **options: Any) -> Report:
     """Prunes by several amounts, target="macs=0.2,0.35,0.5"; writes a network for each to `folder` and returns the
     report with "budgets". With max_loss=0.1 it also looks for the largest budget that loses at most 0.1 of the metric
     on the calibration data: report["furthest"] is its name, None where each loses more."""
@@ -169,12 +183,13 @@ def sweep(model, folder, *, data, target=None, **options):
     return _with_report("sweep", model, words, options, data)
 
 
-def finetune(model, output, *, data, **options):
+def finetune(model: File, output: File, *, data: Data, **options: Any) -> Report:
     """Trains a network further, or from its first weights; writes it to `output` and returns the report."""
     return _with_report("finetune", model, ["-o", os.fspath(output)], options, data)
 
 
-def formulate(model, output=None, *, data, target=None, **options):
+def formulate(model: File, output: File | None = None, *, data: Data, target: str | None = None,
+              **options: Any) -> Problem:
     """The QUBO of a network (x_g = 1: group g is kept) by objective="hybrid" or another: a Problem, whose constraint
     keeps as many as target="filters=0.36" says (l1-qubo's penalty does it without one). `output` keeps the file, .json,
     .cqm.json or else COO text. prune(..., mask=FILE) takes up what another solver found."""
@@ -191,6 +206,6 @@ def formulate(model, output=None, *, data, target=None, **options):
         return read_problem(path)
 
 
-def evaluate(model, *, data, **options):
+def evaluate(model: File, *, data: Data, **options: Any) -> Report:
     """The metric of a network on data; returns the report."""
     return _with_report("eval", model, [], options, data)

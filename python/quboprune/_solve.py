@@ -1,11 +1,26 @@
 """solve and search_masks with keyword options."""
 
+from __future__ import annotations
+
 import operator
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
 from . import _core
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from typing_extensions import Unpack
+
+    from ._options import Progress, SearchKeywords, SolverKeywords
+
+    Path = Union[str, os.PathLike[str]]
+    # A matrix, one of scipy.sparse, {(i, j): value}, dimod's binary quadratic model (the two have no types of their own).
+    Quadratic = Union[_core.Qubo, _core.Problem, npt.ArrayLike, Mapping[tuple[int, int], float], Any]
+    Groups = Optional[Iterable[tuple[Sequence[int], int, int]]]
 
 
 def _number(value, name):
@@ -52,7 +67,7 @@ def _constraint(count, capacity, costs, fixed, groups):
     return _core.Constraint(*_limit(count, capacity, costs), _fixed(fixed), groups)
 
 
-def _asked(qubo, count, capacity, costs, fixed, groups):
+def _asked(qubo, count, capacity, costs, fixed, groups) -> tuple[_core.Qubo, _core.Constraint]:
     """The Qubo and what x must obey: a Problem says that itself."""
     constraint = _constraint(count, capacity, costs, fixed, groups)
     if not isinstance(qubo, _core.Problem):
@@ -142,7 +157,9 @@ def _fixed(values):
     return fixed
 
 
-def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), progress=None, **options):
+def solve(qubo: Quadratic, *, count: float | None = None, capacity: float | None = None,
+          costs: npt.ArrayLike | None = None, fixed: npt.ArrayLike | None = None, groups: Groups = (),
+          progress: Progress | None = None, **options: Unpack[SolverKeywords]) -> _core.SolverResult:
     """Minimises a Qubo, or x'Qx of a square matrix: an array, one of scipy.sparse, or a dict {(i, j): value}. Also
     dimod's binary quadratic models: x is in the order of the variables' numbers where they are 0, 1, 2, ..., else of
     model.variables. A Problem of read_problem() or formulate() brings what x must obey.
@@ -162,7 +179,7 @@ def solve(qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(),
     return _core.solve(qubo, constraint, _set(_core.SolverOptions(), options), progress)
 
 
-def read_problem(path, format=""):
+def read_problem(path: Path, format: str = "") -> _core.Problem:
     """Reads a problem file: dimod's COO text and JSON, qbsolv's, or the literature's (OR-Library, Gset, MDPLIB, QKP),
     plain or gzip. The format is recognised, unless `format` names it: bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo.
 
@@ -172,15 +189,19 @@ def read_problem(path, format=""):
     return _core.read_problem(os.fspath(path), format)
 
 
-def write_problem(path, qubo, *, count=None, capacity=None, costs=None, fixed=None, groups=(), format=""):
+def write_problem(path: Path, qubo: Quadratic, *, count: float | None = None, capacity: float | None = None,
+                  costs: npt.ArrayLike | None = None, fixed: npt.ArrayLike | None = None, groups: Groups = (),
+                  format: str = "") -> None:
     """Writes a problem, qubo and the others as in solve(), for other solvers. `format`, or else the path's ending, says
     how: coo (the text of dimod), bqm (.json), cqm (.cqm.json) or lp (.lp). Raises InputError for what it can't state.
     """
     _core.write_problem(*_asked(qubo, count, capacity, costs, fixed, groups), os.fspath(path), format)
 
 
-def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(), progress=None, method=None,
-                 **options):
+def search_masks(objective: Callable[[npt.NDArray[np.uint8]], npt.ArrayLike], n: int, *, count: float | None = None,
+                 capacity: float | None = None, costs: npt.ArrayLike | None = None,
+                 seeds: Iterable[npt.ArrayLike] | None = (), progress: Progress | None = None,
+                 method: str | None = None, **options: Unpack[SearchKeywords]) -> _core.SearchResult:
     """Minimises any function of a mask of n variables.
 
     objective: takes uint8 [masks, n], gives [masks] values; lower is better; never asked twice for a mask.
@@ -204,7 +225,7 @@ def search_masks(objective, n, *, count=None, capacity=None, costs=None, seeds=(
         raise _core.InputError("n: expected the number of variables") from None
     settings = _core.protes_options() if method == "protes" else _core.SearchOptions()
     if method is not None:
-        options["method"] = method
+        _set(settings, {"method": method})
     if options.get("fixed") is not None:
         options["fixed"] = _fixed(options["fixed"])
     return _core.search_masks(objective, n, kind, limit, cost_array, list(seeds if seeds is not None else ()), _set(settings, options), progress)

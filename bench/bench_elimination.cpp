@@ -47,7 +47,7 @@ RepairedLayer random_layer(int outputs, int inputs, int taps) {
   const at::Tensor j = uniform({1, outputs, outputs}, rng);
   std::vector<int> groups(static_cast<std::size_t>(inputs));
   std::iota(groups.begin(), groups.end(), 0);
-  return {gram, groups, std::vector<int>(static_cast<std::size_t>(outputs), -1),
+  return {std::move(gram), groups, std::vector<int>(static_cast<std::size_t>(outputs), -1),
           at::matmul(j.transpose(1, 2), j), 1e-2};
 }
 

@@ -49,6 +49,19 @@ def test_few_keys_for_many_queries_go_with_them(quboprune, name, tmp_path):
     assert heads == [30, 15, 15] and report["model"]["filters"] == 12 + 3
 
 
+def test_inspect_counts_the_groups_that_prune_chooses_from(quboprune, tmp_path):
+    """A weight that another convolution reads through Identity is its own."""
+    n = Net()
+    shared = n.weight(8, 8, 3, 3)
+    h = n.relu(n.conv(image(n), 3, 8))
+    h = n.relu(n.node("Conv", h, shared, pads=[1] * 4))
+    h = n.relu(n.node("Conv", h, n.node("Identity", shared), pads=[1] * 4))
+    path = save(n.out(n.conv(h, 8, 3)), tmp_path / "net.onnx")
+    inspected = quboprune.report("inspect", path, "--no-latency", flag="--json")
+    pruned = prune(quboprune, path, data_for(path, tmp_path / "x.npz", 2), "filters=0.25", "--no-tune")
+    assert inspected["model"]["filters"] == pruned["model"]["filters"] == 24
+
+
 def data_for(model, path, count=8):
     """Samples for the first input, no targets."""
     samples = [next(iter(example(model, seed).values()))[0] for seed in range(count)]

@@ -234,8 +234,9 @@ def test_options_that_have_no_say_are_named(quboprune, denoiser, pairs):
     assert ignored == ["--evaluations", "--finetune-steps"]
     (quboprune.folder / "mask.txt").write_text("1" * report["model"]["filters"])
     report = quboprune.report("prune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--mask", "mask.txt", "--recover",
-                              "none", "--objective", "l1", "--gamma", "2")
-    assert any(note.startswith("--objective, --gamma are ignored") for note in report["notes"])
+                              "none", "--objective", "l1", "--gamma", "2", "--target", "filters=0.001", "--of-live")
+    assert any(note.startswith("--objective, --of-live, --gamma are ignored") for note in report["notes"])
+    assert report["target"]["removed_fraction"] == 0.001
     report = quboprune.report("apply", "net.onnx", "-o", "out.onnx", "--plan", "plan.json", "--crop", "16")
     assert "--crop is ignored: no data were given" in report["notes"]
     assert {r["group"] for r in report["removed"]} == set(json.loads((quboprune.folder / "plan.json").read_text())["removed"])
@@ -356,5 +357,12 @@ def test_each_of_several_methods_has_its_own_stages(quboprune, denoiser, pairs):
                               "l1,random", "--recover", "none")
     stages = [stage["name"] for stage in report["stages"]]
     assert "l1: choose" in stages and "random: choose" in stages
+    (quboprune.folder / "report.json").unlink()
+    failing = quboprune("compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--methods",
+                        "l1,gauss-newton,random", "--probes", "0", "--recover", "none", "--report", "report.json")
+    assert failing.returncode == 2 and "probes" in failing.stderr
+    report = json.loads((quboprune.folder / "report.json").read_text())
+    assert [method["name"] for method in report["methods"]] == ["l1"], "what was done before is kept"
+    assert "ended by an error: only 1 of 3 methods were done" in report["notes"]
     twice = quboprune("compare", "net.onnx", "--data", "data.npz", "--target", "filters=0.25", "--methods", "l1,l1")
     assert twice.returncode == 2 and "names l1 twice" in twice.stderr

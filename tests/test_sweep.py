@@ -66,6 +66,12 @@ def test_a_budget_that_cannot_be_met_is_noted(quboprune, denoiser, pairs):
     assert report["furthest"] == "filters=0.625"
 
 
+def test_by_a_penalty_too_a_budget_that_cannot_be_met_is_noted(quboprune, denoiser, pairs):
+    words = ["l1-qubo" if word == "taylor" else word for word in WORDS]
+    report = quboprune.report(*words, "--target", "filters=0.25,0.999")
+    assert names(report) == ["filters=0.25"] and any(note.startswith("filters=0.999: ") for note in report["notes"])
+
+
 def test_what_cannot_be_met_is_halved_towards_what_can(quboprune, denoiser, pairs):
     # 14 of the 16 filters may go, 0.875: 0.915, which comes first, can't be met either.
     report = quboprune.report(*WORDS, "--target", "filters=0.83,0.999", "--max-loss", "1000", "--halvings", "2")

@@ -40,6 +40,16 @@ def test_what_is_damaged_is_made_anew(quboprune, denoiser, pairs, name, damage):
     assert path.read_bytes() == whole
 
 
+def test_what_formulate_measured_is_kept_for_prune(quboprune, denoiser, pairs):
+    words = ["--data", "data.npz", "--target", "filters=0.25", "--objective", "measured", "--work", "work"]
+    quboprune.succeeds("formulate", "net.onnx", "-o", "problem.coo", *words)
+    values = kept(quboprune, "values-*.cbor").read_bytes()
+    problem = (quboprune.folder / "problem.coo").read_bytes()
+    quboprune.succeeds("formulate", "net.onnx", "-o", "problem.coo", *words)
+    assert (quboprune.folder / "problem.coo").read_bytes() == problem
+    assert kept(quboprune, "values-*.cbor").read_bytes() == values
+
+
 def test_scores_of_other_images_of_the_same_names_are_made_anew(quboprune, denoiser, pairs):
     def scored():
         return any(stage["name"] == "score" for stage in quboprune.report(*WORDS)["stages"])

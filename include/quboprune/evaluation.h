@@ -41,13 +41,18 @@ struct Batch {
 std::vector<Batch> batches(std::span<const Sample> samples, int largest = 16,
                            std::int64_t elements = 1 << 19);
 
-/// Whether samples must be run one by one: the file fixes the batch, or there are inputs besides the data.
+/// Whether samples must be run one by one: the file fixes the batch or declares another first axis of its
+/// output, there are inputs besides the data, or the outputs are stand-ins (runnable()).
 bool one_at_a_time(const Graph& graph);
 
 /// The network's inputs for a batch: the batch itself, then for each other input its fill (open sizes as the
 /// batch's), else the samples' own array of its name. Throws InputError where that doesn't fit an input's
 /// declared shape, or an input has neither.
 std::vector<at::Tensor> network_inputs(const Graph& graph, const Batch& batch, const Judge& judge);
+
+/// Output k of `count` samples that were run together, without the batch axis. Throws InputError where there
+/// is none and samples were run together.
+at::Tensor output_of(const at::Tensor& outputs, std::size_t k, std::size_t count);
 
 /// Each sample's first output, without a batch axis, detached. A network whose file fixes the batch at one
 /// gets the samples one by one. Throws InputError if samples were run together but the output has no batch
@@ -63,6 +68,26 @@ std::vector<at::Tensor> references_for(const Graph& original, std::span<const Sa
 /// loss is the distance to them, or the samples have none. Throws InputError if neither is there.
 Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
                        std::span<const at::Tensor> references = {}, const Control& control = {});
+
+/// Samples, and how networks are judged on them.
+class NetworkJudge {
+ public:
+  /// Runs the original once where references_for() needs it. Throws as that does.
+  NetworkJudge(const Graph& original, std::vector<Sample> samples, const Judge& judge,
+               const Control& control = {});
+
+  /// As evaluate_network().
+  Score score(const Graph& network, const Control& control = {}) const;
+
+  const std::vector<Sample>& samples() const { return samples_; }
+  const Judge& judge() const { return judge_; }
+  const std::vector<at::Tensor>& references() const { return references_; }
+
+ private:
+  std::vector<Sample> samples_;
+  Judge judge_;
+  std::vector<at::Tensor> references_;
+};
 
 /// How strongly the judge's metric reacts to a squared change of each sample's output: its derivative there.
 ///

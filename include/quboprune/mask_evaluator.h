@@ -71,30 +71,28 @@ class MaskEvaluator {
   MaskObjective objective() const;
 
   /// The metric as users know it, from a value, and back.
-  double metric(double value) const { return metric_of(value, judge_.metric); }
+  double metric(double value) const { return metric_of(value, judge().metric); }
   /// Each sample's metric under a network.
-  Score score(const Graph& network) const;
+  Score score(const Graph& network) const { return judged_.score(network); }
   Graph cut(const Mask& mask) const;  ///< with the refit, where that is on
 
-  const std::vector<Sample>& samples() const { return samples_; }
-  const Judge& judge() const { return judge_; }
+  const std::vector<Sample>& samples() const { return judged_.samples(); }
+  const Judge& judge() const { return judged_.judge(); }
   const EvaluatorOptions& options() const { return options_; }
 
  private:
   struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
   struct Leader;
 
-  double sign() const { return larger_is_better(judge_.metric) ? -1 : 1; }  ///< makes lower better
+  double sign() const { return larger_is_better(judge().metric) ? -1 : 1; }  ///< makes lower better
   /// The cut as it is run: batch norms folded, chains of convolutions in a faster layout.
   Graph fast_form(const Mask& mask) const;
   double mean_of(const std::vector<double>& values) const;
   std::vector<double> evaluate(std::span<const Mask> masks, Leader* leader) const;
 
   const ChannelGroups& groups_;
-  std::vector<Sample> samples_;
-  Judge judge_;
+  NetworkJudge judged_;
   EvaluatorOptions options_;
-  std::vector<at::Tensor> references_;
   std::shared_ptr<Work> work_;
 };
 

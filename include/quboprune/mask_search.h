@@ -42,8 +42,9 @@ struct SearchOptions {
   /// finds nothing better. protes: as published; proposals that break the constraint are repaired at random.
   /// random: feasible masks drawn at random.
   std::string method = "tt+local";
-  std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included
-  double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
+  std::int64_t evaluations =
+      1000;               ///< of distinct masks, seeds included; this, batch, top, rank, steps: from 1
+  double time_limit = 0;  ///< seconds of wall time, this call's alone; 0: none
   std::uint64_t seed = 1;
   /// Masks per call of the objective, at most. Small, so that each batch can learn from the one before, and
   /// limits are checked often. Not tuned by measurement.
@@ -51,7 +52,7 @@ struct SearchOptions {
   int top = 10;                      ///< the best masks that the tensor train is fitted to
   int rank = 5;                      ///< of the tensor train
   int steps = 5;                     ///< Adam steps a batch
-  double learning_rate = 0.1;        ///< of Adam, on the logarithms of the cores
+  double learning_rate = 0.1;        ///< of Adam, on the logarithms of the cores; above 0
   double start_weight = 3;           ///< log-odds of the first distribution towards the best seed's bits
   std::vector<std::int8_t> fixed{};  ///< empty, or n entries: -1 free, 0 or 1 fixed
   /// Empty, or n guesses of how much each variable wants to be kept (log-odds-like; only used after

@@ -34,9 +34,9 @@ enum class ClassScores { logits, probabilities };
 double top1(const at::Tensor& output, const at::Tensor& target, ClassScores scores = ClassScores::logits);
 
 /// |output - reference|² / |reference|²: how far a network is from the original's outputs. 0 when equal;
-/// 1 is what an output of zeros gets. Infinite where only the reference is all zeros. Elements that are the
-/// same infinity, or no number, in both don't count. Measured against the original: needs no targets. Throws
-/// InputError where the shapes differ.
+/// 1 is what an output of zeros gets, and where only the reference is all zeros any other one. Elements that
+/// are the same infinity, or no number, in both don't count. Measured against the original: needs no targets.
+/// Throws InputError where the shapes differ.
 double relative_mse(const at::Tensor& output, const at::Tensor& reference);
 
 /// What a network is judged by.
@@ -124,8 +124,8 @@ struct Interval {
 /// one scene aren't independent. Throws InputError if the sizes differ, or there are fewer than two samples
 /// or scenes: of one nobody can say how far it is from the next.
 ///
-/// Not a bootstrap: of few scenes its percentiles are too narrow. With a normal spread those at 95 % cover the
-/// mean of n scenes P(|t| < 1.96 sqrt((n - 1) / n)) times, t of n - 1 degrees: 0.75 of 3, 0.89 of 8.
+/// Not a bootstrap: of few scenes its percentiles are too narrow. With a normal spread those at 95 % cover
+/// the mean of n scenes P(|t| < 1.96 sqrt((n - 1) / n)) times, t of n - 1 degrees: 0.75 of 3, 0.89 of 8.
 /// Source: the ratio estimator and its variance, Cochran, Sampling Techniques, 1977, eq. 6.13.
 Interval paired_interval(const std::vector<double>& a, const std::vector<double>& b, double confidence = 0.95,
                          const std::vector<std::string>& clusters = {});

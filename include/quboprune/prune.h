@@ -44,10 +44,12 @@ struct ChooseOptions {
   /// calibration data, also in rounds, and the plainest is kept unless another gains more than its standard
   /// error, as cut and after the stage that follows. false: those of `formulation` are taken as they are.
   bool tune = true;
+  /// `seconds` for each QUBO; where an objective's settings are several, a quarter of that each, as they
+  /// stand for one, and in rounds that parted among them.
   SolverOptions solver{.seconds = 2, .pool_size = 8, .pool_distance = 2};
   CapacityMode capacity = CapacityMode::direct;
   std::string refine = "none";  ///< or a name of search_names(): tt, local, tt+local, protes, random
-  SearchOptions search;
+  SearchOptions search;         ///< but for method, fixed, prior and blocks, which come from the above
   /// Groups' counts per layer become multiples of this; 1: any. Layers of fewer keep all or that many.
   /// 0: any, but auto then tries its mask in multiples of 8, then of 4, as runtimes' fast kernels want them,
   /// and takes the first that

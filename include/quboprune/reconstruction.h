@@ -18,6 +18,9 @@ struct ReconstructionOptions {
   /// the refit that follows has too.
   double ridge = 1e-2;
   int probes = 2;  ///< random output vectors a sample for what the output sees of a layer's error
+  /// Bytes for Gram matrices: layers whose own don't fit, largest first, are judged by their Gauss-Newton
+  /// diagonals. eliminate() holds the inverse of each besides.
+  std::size_t memory_limit = std::size_t{1} << 30U;
   std::uint64_t seed = 1;
 };
 

@@ -29,8 +29,6 @@ struct RefitOptions {
   /// Once the scenes kept back have decided what is repaired, and with which ridges, that is fitted anew on
   /// all scenes. Without it RefitResult's figures are those of its graph.
   bool all_scenes = true;
-  /// Layers behind a cut whose own inputs are whole are refitted too: they make up for what reaches them.
-  bool downstream = true;
   /// Weighs positions by how much the output depends on them: the squared derivative of the output, by one
   /// random probe through the original network. Takes care of saturating outputs (Sigmoid), where unweighted
   /// least squares did harm.
@@ -138,7 +136,8 @@ struct InputGram {
 class GramCache {
  public:
   /// Runs the network once over all samples. Layers whose Gram matrices don't fit into memory_limit together
-  /// are left out, largest first (see left_out()). Throws InputError as refit() does.
+  /// are left out, largest first (see left_out()). Changes that were solved for take as much again at most.
+  /// Throws InputError as refit() does.
   GramCache(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
             std::size_t memory_limit = std::size_t{1} << 30U, const Control& control = {});
   ~GramCache();
@@ -149,8 +148,9 @@ class GramCache {
   /// threads. ridge: as in RefitOptions.
   void refit(const Mask& mask, Graph& sliced, double ridge = 1e-2) const;
 
-  /// By gate point, for those that layers with constant weights read.
-  const std::vector<InputGram>& grams() const;
+  /// By gate point, for those that layers with constant weights read: for who needs the matrices (up to a
+  /// gigabyte), and no refits.
+  std::vector<InputGram> take_grams() &&;
   /// Names of layers that memory had no room for.
   const std::vector<std::string>& left_out() const;
 

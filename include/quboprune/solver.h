@@ -38,6 +38,10 @@ struct Solution {
   double energy = 0;
 };
 
+/// Sorts solutions of one problem by their energies, those of equal energy as they came, and leaves out
+/// repetitions.
+void best_first(std::vector<Solution>& solutions);
+
 struct SolverResult {
   std::vector<Solution> pool;                               ///< best first; never empty
   double bound = -std::numeric_limits<double>::infinity();  ///< proven lower bound on E

@@ -38,11 +38,12 @@ struct Equivalence {
 /// batches.
 ///
 /// Tolerance: float32 sums of n terms in another order differ by at most about 2^-24 · sqrt(n) · |terms|
-/// each, adding up over layers; we allow 64 · 2^-24 · (1 + depth) · the largest output (2^-53 for one in
-/// float64). An output that nearly cancels can be smaller than its rounding. So where the difference is
-/// larger, both networks run in float64 too: what falls at least 2^20-fold there (the unit roundoff falls
-/// 2^29-fold) is rounding, and allowed. Elements that are the same infinity, or no number, in both agree.
-/// Throws InputError where the original puts out no finite number at all.
+/// each, adding up over layers; we allow 64 · 2^-24 · (1 + number of layers) · the output's largest element,
+/// or 1e-6 if that is smaller (2^-53 for one in float64; whole numbers must be the same). The 64 and the 1e-6
+/// are chosen, not derived. An output that nearly cancels can be smaller than its rounding. So where the
+/// difference is larger, both networks run in float64 too: what falls at least 2^20-fold there (the unit
+/// roundoff falls 2^29-fold) is rounding, and allowed. Elements that are the same infinity, or no number, in
+/// both agree. Throws InputError where the original puts out no finite number at all.
 Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced);
 
 }  // namespace quboprune

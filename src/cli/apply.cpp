@@ -40,11 +40,11 @@ void add_target(json& report, const json& plan, const Mask& mask, PruneSession& 
 /// Options that were given and have no say.
 void say_ignored(const Options& o, const CLI::App& command, PruneSession& session) {
   if (o.prune.data.source.empty())
-    session.note(
-        ignored_options(command,
-                        {"--noise", "--crop", "--heldout-crop", "--calibration", "--heldout", "--split",
-                         "--metric", "--loss", "--input", "--channels", "--value-scale", "--size-multiple"},
-                        "no data were given"));
+    session.note(ignored_options(
+        command,
+        {"--noise", "--crop", "--heldout-crop", "--calibration", "--heldout", "--split", "--metric", "--loss",
+         "--input", "--channels", "--value-scale", "--size-multiple", "--mean", "--std", "--work"},
+        "no data were given"));
   session.note(o.prune.without_say(command));
 }
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,7 +11,6 @@
 #include "cli/base/prune_session.h"
 #include "cli/base/several_networks.h"
 #include "cli/commands.h"
-#include "core/threads.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/report.h"
@@ -43,8 +43,9 @@ std::vector<Method> methods_of(const std::string& text) {
     if (m.objective != "auto" && std::find(known.begin(), known.end(), m.objective) == known.end())
       throw InputError(
           fmt::format("--methods {}: no such objective; take auto, {}", name, fmt::join(known, ", ")));
-    if (m.refine != "none" && m.refine != "tt" && m.refine != "local" && m.refine != "tt+local")
-      throw InputError("--methods " + name + ": refine with +tt, +local or +tt+local");
+    const auto searches = search_names();
+    if (m.refine != "none" && std::ranges::find(searches, m.refine) == searches.end())
+      throw InputError(fmt::format("--methods {}: refine with one of +{}", name, fmt::join(searches, ", +")));
     if (std::ranges::find(result, m.name, &Method::name) != result.end())
       throw InputError(fmt::format("--methods {}: names {} twice", text, m.name));
     result.push_back(m);
@@ -104,6 +105,7 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   json report = report_header(session, "compare");
   report["target"] = target_json(choose.target);
   report["methods"] = json::array();
+  std::exception_ptr failure;  // what is done is reported first
   for (const auto& method : methods) {
     if (context.control.stopped()) break;
     session.label(method.name);
@@ -111,19 +113,24 @@ void run(Options& o, const CLI::App& command, const Context& context) {
       report["methods"].push_back(measured(method, report["methods"].empty(), o, session));
     } catch (const Stopped&) {
       break;
+    } catch (const std::exception&) {
+      failure = std::current_exception();
+      break;
     }
   }
   session.label("");
+  if (failure && report["methods"].empty()) std::rethrow_exception(failure);
   if (report["methods"].empty()) throw Stopped("stopped before the first method was done");
   report["result"] = report["methods"].back()["result"];
   if (report["methods"].size() < methods.size())
-    session.note(
-        fmt::format("stopped: only {} of {} methods were done", report["methods"].size(), methods.size()));
+    session.note(fmt::format("{}: only {} of {} methods were done", failure ? "ended by an error" : "stopped",
+                             report["methods"].size(), methods.size()));
   finish_report(report, session);
   write_json(o.report, report);
   if (!o.html.empty()) write_file_atomically(o.html, html_report(report));
   print(report, o.prune.recover != "none");
   if (report["methods"].size() < methods.size()) fmt::print("{}\n", session.notes().back());
+  if (failure) std::rethrow_exception(failure);
   fail_if_unusable(session);
 }
 

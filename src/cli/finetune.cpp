@@ -194,7 +194,7 @@ void run(Options& o, const Context& context) {
   // against.
   const Graph& original = teacher ? teacher->graph() : model.graph();
   for (const std::string& note : notes_of(o, *data, model.graph())) fmt::print("note: {}\n", note);
-  const auto references = outputs_of(Executor(original), heldout, o.train.judge);
+  const auto references = references_for(original, heldout, o.train.judge, context.control);
   const auto score = [&](const Graph& graph) {
     return evaluate_network(Executor(graph), heldout, o.train.judge, references);
   };

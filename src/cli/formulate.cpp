@@ -48,6 +48,7 @@ void run(Options& o, const Context& context) {
   const Scores& scores = session.scores(o.prune.choose.objective);
   const MaskEvaluator evaluator(session.groups(), session.on_calibration().samples(),
                                 deciding(session.judge()), {}, context.control);
+  o.prune.choose.formulator.kept = session.kept_values();
   const Formulator formulator(session.groups(), scores, evaluator, target, o.prune.choose.formulator,
                               context.control);
   const Formulation f = formulator(o.prune.choose.objective, o.prune.choose.formulation);

@@ -129,7 +129,8 @@ void add_inspect(CLI::App& app, Context& context) {
     context.action = [options, &context] {
       check_outputs({options->json_path}, {options->model});
       const Model model = Model::load(options->model);
-      const Graph graph = with_computed_weights(model.graph());
+      // As pruning sees it, and what it doesn't see: layers behind what can't be run.
+      const Graph graph = with_computed_weights(with_own_constants(model.graph()));
       json description = describe(model, analyse(graph, options->layers), context);
       add_shrunk_norms(description, graph, options->layers);
       if (options->latency) add_latency(description, context.threads);

@@ -161,7 +161,11 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   prepare(o);
   PruneSession session(o.prune, context);
   say_ignored(o, command, session);
-  if (!o.prune.target.empty()) o.prune.choose.target = session.find_target(o.prune.choose.objective);
+  if (o.mask.empty()) {
+    o.prune.choose.target = session.find_target(o.prune.choose.objective);
+  } else if (!o.prune.target.empty()) {
+    session.set_target(o.prune.choose.target);
+  }
   const Choice choice = o.mask.empty() ? session.choose(o.prune.choose) : given_choice(o, session);
   const auto outcome = session.cut(choice.mask);
   session.save(o.output, outcome, choice.objective);  // before what may fail of judging it

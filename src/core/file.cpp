@@ -45,10 +45,9 @@ class FileBeside {
       descriptor_ = open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (descriptor_ < 0 && errno == EEXIST && ++attempt < 100);
     if (descriptor_ < 0) fail();
-    struct stat old {};
-    if (stat(target_.c_str(), &old) == 0 && S_ISREG(old.st_mode) &&
-        fchmod(descriptor_, old.st_mode & 07777) != 0)
-      fail();
+    struct stat old {};  // its permissions stay where the file system has any
+    if (stat(target_.c_str(), &old) == 0 && S_ISREG(old.st_mode))
+      std::ignore = fchmod(descriptor_, old.st_mode & 07777);
   }
   FileBeside(const FileBeside&) = delete;
   FileBeside& operator=(const FileBeside&) = delete;

@@ -1,5 +1,7 @@
 #include "core/stored_json.h"
 
+#include <string_view>
+
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 
@@ -32,9 +34,11 @@ std::string try_to_store_json(const std::filesystem::path& path, const std::stri
 json stored_json(const std::filesystem::path& path, const std::string& key) {
   if (is_absent(path)) return nullptr;
   const std::string file = read_file(path);
-  if (file.size() < kDigest || sha256_of_bytes(file.substr(kDigest)) != file.substr(0, kDigest))
-    return nullptr;
-  json stored = json::from_cbor(file.substr(kDigest), true, /*allow_exceptions=*/false);
+  if (file.size() < kDigest) return nullptr;
+  const std::string_view digest = std::string_view(file).substr(0, kDigest);
+  const std::string_view cbor = std::string_view(file).substr(kDigest);
+  if (sha256_of_bytes(cbor) != digest) return nullptr;
+  json stored = json::from_cbor(cbor, true, /*allow_exceptions=*/false);
   if (!stored.is_object() || stored.value("key", "") != key) return nullptr;
   return std::move(stored["value"]);
 }

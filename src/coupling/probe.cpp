@@ -218,7 +218,7 @@ bool same_value(const at::Tensor& a, const at::Tensor& b) {
 void probe(Analysis& analysis, const SampleSizes& sample) {
   const Graph& graph = analysis.graph;
   const ProbeSizes sizes = first_sizes(graph, sample);
-  const Trace first = first_that_runs(graph, sizes.shapes, 1, !sample.input.empty());
+  const Trace first = first_that_runs(graph, sizes.shapes, 1, sizes.wanted);
   if (first.failure && sizes.shapes.size() == 1) throw InputError(*first.failure);
   if (first.failure) {
     throw InputError(fmt::format(

@@ -221,6 +221,7 @@ ProbeSizes first_sizes(const Graph& graph, const SampleSizes& sample) {
     rank = std::max(rank, input_value(graph, k).shape.size());
   const bool quick = elements(sample.input) <= kQuick;
   add_sample(quick);
+  result.wanted = !result.shapes.empty();
   add_sizes(kUsual);
   add_sample(!quick);
   if (rank <= 3) add_sizes(kSound);

@@ -16,7 +16,8 @@ using InputShapes = std::vector<std::vector<std::int64_t>>;
 /// where it leaves none open.
 struct ProbeSizes {
   std::vector<InputShapes> shapes;
-  std::string words;  ///< "128, 64, ... and each from 16 to 160", for errors
+  std::string words;    ///< "128, 64, ... and each from 16 to 160", for errors
+  bool wanted = false;  ///< the first is the sample's
 };
 
 /// For a first run, with a batch of one. `sample` comes first if it fits the first input (after the usual

@@ -54,6 +54,14 @@ TEST(ProbeSizes, TheDatasSizeComesFirstUnlessItIsLarge) {
   EXPECT_EQ(first_sizes(graph, {{4, 40, 50}}).shapes[0], (InputShapes{{1, 3, 128, 128}}));  // doesn't fit
 }
 
+TEST(ProbeSizes, OnlyTheDatasOwnSizeIsRunWhateverItTakes) {
+  const Graph graph = network({-1, 3, -1, -1}, "Relu", {});
+  EXPECT_TRUE(first_sizes(graph, {{3, 56, 72}, {}}).wanted);
+  EXPECT_FALSE(first_sizes(graph, {{3, 1024, 1024}, {}}).wanted) << "comes after the usual ones";
+  EXPECT_FALSE(first_sizes(graph, {{4, 56, 72}, {}}).wanted) << "doesn't fit";
+  EXPECT_FALSE(first_sizes(graph, {}).wanted);
+}
+
 TEST(ProbeSizes, OtherInputsTakeTheSizesOfTheirArrays) {
   Graph graph = network({-1, 3, -1, -1}, "Relu");
   for (const char* name : {"guide", "level", "unnamed"}) {

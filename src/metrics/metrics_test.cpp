@@ -136,6 +136,13 @@ TEST(RelativeMse, IsZeroWhenEqualAndOneForZeros) {
   EXPECT_NEAR(relative_mse(1.1F * x, x), 0.01, 1e-6);
 }
 
+TEST(RelativeMse, OfAReferenceOfZerosIsAllOrNothing) {
+  const at::Tensor x = random_image(3, 5, 5, 6);
+  EXPECT_EQ(relative_mse(x, at::zeros_like(x)), 1);
+  EXPECT_EQ(relative_mse(1e-6F * x, at::zeros_like(x)), 1);
+  EXPECT_EQ(relative_mse(at::zeros_like(x), at::zeros_like(x)), 0);
+}
+
 TEST(SampleLosses, AreMeansOverEachSample) {
   const at::Tensor outputs = at::tensor({1.0F, 2.0F, 3.0F, 5.0F}).view({2, 2});
   const at::Tensor targets = at::tensor({0.0F, 0.0F, 3.0F, 1.0F}).view({2, 2});

@@ -200,6 +200,7 @@ class Chooser {
       solution.x = rounder.rounded(solution.x, choice.formulation.qubo);
       solution.energy = choice.formulation.qubo.energy(solution.x);
     }
+    best_first(choice.solved.pool);
     choice.mask = choice.solved.pool.front().x;
     choice.round_to = multiple;
   }

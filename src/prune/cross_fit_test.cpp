@@ -84,6 +84,16 @@ TEST_F(ShippedValues, KeepTwoScenesApart) {
   EXPECT_NE(after[5], before[5]);
 }
 
+TEST_F(ShippedValues, ComeInTheSamplesOrder) {
+  KeptValues kept;
+  kept.keep("part 0, as it would ship", masks[0], {0, 1, 8, 9});
+  kept.keep("part 1, as it would ship", masks[0], {2, 3});
+  kept.keep("part 2, as it would ship", masks[0], {4, 5});
+  kept.keep("part 3, as it would ship", masks[0], {6, 7});
+  const auto values = shipped_values(groups, std::span(masks).first(1), samples, judge, &refit, kept);
+  EXPECT_EQ(values.front(), (std::vector<double>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+}
+
 TEST_F(ShippedValues, LeaveOutWhatWasntDone) {
   const std::atomic<bool> stop = true;
   const Control control{{}, &stop};

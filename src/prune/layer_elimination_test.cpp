@@ -23,7 +23,7 @@ RepairedLayer layer_of(std::int64_t conv_groups, int taps, const std::vector<int
   gram.gram = at::matmul(x.transpose(1, 2), x);
   gram.weight = numbers({conv_groups, each, columns}, 2).to(at::kDouble);
   const at::Tensor j = numbers({conv_groups, 2 * each, each}, 3).to(at::kDouble);
-  return {gram, inputs, outputs, at::matmul(j.transpose(1, 2), j), 1e-3};
+  return {std::move(gram), inputs, outputs, at::matmul(j.transpose(1, 2), j), 1e-3};
 }
 
 /// Takes groups out one by one; what the others would add is compared with errors from scratch. The Gram

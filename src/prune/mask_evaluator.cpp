@@ -60,15 +60,6 @@ struct Runner {
   bool given_up = false;
 };
 
-at::Tensor one_of(const at::Tensor& outputs, std::size_t k, std::size_t count) {
-  if (outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(count))
-    return outputs[static_cast<std::int64_t>(k)];
-  if (count != 1)
-    throw InputError(
-        "the first axis of the network's first output isn't the batch; export it with the batch first");
-  return outputs;
-}
-
 /// A value above the leader's by the expected difference, and by something at least.
 double above(double leader, const Contender& contender) {
   return std::max(leader + contender.mean(), std::nextafter(leader, kInfinity));
@@ -154,7 +145,7 @@ std::vector<Runner> MaskEvaluator::Work::line_up(const MaskEvaluator& evaluator,
   std::vector<Runner> runners;
   for (std::size_t place : places) {
     runners.push_back({place, keys.of(evaluator.fast_form(masks[place])),
-                       std::vector<double>(evaluator.samples_.size(), 0)});
+                       std::vector<double>(evaluator.samples().size(), 0)});
   }
   // Neighbours then share the most, and little has to be kept for those further on.
   std::stable_sort(runners.begin(), runners.end(),
@@ -169,14 +160,14 @@ void MaskEvaluator::Work::run_batch(const MaskEvaluator& evaluator, std::size_t 
   for (const Runner* runner : running) networks.push_back(&runner->network);
   runs.expect(networks, static_cast<int>(b));
   for (Runner* runner : running) {
-    const auto inputs = network_inputs(runner->network.executor.graph(), batch, evaluator.judge_);
+    const auto inputs = network_inputs(runner->network.executor.graph(), batch, evaluator.judge());
     const at::Tensor outputs = runs.output(runner->network, inputs, static_cast<int>(b));
     for (std::size_t k = 0; k < batch.samples.size(); ++k) {
       const std::size_t s = order[static_cast<std::size_t>(batch.samples[k])];
-      const Judge& judge = evaluator.judge_;
+      const Judge& judge = evaluator.judge();
       runner->values[s] =
-          quboprune::evaluate(judge, one_of(outputs, k, batch.samples.size()),
-                              target_of(evaluator.samples_[s], s, judge, evaluator.references_));
+          quboprune::evaluate(judge, output_of(outputs, k, batch.samples.size()),
+                              target_of(evaluator.samples()[s], s, judge, evaluator.judged_.references()));
     }
   }
   runs.finish(static_cast<int>(b));
@@ -205,7 +196,7 @@ void MaskEvaluator::Work::run(const MaskEvaluator& evaluator, std::vector<Runner
   const RaceRule rule{.samples = static_cast<int>(order.size()),
                       .looks = std::max(1, static_cast<int>(batches.size()) - 1),
                       .error = evaluator.options_.race,
-                      .range = evaluator.judge_.metric == Metric::top1 ? 2.0 : 0.0,
+                      .range = evaluator.judge().metric == Metric::top1 ? 2.0 : 0.0,
                       .prior_variance = leader != nullptr ? leader->variance : 0};
   std::vector<Runner*> running;
   for (Runner& runner : runners) running.push_back(&runner);
@@ -248,15 +239,18 @@ std::vector<std::size_t> MaskEvaluator::Work::order_of_batches(const Leader* lea
 
 MaskEvaluator::MaskEvaluator(const ChannelGroups& groups, std::vector<Sample> samples, const Judge& judge,
                              const EvaluatorOptions& options, const Control& control)
-    : groups_(groups), samples_(std::move(samples)), judge_(judge), options_(options) {
+    : groups_(groups),
+      judged_(groups.analysis().graph, std::move(samples), judge, control),
+      options_(options) {
   if (!(options.race >= 0 && options.race < 0.5))
     throw InputError("evaluator: the race's error must be at least 0 and below 0.5");
   if (options.refit && !(options.ridge > 0)) throw InputError("evaluator: the refit's ridge must be above 0");
   if (options.at_once < 1) throw InputError("evaluator: at least one sample must run at once");
-  references_ = references_for(groups.analysis().graph, samples_, judge, control);
   if (options_.refit && !options_.grams)
-    options_.grams = std::make_shared<GramCache>(groups, samples_, judge, options.memory_limit, control);
-  if (!samples_.empty()) work_ = std::make_shared<Work>(groups.analysis().graph, samples_, options);
+    options_.grams =
+        std::make_shared<GramCache>(groups, this->samples(), judge, options.memory_limit, control);
+  if (!this->samples().empty())
+    work_ = std::make_shared<Work>(groups.analysis().graph, this->samples(), options);
 }
 
 Graph MaskEvaluator::cut(const Mask& mask) const {
@@ -275,10 +269,6 @@ Graph MaskEvaluator::fast_form(const Mask& mask) const {
   });
 }
 
-Score MaskEvaluator::score(const Graph& network) const {
-  return evaluate_network(Executor(network), samples_, judge_, references_);
-}
-
 double MaskEvaluator::value(const Mask& mask) const {
   return evaluate({&mask, 1}, nullptr).front();
 }
@@ -288,13 +278,13 @@ std::vector<double> MaskEvaluator::operator()(std::span<const Mask> masks) const
 }
 
 MaskObjective MaskEvaluator::objective() const {
-  return [this, leader = std::make_shared<Leader>(samples_.size())](std::span<const Mask> masks) {
+  return [this, leader = std::make_shared<Leader>(samples().size())](std::span<const Mask> masks) {
     return evaluate(masks, leader.get());
   };
 }
 
 double MaskEvaluator::mean_of(const std::vector<double>& values) const {
-  return error_of(score_of(values).mean, judge_.metric);
+  return error_of(score_of(values).mean, judge().metric);
 }
 
 std::vector<std::vector<double>> MaskEvaluator::by_sample(std::span<const Mask> masks) const {
@@ -310,7 +300,7 @@ std::vector<double> MaskEvaluator::evaluate(std::span<const Mask> masks, Leader*
   std::vector<double> values(masks.size(), kInfinity);
   if (!work_) return values;
   const bool racing = leader != nullptr && options_.race > 0 && !leader->samples.empty();
-  Leader next = leader != nullptr ? *leader : Leader(samples_.size());
+  Leader next = leader != nullptr ? *leader : Leader(samples().size());
   work_->run_parts(*this, masks, racing ? leader : nullptr, [&](std::vector<Runner>& runners) {
     const Runner* best = nullptr;
     for (const Runner& runner : runners) {

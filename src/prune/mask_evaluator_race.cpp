@@ -29,14 +29,14 @@ double RaceRule::level(int look) const {
 
 bool RaceRule::hopeless(const ExpectedDifference& expected, double doubt, int look) const {
   const double deviation = doubt * expected.deviation;
-  return expected.degrees >= least_samples && expected.mean > 0 && deviation > 0 &&
+  return expected.degrees >= kFewestSamples && expected.mean > 0 && deviation > 0 &&
          upper_tail(expected.mean / deviation, expected.degrees) < level(look);
 }
 
 bool RaceRule::hopeless(std::span<const double> differences, int look) const {
   const auto n = static_cast<double>(differences.size());
   const double all = samples;
-  if (n < least_samples || n >= all) return false;
+  if (n < kFewestSamples || n >= all) return false;
   const double average = mean(differences);
   if (!(average > 0) || std::isinf(average)) return false;
   if (range > 0) {

@@ -23,15 +23,15 @@ double variance_of(std::span<const double> differences);
 /// degrees is estimated there, and small and fixed here). The test stays exact where variances scatter as the
 /// prior's degrees say, and errs to the safe side where they scatter less or the earlier ones are larger.
 struct RaceRule {
-  int samples = 0;        ///< in all
-  int looks = 1;          ///< at most, in a race
-  double error = 0.01;    ///< of giving up a mask that isn't worse, over all looks
-  double range = 0;       ///< largest minus smallest possible difference; 0: no bound is known
-  int least_samples = 4;  ///< before which nothing is given up
+  int samples = 0;      ///< in all
+  int looks = 1;        ///< at most, in a race
+  double error = 0.01;  ///< of giving up a mask that isn't worse, over all looks
+  double range = 0;     ///< largest minus smallest possible difference; 0: no bound is known
   /// Variance of a mask's differences as earlier masks had it, which counts like kPriorDegrees more degrees
   /// of freedom; 0: not known.
   double prior_variance = 0;
   static constexpr int kPriorDegrees = 4;
+  static constexpr int kFewestSamples = 4;  ///< before which nothing is given up
 
   /// Is the mean difference over all samples positive, as far as the first ones (drawn without replacement)
   /// tell? look: how many times the race has been looked at, this one counted, 1..looks. The error is shared

@@ -12,6 +12,7 @@
 #include "prune/output_sensitivity.h"
 #include "prune/repaired_layer.h"
 #include "quboprune/error.h"
+#include "target/fit_cost.h"
 #include "target/unmet_target.h"
 
 namespace quboprune {
@@ -83,18 +84,17 @@ struct Reconstruction::State {
   /// if none may.
   int cheapest(const Mask& mask, const std::vector<double>& errors, Cost kind, const LastOnes& last,
                const std::vector<bool>& spare) const;
-  void put_back(Elimination& result, const Target& target) const;
 };
 
 Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Sample> samples,
                                const Judge& judge, const Scores& scores, const ReconstructionOptions& options,
                                const Control& control)
     : state_(std::make_unique<State>(State{groups, {}, {}})) {
-  const GramCache grams(groups, samples, judge, std::size_t{1} << 30U, control);
+  auto grams = GramCache(groups, samples, judge, options.memory_limit, control).take_grams();
   const Graph& graph = groups.analysis().graph;
   std::vector<LinearLayer> layers;
   std::set<int> covered;
-  for (const auto& gram : grams.grams()) {
+  for (const auto& gram : grams) {
     std::string ignored;
     auto layer = LinearLayer::of(graph, graph, gram.node, ignored);
     check(layer.has_value(), "a Gram matrix of a layer that isn't linear");
@@ -105,8 +105,9 @@ Reconstruction::Reconstruction(const ChannelGroups& groups, std::span<const Samp
       output_sensitivity(graph, samples, judge, layers, std::max(1, options.probes), options.seed, control);
   for (std::size_t k = 0; k < layers.size(); ++k) {
     const int y = graph.nodes[at_index(layers[k].node())].output(0);
-    state_->layers.emplace_back(grams.grams()[k], groups.gates()[at_index(grams.grams()[k].gate)].groups,
-                                groups.on_axis(y, layers[k].channel_axis()), seen[k], options.ridge);
+    const auto& inputs = groups.gates()[at_index(grams[k].gate)].groups;
+    state_->layers.emplace_back(std::move(grams[k]), inputs, groups.on_axis(y, layers[k].channel_axis()),
+                                seen[k], options.ridge);
   }
   state_->base = without_gram(groups, covered, scores);
 }
@@ -138,20 +139,6 @@ int Reconstruction::State::cheapest(const Mask& mask, const std::vector<double>&
     }
   }
   return best;
-}
-
-void Reconstruction::State::put_back(Elimination& result, const Target& target) const {
-  const double allowed = allowance(groups, target);
-  for (std::size_t i = result.order.size(); i-- > 0;) {
-    const auto g = at_index(result.order[i]);
-    result.mask[g] = 1;
-    if (groups.cost().value(target.kind, result.mask) > allowed) {
-      result.mask[g] = 0;
-      continue;
-    }
-    result.order.erase(result.order.begin() + static_cast<std::ptrdiff_t>(i));
-    result.errors.erase(result.errors.begin() + static_cast<std::ptrdiff_t>(i));
-  }
 }
 
 Elimination Reconstruction::eliminate(const Target& target, const Control& control, bool norms_last) const {
@@ -193,7 +180,12 @@ Elimination Reconstruction::eliminate(const Target& target, const Control& contr
     now = groups.cost().value(target.kind, result.mask);
     control.report("eliminate", all - now, all - allowed, std::numeric_limits<double>::quiet_NaN());
   }
-  state_->put_back(result, target);
+  put_back(groups, target, result.order, result.mask);
+  for (std::size_t i = result.order.size(); i-- > 0;) {
+    if (result.mask[at_index(result.order[i])] == 0) continue;
+    result.order.erase(result.order.begin() + static_cast<std::ptrdiff_t>(i));
+    result.errors.erase(result.errors.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   return result;
 }
 

@@ -17,7 +17,11 @@ MaskConstraint constraint(const Choice& choice, const ChannelGroups& groups, con
   MaskConstraint c;
   if (rounder != nullptr) {
     c.repair = [rounder, &qubo = choice.formulation.qubo](Mask& mask) {
-      mask = rounder->nearest(mask, qubo);
+      try {
+        mask = rounder->nearest(mask, qubo);
+      } catch (const UnmetTarget&) {
+        return false;  // its beam kept other ways than this mask's
+      }
       return true;
     };
     return c;

@@ -15,11 +15,11 @@ bool kept(const Mask& mask, int group) {
 
 }  // namespace
 
-RepairedLayer::RepairedLayer(const InputGram& gram, const std::vector<int>& inputs, std::vector<int> outputs,
+RepairedLayer::RepairedLayer(InputGram&& gram, const std::vector<int>& inputs, std::vector<int> outputs,
                              at::Tensor sensitivity, double ridge)
     : outputs_(std::move(outputs)),
-      gram_(gram.gram.clone()),
-      weight_(gram.weight.to(at::kDouble)),
+      gram_(std::move(gram.gram)),
+      weight_(std::move(gram.weight)),
       sensitivity_(std::move(sensitivity)) {
   const auto columns = gram_.size(1);
   for (std::int64_t c = 0; c < columns; ++c)

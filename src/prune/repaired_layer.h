@@ -16,7 +16,7 @@ class RepairedLayer {
  public:
   /// inputs: each input channel's group, outputs: each output channel's, -1 for one that stays. `sensitivity`
   /// [conv groups, outputs a group, outputs a group].
-  RepairedLayer(const InputGram& gram, const std::vector<int>& inputs, std::vector<int> outputs,
+  RepairedLayer(InputGram&& gram, const std::vector<int>& inputs, std::vector<int> outputs,
                 at::Tensor sensitivity, double ridge);
 
   double error(const Mask& mask) const;

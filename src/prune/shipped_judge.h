@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
-#include "quboprune/mask_evaluator.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/progress.h"
 #include "quboprune/recover.h"
 
@@ -23,7 +23,7 @@ class ShippedJudge {
 
  private:
   const ChannelGroups& groups_;
-  MaskEvaluator evaluator_;
+  NetworkJudge judged_;
   std::optional<Refitter> refitter_;
   const Control& control_;
 };

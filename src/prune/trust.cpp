@@ -120,9 +120,11 @@ std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
   for (int attempt = 0; attempt < 20 * count && static_cast<int>(result.size()) < count; ++attempt) {
     Mask mask;
     switch (attempt % 4) {
-      case 2:
-        mask = maker.mixed(pick(), pick());
+      case 2: {
+        const Mask& one = pick();  // by itself: the order of arguments is the compiler's
+        mask = maker.mixed(one, pick());
         break;
+      }
       case 3:
         mask = maker.exchanged(pick(), 1);
         break;

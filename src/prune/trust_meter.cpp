@@ -1,6 +1,9 @@
 #include "prune/trust_meter.h"
 
+#include <fmt/format.h>
+
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "prune/calibration_parts.h"
@@ -17,7 +20,9 @@ Trust measured_trust(const ChannelGroups& groups, const MaskEvaluator& evaluator
       trust_masks(groups, options.target, seeds, options.trust_masks, options.formulation.seed);
   const MaskEvaluator few(groups, thinned(evaluator.samples(), options.trust_samples), evaluator.judge(),
                           evaluator.options(), control);
-  const char* question = few.options().refit ? "on a few, after the quick repair" : "on a few";
+  const std::string question =
+      fmt::format("on {} of {} samples{}", few.samples().size(), evaluator.samples().size(),
+                  few.options().refit ? ", after the quick repair" : "");
   Trust trust;
   for (const Mask& mask : masks) {
     if (control.stopped()) break;

@@ -67,7 +67,7 @@ class Reestimation {
     const auto& nodes = bench_.graph().nodes;
     const std::vector<char> needed = bench_.graph().needed_nodes();  // of a branch that goes nothing is
     for (std::size_t n = 0; n < nodes.size(); ++n) {
-      if (nodes[n].op != "BatchNormalization" || !bench_.nodes().affected[n] || needed[n] == 0) continue;
+      if (nodes[n].op != "BatchNormalization" || !bench_.behind_cut(n) || needed[n] == 0) continue;
       if (control_.stopped()) {
         result.reason = "stopped";
         break;

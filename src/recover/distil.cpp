@@ -114,7 +114,7 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
 
   const Judge by = deciding(judge);
-  const auto references = outputs_of(Executor(*train.teacher), split.check, by);
+  const auto references = references_for(*train.teacher, split.check, by);
   const auto score = [&](const Graph& graph) {
     return evaluate_network(Executor(graph), split.check, by, references).mean;
   };
@@ -128,11 +128,11 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   if (!result.trained) {
     result.notes.push_back(
         "training made the network worse on calibration scenes that it didn't see: the refitted one is kept");
-  } else if (options.all_scenes && !judging.empty() && result.training.reason == "steps") {
+  } else if (options.all_scenes && !judging.empty() && result.training.reason != "stopped") {
     FinetuneOptions again = train;
     if (!again.work.empty()) again.work /= "all";
     FinetuneResult all = finetune(result.refit.graph, data, again, control);
-    if (all.reason != "steps") {
+    if (all.reason == "stopped") {
       result.notes.emplace_back("stopped before it was trained on all calibration scenes");
     } else if (!no_harm(score(all.graph))) {
       result.notes.emplace_back(

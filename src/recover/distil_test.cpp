@@ -140,6 +140,14 @@ TEST_F(Distil, SaysThatASingleSceneJudgesItself) {
   }));
 }
 
+TEST_F(Distil, ATimeLimitIsNoStop) {
+  options_.train.time_limit = 1e-9;  // over after the first step
+  const DistilResult result = run();
+  EXPECT_EQ(result.training.reason, "time limit");
+  EXPECT_TRUE(std::ranges::none_of(
+      result.notes, [](const std::string& note) { return note.find("stopped") != std::string::npos; }));
+}
+
 TEST_F(Distil, FollowsFeaturesWhereAskedTo) {
   const DistilResult without = run();
   options_.train.feature_weight = 1;

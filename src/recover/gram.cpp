@@ -228,8 +228,8 @@ void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
   }
 }
 
-const std::vector<InputGram>& GramCache::grams() const {
-  return state_->grams;
+std::vector<InputGram> GramCache::take_grams() && {
+  return std::move(state_->grams);
 }
 
 const std::vector<std::string>& GramCache::left_out() const {

@@ -63,9 +63,9 @@ struct Refitter::State {
     const Graph& graph = groups.analysis().graph;
     std::vector<LinearLayer> layers;
     std::string ignored;
-    const CutNodes any = cut_nodes(groups, Mask(at_index(groups.size()), 0));
+    const std::vector<bool> behind = nodes_behind_cut(groups, Mask(at_index(groups.size()), 0));
     for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
-      if (!any.affected[n]) continue;
+      if (!behind[n]) continue;
       if (auto layer = LinearLayer::of(graph, graph, static_cast<int>(n), ignored))
         layers.push_back(std::move(*layer));
     }
@@ -158,10 +158,9 @@ class Walk {
 
   std::vector<int> wanted() const {
     std::vector<int> nodes;
-    const auto& which = options_.downstream ? bench_.nodes().affected : bench_.nodes().read_cut;
     const std::vector<char> needed = bench_.graph().needed_nodes();  // of a branch that goes nothing is
-    for (std::size_t n = 0; n < which.size(); ++n) {
-      if (which[n] && needed[n] != 0 && is_layer(bench_.graph().nodes[n]))
+    for (std::size_t n = 0; n < needed.size(); ++n) {
+      if (bench_.behind_cut(n) && needed[n] != 0 && is_layer(bench_.graph().nodes[n]))
         nodes.push_back(static_cast<int>(n));
     }
     return nodes;
@@ -389,12 +388,16 @@ void undo_where_all_is_worse(RefitResult& result, const ChannelGroups& groups, c
   if (result.reason != "done" || control.stopped() || std::ranges::none_of(result.layers, repaired)) return;
   const Graph& original = groups.analysis().graph;
   const Judge by = deciding(judge);
-  const auto references = references_for(original, calibration, by);
-  const auto error = [&](const Graph& graph) {
-    return error_of(evaluate_network(Executor(graph), calibration, by, references).mean, by.metric);
-  };
   Graph cut = slice(groups, mask);
-  if (error(result.graph) <= error(cut)) return;
+  try {
+    const NetworkJudge all(original, {calibration.begin(), calibration.end()}, by, control);
+    const auto error = [&](const Graph& graph) {
+      return error_of(all.score(graph, control).mean, by.metric);
+    };
+    if (error(result.graph) <= error(cut)) return;
+  } catch (const Stopped&) {
+    return;  // the scenes kept back have judged it
+  }
   result.graph = std::move(cut);
   result.metric_after = result.metric_before;
   keep_old(result.layers, "all repairs together made the metric worse on the calibration data as a whole");

@@ -64,14 +64,7 @@ CheckSplit check_split(std::span<const Sample> samples, double share, std::uint6
 }
 
 void Trial::split(const at::Tensor& outputs, std::size_t count, std::vector<at::Tensor>& into) {
-  if (outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(count)) {
-    for (std::int64_t k = 0; k < outputs.size(0); ++k) into.push_back(outputs[k]);
-  } else if (count == 1) {
-    into.push_back(outputs);
-  } else {
-    throw InputError(
-        "the first axis of the network's first output isn't the batch; export it with the batch first");
-  }
+  for (std::size_t k = 0; k < count; ++k) into.push_back(output_of(outputs, k, count));
 }
 
 double Trial::score(const std::vector<at::Tensor>& outputs, std::span<const std::size_t> counts) const {
@@ -104,29 +97,27 @@ FitAndCheck::FitAndCheck(const Graph& graph, std::span<const Sample> calibration
   for (auto& batch : batched_inputs(graph, split.check, judge, counts)) inputs.push_back(std::move(batch));
 }
 
-CutNodes cut_nodes(const ChannelGroups& groups, const Mask& mask) {
+std::vector<bool> nodes_behind_cut(const ChannelGroups& groups, const Mask& mask) {
   const Graph& graph = groups.analysis().graph;
-  CutNodes result;
-  result.read_cut.assign(graph.nodes.size(), false);
+  std::vector<bool> behind(graph.nodes.size(), false);
   for (const auto& gate : groups.gates()) {
     if (std::any_of(gate.groups.begin(), gate.groups.end(),
                     [&](int g) { return g >= 0 && mask[at_index(g)] == 0; }))
-      result.read_cut[at_index(gate.node)] = true;
+      behind[at_index(gate.node)] = true;
   }
-  result.affected = result.read_cut;
   std::vector<bool> other(graph.values.size(), false);
   for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
     for (const auto* list : {&graph.nodes[n].inputs, &graph.nodes[n].captured}) {
       for (int v : *list) {
-        if (v >= 0 && other[at_index(v)]) result.affected[n] = true;
+        if (v >= 0 && other[at_index(v)]) behind[n] = true;
       }
     }
-    if (!result.affected[n]) continue;
+    if (!behind[n]) continue;
     for (int v : graph.nodes[n].outputs) {
       if (v >= 0) other[at_index(v)] = true;
     }
   }
-  return result;
+  return behind;
 }
 
 Bench::Bench(const ChannelGroups& groups, const Mask& mask, const FitAndCheck& data, const Trial& trial,
@@ -138,7 +129,7 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, const FitAndCheck& d
       cut_graph_(slice(groups, mask)),
       graph_(cut_graph_),
       cut_(graph_, data.inputs, false),
-      nodes_(cut_nodes(groups, mask)) {
+      behind_cut_(nodes_behind_cut(groups, mask)) {
   // The live values and the trials' own must fit; else everything is run from the inputs anew.
   if (cut_.live_bytes() < options.memory_limit / 2) cut_ = Lockstep(graph_, data.inputs, true);
   metric_ = cut_metric_ = score(0, {});

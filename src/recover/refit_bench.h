@@ -57,12 +57,9 @@ struct FitAndCheck {
   std::span<const std::size_t> check_counts() const { return std::span(counts).subspan(fit_batches); }
 };
 
-/// Nodes by number, the same in the original and in the cut network.
-struct CutNodes {
-  std::vector<bool> read_cut;  ///< sum over channels some of which are cut
-  std::vector<bool> affected;  ///< these and what lies behind them: what is read is another than before
-};
-CutNodes cut_nodes(const ChannelGroups& groups, const Mask& mask);
+/// Nodes (by number, the same in the original and in the cut network) that read something else than before:
+/// those that sum over channels some of which are cut, and what lies behind them.
+std::vector<bool> nodes_behind_cut(const ChannelGroups& groups, const Mask& mask);
 
 /// A cut network that is repaired node by node, and its metric on the checking samples; what both kinds of
 /// repair work at.
@@ -84,7 +81,7 @@ class Bench {
   /// Takes the changes over, with the metric that score() gave for them.
   void accept(const Changes& changes, double metric);
   /// Where the repair may have to do something.
-  const CutNodes& nodes() const { return nodes_; }
+  bool behind_cut(std::size_t node) const { return behind_cut_[node]; }  ///< see nodes_behind_cut()
   /// The indices of an axis of one of the original's values that are kept; undefined where all are.
   at::Tensor kept(int value, int axis) const;
 
@@ -97,7 +94,7 @@ class Bench {
   Graph graph_;
   Lockstep cut_;
   double metric_ = 0, cut_metric_ = 0;
-  CutNodes nodes_;
+  std::vector<bool> behind_cut_;
 };
 
 /// A network's inputs for samples stacked into small batches (of one where it asks for that); appends each

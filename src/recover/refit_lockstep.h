@@ -35,7 +35,6 @@ class Lockstep {
   /// Changes constants for good. Nodes that read them mustn't have been run yet.
   void apply(const Changes& changes);
 
-  std::size_t batches() const { return inputs_.size(); }
   const Graph& graph() const { return network_.graph(); }
 
  private:

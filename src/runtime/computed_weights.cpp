@@ -36,19 +36,20 @@ bool can_be_computed(const Node& node) {
 
 /// What is known of a value that is made of constants alone.
 struct Made {
-  bool constant = false;           ///< a constant, or made of constants
-  bool followed = true;            ///< the coupling follows its channels
-  at::ScalarType type = at::kInt;  ///< as the file has it, if floating-point
-  std::int64_t elements = 0;       ///< of the floating-point constants that it is made from
+  bool constant = false;                 ///< a constant, or made of constants
+  bool followed = true;                  ///< the coupling follows its channels
+  std::optional<at::ScalarType> type{};  ///< as the file has it; none for whole numbers
+  std::int64_t elements = 0;             ///< of the floating-point constants that it is made from
 };
 
-/// The floating-point type that a Cast or an attribute `dtype` names; nothing for nodes without one.
-std::optional<at::ScalarType> type_asked_for(const Node& node, const std::vector<Made>& made) {
+/// The type of what a node makes: the one that a Cast or an attribute `dtype` names, else that of its inputs.
+std::optional<at::ScalarType> type_made(const Node& node, const std::vector<Made>& made,
+                                        std::optional<at::ScalarType> of_inputs) {
   if (node.op == "CastLike" && node.input(1) >= 0) return made[at_index(node.input(1))].type;
   const char* name = node.op == "Cast" ? "to" : "dtype";
-  if (!node.has(name)) return std::nullopt;
+  if (!node.has(name)) return of_inputs;
   const auto type = held_type(static_cast<int>(node.integer(name, 0)));
-  return type && at::isFloatingType(*type) ? *type : at::kInt;
+  return type && at::isFloatingType(*type) ? type : std::nullopt;
 }
 
 std::vector<Made> made_of_constants(const Graph& graph) {
@@ -69,9 +70,9 @@ std::vector<Made> made_of_constants(const Graph& graph) {
       result.constant = result.constant && part.constant;
       result.followed = result.followed && part.followed;
       result.elements += part.elements;
-      if (result.type == at::kInt) result.type = part.type;
+      if (!result.type) result.type = part.type;
     }
-    result.type = type_asked_for(node, made).value_or(result.type);
+    result.type = type_made(node, made, result.type);
     for (int v : node.outputs) {
       if (v >= 0 && result.constant) made[at_index(v)] = result;
     }
@@ -87,7 +88,7 @@ std::vector<int> weights_to_compute(const Graph& graph, const std::vector<Made>&
     for (int v : node.inputs) {
       if (v < 0 || graph.values[at_index(v)].is_constant() || graph.values[at_index(v)].output) continue;
       const Made& weight = made[at_index(v)];
-      if (weight.constant && !weight.followed && weight.type != at::kInt) found.insert(v);
+      if (weight.constant && !weight.followed && weight.type) found.insert(v);
     }
   }
   return {found.begin(), found.end()};
@@ -155,7 +156,7 @@ Graph with_computed_weights(const Graph& graph) {
     const Made& from = made[at_index(wanted[k])];
     const bool grows = weights[k].numel() > std::max(kSmall, kGrowth * from.elements);
     if (!weights[k].is_floating_point() || weights[k].numel() < 2 || grows) continue;
-    result.values[at_index(wanted[k])].constant = weights[k].to(from.type).contiguous();
+    result.values[at_index(wanted[k])].constant = weights[k].to(*from.type).contiguous();
   }
   // Dead ends of the file's own stay, and so does what they read.
   std::vector<char> dead_ends = graph.needed_nodes();

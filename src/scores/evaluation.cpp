@@ -166,6 +166,15 @@ std::vector<at::Tensor> network_inputs(const Graph& graph, const Batch& samples,
   return inputs;
 }
 
+at::Tensor output_of(const at::Tensor& outputs, std::size_t k, std::size_t count) {
+  if (outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(count))
+    return outputs[static_cast<std::int64_t>(k)];
+  if (count != 1)
+    throw InputError(
+        "the first axis of the network's first output isn't the batch; export it with the batch first");
+  return outputs;
+}
+
 std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
                                    const Judge& judge, const Control& control) {
   const at::NoGradGuard no_grad;
@@ -175,17 +184,13 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
   for (const auto& batch : batches(samples, largest)) {
     if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");
     const at::Tensor out = network.run(network_inputs(network.graph(), batch, judge)).front();
+    const std::size_t count = batch.samples.size();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
       if (const auto why = other_batch(network.graph(), batch.input.size(0))) throw InputError(*why);
-      if (batch.samples.size() != 1)
-        throw InputError(
-            "the first axis of the network's first output isn't the batch; export it with the batch first");
-      result[static_cast<std::size_t>(batch.samples[0])] = out;
-    } else {
-      for (std::size_t k = 0; k < batch.samples.size(); ++k)
-        result[static_cast<std::size_t>(batch.samples[k])] = out[static_cast<std::int64_t>(k)];
     }
-    done += batch.samples.size();
+    for (std::size_t k = 0; k < count; ++k)
+      result[static_cast<std::size_t>(batch.samples[k])] = output_of(out, k, count);
+    done += count;
     control.report("evaluate", static_cast<double>(done), static_cast<double>(samples.size()),
                    std::numeric_limits<double>::quiet_NaN());
   }
@@ -247,6 +252,16 @@ Score evaluate_network(const Executor& network, std::span<const Sample> samples,
     values.push_back(evaluate(judge, outputs[s], target_of(samples[s], s, judge, references)));
   }
   return score_of(std::move(values));
+}
+
+NetworkJudge::NetworkJudge(const Graph& original, std::vector<Sample> samples, const Judge& judge,
+                           const Control& control)
+    : samples_(std::move(samples)),
+      judge_(judge),
+      references_(references_for(original, samples_, judge_, control)) {}
+
+Score NetworkJudge::score(const Graph& network, const Control& control) const {
+  return evaluate_network(Executor(network), samples_, judge_, references_, control);
 }
 
 }  // namespace quboprune

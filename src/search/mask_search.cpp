@@ -1,5 +1,7 @@
 #include "quboprune/mask_search.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -39,8 +41,8 @@ class RandomProposer : public Proposer {
 void check_options(const SearchOptions& options, int n) {
   const auto names = search_names();
   if (std::find(names.begin(), names.end(), options.method) == names.end())
-    throw InputError("mask search: no method \"" + options.method +
-                     "\"; take tt, local, tt+local, protes or random");
+    throw InputError(
+        fmt::format("mask search: no method \"{}\"; take {}", options.method, fmt::join(names, ", ")));
   if (options.evaluations < 1 || options.batch < 1 || options.top < 1 || options.rank < 1 ||
       options.steps < 1)
     throw InputError("mask search: evaluations, batch, top, rank and steps must be 1 or more");

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
+#include <unordered_set>
 
 #include "core/index.h"
 #include "quboprune/error.h"
@@ -392,6 +394,14 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   }
   result.seconds = deadline.elapsed();
   return result;
+}
+
+void best_first(std::vector<Solution>& solutions) {
+  std::ranges::stable_sort(solutions, {}, &Solution::energy);
+  std::unordered_set<std::string> known;
+  std::erase_if(solutions, [&](const Solution& solution) {
+    return !known.insert(std::string(solution.x.begin(), solution.x.end())).second;
+  });
 }
 
 double lower_bound(const Qubo& qubo, const Constraint& given, const Mask& known, const SolverOptions& options,

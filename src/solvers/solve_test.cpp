@@ -85,6 +85,15 @@ std::vector<Constraint> constraints_with_groups() {
           {Kind::at_most, 4, {}, fixed, exact}};
 }
 
+TEST(BestFirst, SortsAndLeavesOutRepetitions) {
+  std::vector<Solution> pool{{{1, 0, 1}, 2}, {{0, 1, 1}, 1}, {{1, 0, 1}, 2}, {{1, 1, 0}, 1}};
+  best_first(pool);
+  ASSERT_EQ(pool.size(), 3U);
+  EXPECT_EQ(pool[0].x, (Mask{0, 1, 1}));
+  EXPECT_EQ(pool[1].x, (Mask{1, 1, 0}));
+  EXPECT_EQ(pool[2].x, (Mask{1, 0, 1}));
+}
+
 TEST(Solve, GroupsKeepTheirOwnCounts) {
   for (const bool whole : {true, false}) {
     const Qubo qubo = structured_qubo(12, whole);

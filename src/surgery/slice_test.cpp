@@ -154,6 +154,21 @@ TEST(Verify, HoldsDoublesToTheirOwnRounding) {
   EXPECT_FALSE(verify(groups, mask, sliced).holds());
 }
 
+TEST(Verify, HoldsWholeNumbersToTheLast) {
+  const ChannelGroups groups = analyse(testing::six_channels([](testing::Net& net, int x) {
+    const int y = net.add("Conv", {x, net.constant(numbers({2, 6, 1, 1}, 3, 0.3))});
+    const int large = net.add("Mul", {y, net.constant(at::scalar_tensor(3e5, at::kFloat))});
+    return net.add("Cast", {large}, {{"to", Attribute::of(7)}});
+  }));
+  const Mask mask{1, 0, 1, 1, 0, 1};
+  Graph sliced = slice(groups, mask);
+  EXPECT_TRUE(verify(groups, mask, sliced).holds()) << "what rounding in float32 flips isn't in float64";
+  const auto mul = std::ranges::find(sliced.nodes, "Mul", &Node::op);
+  Constant& factor = sliced.values[static_cast<std::size_t>(mul->input(1))].constant;
+  factor = factor.tensor() + 1;  // less than float32's tolerance of the largest
+  EXPECT_FALSE(verify(groups, mask, sliced).holds());
+}
+
 TEST(Verify, TellsOfACutThatCannotBeRun) {
   const ChannelGroups groups = analyse(mixed_structures());
   const Mask mask{1, 0, 1, 1, 0, 1, 1};

@@ -1,6 +1,7 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -130,72 +131,109 @@ bool is_rounding(double in_float, double in_double) {
   return std::isfinite(in_float) && in_double <= std::ldexp(in_float, -20);
 }
 
-}  // namespace
+/// The comparison of a cut network with the masked original, size by size.
+class Verification {
+ public:
+  Verification(const ChannelGroups& groups, const Mask& mask, const Graph& sliced)
+      : groups_(groups),
+        mask_(mask),
+        sliced_(sliced),
+        // Three runs: not worth a copy of all weights.
+        dense_(groups.analysis().graph, {.hold_constants = false}),
+        small_(sliced, {.hold_constants = false}),
+        masked_(masked_run(groups, mask)) {}
 
-Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced) {
-  const at::NoGradGuard no_grad;
-  const Analysis& a = groups.analysis();
-  const Executor dense(a.graph, {.hold_constants = false});  // three runs: not worth a copy of all weights
-  const Executor small(sliced, {.hold_constants = false});
-  const RunOptions masked = masked_run(groups, mask);
-  Equivalence result;
-  bool compared = false;
-  const auto relative_for = [&](at::ScalarType type) {
-    return 64 * std::pow(2.0, type == at::kDouble ? -53 : -24) *
-           (1 + static_cast<double>(groups.layers().size()));
-  };
-  Rng rng(1);
-  const auto sizes = sizes_to_try(a);
-  for (const auto& shapes : sizes) {
-    if (sizes.size() > 3 && &shapes == &sizes[3] && result.shapes.size() > 1)
-      break;  // a fallback, for want of two that run
+  Equivalence run() {
+    const auto sizes = sizes_to_try(groups_.analysis());
+    for (std::size_t k = 0; k < sizes.size(); ++k) {
+      if (k >= 3 && result_.shapes.size() > 1) break;  // a fallback, for want of two that run
+      if (!compare_at(sizes[k])) return result_;
+    }
+    if (!says_something_)
+      throw InputError(
+          "the network puts out no finite number on the random inputs tried, so nothing can be verified: "
+          "check its weights");
+    return result_;
+  }
+
+ private:
+  /// False where the cut network doesn't run: that settles it.
+  bool compare_at(const std::vector<std::vector<std::int64_t>>& shapes) {
+    const Graph& graph = groups_.analysis().graph;
     std::vector<at::Tensor> inputs;
-    std::string text;
+    std::vector<std::string> words;
     for (std::size_t k = 0; k < shapes.size(); ++k) {
-      inputs.push_back(random_input(a.graph.values[at_index(a.graph.inputs[k])], shapes[k], rng));
-      for (std::size_t d = 0; d < shapes[k].size(); ++d)
-        text += (d > 0 ? "x" : k > 0 ? ", " : "") + std::to_string(shapes[k][d]);
+      inputs.push_back(random_input(graph.values[at_index(graph.inputs[k])], shapes[k], rng_));
+      words.push_back(fmt::format("{}", fmt::join(shapes[k], "x")));
     }
     std::vector<at::Tensor> expected;
     try {
-      expected = dense.run(inputs, masked);
+      expected = dense_.run(inputs, masked_);
     } catch (const InputError&) {
-      if (result.shapes.empty()) throw;
-      continue;  // a size that the original itself doesn't take says nothing
+      if (result_.shapes.empty()) throw;
+      return true;  // a size that the original itself doesn't take says nothing
     }
-    compared = compared || says_something(expected);
-    result.shapes.push_back(text);
+    says_something_ = says_something_ || says_something(expected);
+    result_.shapes.push_back(fmt::format("{}", fmt::join(words, ", ")));
     std::vector<at::Tensor> got;
     try {
-      got = small.run(inputs);
+      got = small_.run(inputs);
     } catch (const InputError& e) {  // the cut's fault, as the original takes them
-      result.max_abs_difference = INFINITY;
-      result.where = e.what();
-      return result;
+      result_.max_abs_difference = INFINITY;
+      result_.where = e.what();
+      return false;
     }
+    compare(expected, got, inputs);
+    return true;
+  }
+
+  void compare(const std::vector<at::Tensor>& expected, const std::vector<at::Tensor>& got,
+               const std::vector<at::Tensor>& inputs) {
     std::optional<std::vector<double>> doubles;
     for (std::size_t k = 0; k < got.size(); ++k) {
       const double d = difference(expected[k], got[k]);
       const double relative = relative_for(expected[k].scalar_type());
       double allowed = relative * std::max(1e-6, largest(expected[k]));
       if (d > allowed) {
-        if (!doubles) doubles = differences_in_double(groups, mask, sliced, inputs);
+        if (!doubles) doubles = differences_in_double(groups_, mask_, sliced_, inputs);
         if (!doubles->empty() && is_rounding(d, (*doubles)[k])) allowed = d;
       }
       // The one that uses up most of its own tolerance: a small output beside a large one has a small one.
-      if (result.tolerance == 0 || d * result.tolerance > result.max_abs_difference * allowed) {
-        result.max_abs_difference = d;
-        result.tolerance = allowed;
+      const double used = d > 0 ? d / allowed : 0;
+      if (used > most_used_) {
+        most_used_ = used;
+        result_.max_abs_difference = d;
+        result_.tolerance = allowed;
       }
-      if (d > allowed && result.where.empty())
-        result.where = first_difference(groups, mask, sliced, inputs, relative);
+      if (d > allowed && result_.where.empty())
+        result_.where = first_difference(groups_, mask_, sliced_, inputs, relative);
     }
   }
-  if (!compared)
-    throw InputError(
-        "the network puts out no finite number on the random inputs tried, so nothing can be verified: check "
-        "its weights");
-  return result;
+
+  /// What sums in another order can make of an output, as a part of its largest element: nothing of whole
+  /// numbers.
+  double relative_for(at::ScalarType type) const {
+    if (!at::isFloatingType(type)) return 0;
+    return 64 * std::pow(2.0, type == at::kDouble ? -53 : -24) *
+           (1 + static_cast<double>(groups_.layers().size()));
+  }
+
+  const ChannelGroups& groups_;
+  const Mask& mask_;
+  const Graph& sliced_;
+  const Executor dense_, small_;
+  const RunOptions masked_;
+  Rng rng_{1};
+  Equivalence result_;
+  double most_used_ = -1;
+  bool says_something_ = false;
+};
+
+}  // namespace
+
+Equivalence verify(const ChannelGroups& groups, const Mask& mask, const Graph& sliced) {
+  const at::NoGradGuard no_grad;
+  return Verification(groups, mask, sliced).run();
 }
 
 }  // namespace quboprune

@@ -226,14 +226,9 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     fitter.exchange(solution);
   }
   result.seconds = seconds_since(start);
-  std::stable_sort(found.begin(), found.end(),
-                   [](const auto& a, const auto& b) { return a.energy < b.energy; });
-  for (auto& solution : found) {
-    const bool known =
-        std::any_of(result.pool.begin(), result.pool.end(), [&](const auto& s) { return s.x == solution.x; });
-    if (!known && static_cast<int>(result.pool.size()) < std::max(1, options.pool_size))
-      result.pool.push_back(std::move(solution));
-  }
+  best_first(found);
+  found.resize(std::min(found.size(), at_index(std::max(1, options.pool_size))));
+  result.pool = std::move(found);
   return result;
 }
 

@@ -43,12 +43,19 @@ SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, con
   return as_result(f.qubo, std::move(mask), "sort and cut");
 }
 
-SolverResult exactly(const Formulation& f, const ChannelGroups& groups, const Target& target,
-                     const std::vector<std::int8_t>& fixed, const SolverOptions& options, CapacityMode mode,
-                     const Control& control) {
+/// How many are kept. Throws UnmetTarget where more are guarded.
+int attainable_count(const ChannelGroups& groups, const Target& target,
+                     const std::vector<std::int8_t>& fixed) {
   const int count = static_cast<int>(allowance(groups, target));
   if (count < static_cast<int>(std::count(fixed.begin(), fixed.end(), 1)))
     throw unmet_target(groups, target, fixed);
+  return count;
+}
+
+SolverResult exactly(const Formulation& f, const ChannelGroups& groups, const Target& target,
+                     const std::vector<std::int8_t>& fixed, const SolverOptions& options, CapacityMode mode,
+                     const Control& control) {
+  const int count = attainable_count(groups, target, fixed);
   if (mode == CapacityMode::bisect) {
     const BisectResult found = bisect_capacity(f.qubo, count, fixed, options, control);
     SolverResult result = as_result(f.qubo, found.x, "bisect");
@@ -65,12 +72,13 @@ SolverResult penalised(const Formulation& f, const ChannelGroups& groups, const 
                        const std::vector<std::int8_t>& fixed, const SolverOptions& options,
                        const Control& control) {
   if (target.kind != Cost::filters) return sort_and_cut(f, groups, target, fixed);
+  const int count = attainable_count(groups, target, fixed);
   SolverResult result = solve(f.qubo, {Constraint::Kind::none, 0, {}, fixed}, options, control);
-  const int count = static_cast<int>(allowance(groups, target));
   for (auto& solution : result.pool) {
     repair_count(f.qubo, solution.x, count, fixed);
     solution.energy = f.qubo.energy(solution.x);
   }
+  best_first(result.pool);
   return result;
 }
 

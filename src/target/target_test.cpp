@@ -288,6 +288,9 @@ TEST(Targets, ThatCantBeMetSayHowMuchGoesAtMost) {
       EXPECT_NE(std::string(e.what()).find(most), std::string::npos) << e.what();
     }
   }
+  Formulation penalty = formulation(24, 6);
+  penalty.solving = Solving::unbounded;
+  EXPECT_THROW(solve_at_target(penalty, groups, {Cost::filters, 0.99}, kQuick), UnmetTarget);
   // What the error names can be asked for.
   EXPECT_NO_THROW(solve_at_target(formulation(24, 6), groups, {Cost::params, 0.9646}, kQuick));
 }

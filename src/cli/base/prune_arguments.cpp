@@ -47,8 +47,10 @@ void PruneArguments::add_objective(CLI::App& command) {
                       fmt::join(objective_names(), ", ")))
       ->check(auto_or(objective_names()))
       ->capture_default_str();
+  std::vector<std::string> searches = search_names();
+  searches.emplace_back("none");
   command.add_option("--refine", choose.refine, "Search on the true metric: tt, local, tt+local, none")
-      ->check(CLI::IsMember({"tt", "local", "tt+local", "protes", "random", "none"}))
+      ->check(CLI::IsMember(searches))
       ->capture_default_str();
 }
 
@@ -86,7 +88,9 @@ void PruneArguments::add_choice(CLI::App& command) {
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
       ->check(auto_or(solver_names()))
       ->capture_default_str();
-  command.add_option("--solver-time", choose.solver.seconds, "Seconds for each QUBO")
+  command
+      .add_option("--solver-time", choose.solver.seconds,
+                  "Seconds for each QUBO; a quarter where an objective tries several settings")
       ->check(positive())
       ->capture_default_str();
   command

@@ -69,9 +69,8 @@ void PruneSession::load_data() {
 
 void PruneSession::make_evaluators() {
   choose_outputs();
-  EvaluatorOptions options;
-  on_heldout_ = std::make_unique<MaskEvaluator>(groups_, heldout_, judge_, options, context_.control);
-  on_calibration_ = std::make_unique<MaskEvaluator>(groups_, calibration_, judge_, options, context_.control);
+  on_heldout_.emplace(graph_, heldout_, judge_, context_.control);
+  on_calibration_.emplace(graph_, calibration_, judge_, context_.control);
 }
 
 /// Distances to the original count all outputs; targets belong to the first.
@@ -227,7 +226,7 @@ std::ptrdiff_t shrunk_means(const ChannelGroups& groups, const Mask& mask) {
 const std::shared_ptr<KeptValues>& PruneSession::kept_values() {
   if (kept_values_) return kept_values_;
   if (arguments_.work.empty()) return kept_values_ = std::make_shared<KeptValues>();
-  constexpr int kDefinition = 3;  // of the values: raised when they change, so that older ones aren't taken
+  constexpr int kDefinition = 4;  // of the values: raised when they change, so that older ones aren't taken
   const std::string values = fmt::format("{} {}", kDefinition, of_values());
   return kept_values_ = std::make_shared<KeptValues>(work_.place("values", values, ".cbor"), values);
 }

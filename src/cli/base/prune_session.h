@@ -30,8 +30,8 @@ class PruneSession {
   const Dataset* data() const { return data_.get(); }  ///< nullptr without --data; then nothing is judged
   const std::vector<Sample>& calibration() const { return calibration_; }
   const std::vector<Sample>& heldout() const { return heldout_; }
-  const MaskEvaluator& on_calibration() const { return *on_calibration_; }
-  const MaskEvaluator& on_heldout() const { return *on_heldout_; }
+  const NetworkJudge& on_calibration() const { return *on_calibration_; }
+  const NetworkJudge& on_heldout() const { return *on_heldout_; }
   const Judge& judge() const { return judge_; }
   Stages& stages() { return stages_; }
   /// Which of several networks what comes is of: its stages and notes say so. Empty: of all.
@@ -55,6 +55,8 @@ class PruneSession {
   /// That target, once it was asked for, or a plan's.
   const std::optional<Target>& target() const { return target_; }
   void set_target(const Target& target) { target_ = target; }
+  /// Values that are known of any target's and method's masks, from --work too.
+  const std::shared_ptr<KeptValues>& kept_values();
   Choice choose(const ChooseOptions& options);
   /// The mean metric, on the calibration data, of the network that a mask leaves as it would ship: after the
   /// refit where one follows, without training, no scene judged by a repair that was fitted on it
@@ -81,8 +83,6 @@ class PruneSession {
   std::string fingerprint() const;
   /// What else the values of masks depend on.
   std::string of_values() const;
-  /// Those that are known of any target's and method's masks, from --work too.
-  const std::shared_ptr<KeptValues>& kept_values();
   Recovery recover(const Mask& mask) const;
 
   PruneArguments& arguments_;
@@ -97,7 +97,7 @@ class PruneSession {
   std::unique_ptr<Dataset> data_;
   Judge judge_;
   std::vector<Sample> calibration_, heldout_;
-  std::unique_ptr<MaskEvaluator> on_calibration_, on_heldout_;
+  std::optional<NetworkJudge> on_calibration_, on_heldout_;
   WorkFolder work_;
   std::shared_ptr<KeptValues> kept_values_;  ///< made when they are first asked for
   std::optional<Target> target_;

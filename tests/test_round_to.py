@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from brought_networks import NETWORKS
 from onnx_net import Net, image
 from test_brought_networks import data_for
 from test_shared_models import agrees
@@ -179,6 +180,23 @@ def test_formulate_refuses_what_a_qubo_cannot_state(quboprune, tmp_path):
                      "filters=0.3", "--round-to", 8)
     assert done.returncode == 2 and "--round-to" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "p.coo").exists()
+
+
+def test_heads_needn_t_be_as_many_as_the_multiple(quboprune, tmp_path):
+    """Four heads of attention, of which two leave the projections in multiples of 8."""
+    path = tmp_path / "net.onnx"
+    onnx.save(NETWORKS["transformer_block"](), path)
+    layers = quboprune.report("inspect", path, "--no-latency", flag="--json")["layers"]
+    heads = [layer["name"] for layer in layers if layer["channels"] == layer["prunable"] == 4]
+    assert len(heads) == 2, "not the 64 positions, which the embedding labels too"
+    projection = next(layer["name"] for layer in layers if layer["channels"] == 48)
+    r = quboprune.report("prune", path, "-o", "out.onnx", "--data", data_for(path, tmp_path / "x.npz", 2), "--target",
+                         "filters=0.5", "--round-to", 8, "--scope", projection, "--objective", "l1", "--refine", "none",
+                         "--recover", "none")
+    kept = {layer["name"]: layer["kept"] for layer in r["layers"]}
+    assert kept[projection] == 24 and [kept[name] for name in heads] == [2, 2]
+    assert not any("multiples" in note for note in r["notes"])
+    agrees(tmp_path / "out.onnx", tmp_path / "case")
 
 
 @pytest.mark.parametrize("target", [[], ["--target", "macs=0.5"]])

@@ -22,6 +22,7 @@ struct Layer {
   int node = -1;            ///< number in Graph::nodes
   std::vector<int> groups;  ///< for each output channel its group, -1 for one that must stay
   double macs = 0;          ///< multiply-accumulates of one run on the analysed input size
+  bool weighted = true;     ///< has weights of its own; else its channels are those of what it multiplies
 };
 
 /// How many places of an axis a mask leaves. groups: by place its group, -1 for one that stays anyway.

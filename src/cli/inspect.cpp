@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -92,9 +93,11 @@ void print(const json& d) {
     fmt::print("  {} on {} thread{}: {:.2f} ms\n\n", d["latency"]["runtime"].get<std::string>(), threads,
                threads == 1 ? "" : "s", d["latency"]["ms"].get<double>());
   }
-  fmt::print("  {:<44} {:>9} {:>9} {:>8}\n", "layer", "channels", "prunable", "MACs");
+  std::size_t width = 44;
+  for (const auto& layer : d["layers"]) width = std::max(width, layer["name"].get<std::string>().size());
+  fmt::print("  {:<{}} {:>9} {:>9} {:>8}\n", "layer", width, "channels", "prunable", "MACs");
   for (const auto& layer : d["layers"]) {
-    fmt::print("  {:<44} {:>9} {:>9} {:>6.1f} %\n", layer["name"].get<std::string>(),
+    fmt::print("  {:<{}} {:>9} {:>9} {:>6.1f} %\n", layer["name"].get<std::string>(), width,
                layer["channels"].get<int>(), layer["prunable"].get<int>(),
                macs > 0 ? 100 * layer["macs"].get<double>() / macs : 0.0);
   }

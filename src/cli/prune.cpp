@@ -78,7 +78,7 @@ void say_exceptions(PruneSession& session, const Mask& mask, int round_to) {
   if (round_to <= 1) return;
   std::vector<std::string> names;
   for (const auto& layer : session.groups().layers()) {
-    if (std::ranges::none_of(layer.groups, [](int g) { return g >= 0; })) continue;
+    if (!layer.weighted || std::ranges::none_of(layer.groups, [](int g) { return g >= 0; })) continue;
     const int kept = places_left(layer.groups, mask);
     if (kept % round_to != 0) names.push_back(fmt::format("{} ({})", layer.name, kept));
   }

@@ -175,7 +175,8 @@ std::vector<Layer> layers_of(const Analysis& a) {
     const Node& node = a.graph.nodes[at_index(n)];
     const int out = node.result();
     const int axis = channel_axis(node, *a.coupling);
-    Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount};
+    Layer layer{node.name, n, groups_of(a, a.coupling->peek(out, axis)), amount,
+                has_weights(node, *a.coupling)};
     if (layer.groups.empty())
       layer.groups.assign(at_index(static_cast<int>(a.coupling->shape(out)[at_index(axis)])), -1);
     layers.push_back(std::move(layer));
@@ -231,9 +232,8 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
     const Node& node = a.graph.nodes[at_index(n)];
     const Labels labels = a.coupling->peek(node.result(), channel_axis(node, *a.coupling));
     if (matches(node.name, options.freeze)) a.coupling->freeze(labels, "named by --freeze");
-    const bool weighted =  // else its channels are those of what it multiplies
-        std::ranges::any_of(node.inputs, [&](int v) { return a.coupling->known(v).defined(); });
-    if (!options.scope.empty() && weighted && !matches(node.name, options.scope))
+    // Without weights its channels are those of what it multiplies.
+    if (!options.scope.empty() && has_weights(node, *a.coupling) && !matches(node.name, options.scope))
       a.coupling->freeze(labels, "outside --scope");
   }
 }

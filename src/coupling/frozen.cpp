@@ -147,9 +147,21 @@ int channel_axis(const Node& node, const Coupling& coupling) {
   const int last = coupling.rank(y) - 1;
   if (node.op == "Gemm" || is_recurrent(node) || (node.op == "Attention" && last == 2)) return last;
   if (node.op != "Einsum" && node.op != "MatMul") return std::min(1, last);
-  int axis = last;
-  while (axis > 0 && coupling.peek(y, axis).empty()) --axis;
-  return coupling.peek(y, axis).empty() ? last : axis;
+  const auto last_where = [&](auto holds) {
+    int axis = last;
+    while (axis >= 0 && !holds(coupling.peek(y, axis))) --axis;
+    return axis;
+  };
+  // Of products of two computed values: positions carry labels too, where some of them are embedded.
+  const int going = has_weights(node, coupling) ? -1 : last_where([&](const Labels& labels) {
+    return std::ranges::any_of(labels, [&](int label) { return coupling.reason(label).empty(); });
+  });
+  const int axis = going >= 0 ? going : last_where([](const Labels& labels) { return !labels.empty(); });
+  return axis >= 0 ? axis : last;
+}
+
+bool has_weights(const Node& node, const Coupling& coupling) {
+  return std::ranges::any_of(node.inputs, [&](int v) { return coupling.known(v).defined(); });
 }
 
 std::vector<Frozen> frozen_of(const Analysis& a, const std::vector<Layer>& layers) {

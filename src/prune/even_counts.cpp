@@ -81,6 +81,7 @@ std::vector<EvenCounts::Demand> EvenCounts::demands_of(const ChannelGroups& grou
     for (int f : term.factors) ask(cost.factors()[at_index(f)]).ask.even = true;
   }
   for (const auto& layer : groups.layers()) {
+    if (!layer.weighted) continue;  // heads of attention, which no kernel takes together
     Demand& demand = ask(outputs_of(layer));
     demand.ask.even = demand.required = true;
   }

@@ -180,7 +180,7 @@ Mask Rounder::nearest(const Mask& mask, const Qubo& qubo) const {
 int uneven_layers(const ChannelGroups& groups, const Mask& mask, int multiple) {
   return static_cast<int>(std::ranges::count_if(groups.layers(), [&](const Layer& layer) {
     const int kept = places_left(layer.groups, mask);
-    return kept != std::ssize(layer.groups) && kept % multiple != 0;
+    return layer.weighted && kept != std::ssize(layer.groups) && kept % multiple != 0;
   }));
 }
 

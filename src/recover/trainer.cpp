@@ -46,7 +46,7 @@ Trainer::Trainer(const Graph& graph, const FinetuneOptions& options)
   trained_ = tensors_.size();
   for (int v : statistics_) tensors_.push_back(network_.constant(v).detach().clone());
   for (std::size_t i = 0; i < tensors_.size(); ++i) network_.set_constant(value(i), tensors_[i]);
-  average_ = std::make_unique<Average>(options.ema, tensors_);
+  if (options.ema > 0) average_ = std::make_unique<Average>(options.ema, tensors_);
   torch::optim::AdamOptions adam(options.learning_rate);
   adam.weight_decay(options.weight_decay);
   optimizer_ = std::make_unique<torch::optim::Adam>(parameters(), adam);
@@ -73,13 +73,13 @@ double Trainer::step(const std::vector<Batch>& parts, double rate, std::int64_t 
   }
   if (options_.clip > 0) torch::nn::utils::clip_grad_norm_(parameters(), options_.clip);
   optimizer_->step();
-  if (options_.ema > 0) average_->add(tensors_, number);
+  if (average_) average_->add(tensors_, number);
   return value;
 }
 
 Graph Trainer::result() {
   Graph graph = graph_;
-  const auto& from = options_.ema > 0 ? average_->tensors() : tensors_;
+  const auto& from = average_ ? average_->tensors() : tensors_;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (i >= trained_ && !options_.train_batch_norm) break;
     auto& constant = graph.values[static_cast<std::size_t>(value(i))].constant;

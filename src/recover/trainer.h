@@ -69,7 +69,7 @@ class Trainer {
   std::vector<int> weights_, statistics_;
   std::vector<at::Tensor> tensors_;  ///< weights, then statistics
   std::size_t trained_ = 0;
-  std::unique_ptr<Average> average_;
+  std::unique_ptr<Average> average_;  ///< none for an ema of 0
   std::unique_ptr<torch::optim::Adam> optimizer_;
 };
 

@@ -34,7 +34,7 @@ void Trainer::save(const std::filesystem::path& folder, const TrainingProgress& 
   torch::serialize::OutputArchive archive;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     archive.write("tensor" + std::to_string(i), tensors_[i].detach());
-    archive.write("average" + std::to_string(i), average_->tensors()[i]);
+    if (average_) archive.write("average" + std::to_string(i), average_->tensors()[i]);
   }
   archive.write("step", at::scalar_tensor(progress.step, at::kLong));
   archive.write("seconds", at::scalar_tensor(progress.seconds, at::kDouble));
@@ -62,6 +62,7 @@ TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
       at::Tensor tensor;
       archive.read("tensor" + std::to_string(i), tensor);
       tensors_[i].copy_(tensor);
+      if (!average_) continue;
       archive.read("average" + std::to_string(i), tensor);
       average_->tensors()[i].copy_(tensor);
     }

@@ -33,7 +33,9 @@ Feasible::Feasible(int n, const MaskConstraint& constraint, const std::vector<st
     for (int i = 0; i < n; ++i)
       if (!free(i) && fixed_[static_cast<std::size_t>(i)] == 1)
         least += constraint.costs[static_cast<std::size_t>(i)];
-    if (least > constraint.capacity || constraint.lowest > constraint.capacity)
+    // A mask that costs the capacity itself, added up in another order, is within it.
+    constraint_.capacity += 1e-12 * std::abs(constraint.capacity);
+    if (least > constraint_.capacity || constraint.lowest > constraint_.capacity)
       throw InputError("mask search: no mask costs at most the capacity; raise the capacity");
   }
   if (kind() == MaskConstraint::Kind::exactly) {

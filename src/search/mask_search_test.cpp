@@ -332,6 +332,32 @@ TEST(MaskSearch, GetsOnWhereTheModelIsWrong) {
   EXPECT_GT(both, local);
 }
 
+TEST(MaskSearch, AMaskThatCostsTheCapacityIsWithinIt) {
+  const int n = 30;
+  Rng rng(4);
+  for (int round = 0; round < 40; ++round) {
+    MaskConstraint constraint{.kind = Kind::at_most};
+    Mask seed(n);
+    for (int i = 0; i < n; ++i) {
+      constraint.costs.push_back(rng.uniform());
+      seed[static_cast<std::size_t>(i)] = rng.below(2) != 0;
+    }
+    for (int i = n; i-- > 0;)  // from the other end
+      if (seed[static_cast<std::size_t>(i)] != 0)
+        constraint.capacity += constraint.costs[static_cast<std::size_t>(i)];
+    Mask first;
+    const MaskObjective objective = [&](std::span<const Mask> masks) {
+      if (first.empty()) first = masks.front();
+      return std::vector<double>(masks.size(), 1.0);
+    };
+    SearchOptions options{.evaluations = 1};
+    search_masks(objective, n, constraint, {&seed, 1}, options);
+    EXPECT_EQ(first, seed);
+    for (const auto bit : seed) options.fixed.push_back(bit != 0 ? 1 : -1);
+    EXPECT_NO_THROW(search_masks(objective, n, constraint, {&seed, 1}, options));
+  }
+}
+
 TEST(MaskSearch, StopsAtTheTimeLimit) {
   Objective objective(30);
   const SearchResult result = search_masks(objective.function(), 30, exactly(15), {},

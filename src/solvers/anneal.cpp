@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "solvers/elite_pool.h"
 
@@ -220,11 +221,16 @@ Found Anneal<Model>::improve(const Task& task, const Deadline& deadline) {
   const double hottest = spread_ * (task.fresh ? schedule_.hottest : schedule_.reheat);
   const double coldest = spread_ * schedule_.coldest;
   const int sweeps = std::max(1, task.fresh ? schedule_.sweeps : schedule_.sweeps / 2);
+  const bool limited = task.moves < std::numeric_limits<std::int64_t>::max();
+  const double begun = deadline.elapsed();
   for (int s = 0; s < sweeps && flips_ < task.moves && found.energy > task.target; ++s) {
     if (deadline.expired()) break;
-    const double done = static_cast<double>(s) / sweeps;
+    // What ends the task before its sweeps do finds it cold too.
+    const double gone = limited ? static_cast<double>(flips_) / static_cast<double>(task.moves)
+                                : (deadline.elapsed() - begun) / (deadline.seconds() - begun);
+    const double done = std::min(1.0, std::max(static_cast<double>(s) / sweeps, gone));
     sweep(hottest + (coldest - hottest) * done);
-    if (s * 2 > sweeps) note();
+    if (done > 0.5) note();
   }
   descend(deadline);
   note();

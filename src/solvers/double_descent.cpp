@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "solvers/count_classes.h"
 #include "solvers/feasible.h"
 #include "solvers/sparse_model.h"
 
@@ -77,6 +78,97 @@ class Descent {
   bool exactly_ = false;
 };
 
+/// Flips and swaps, class by class of what is counted together, or under a budget of costs.
+class Polish {
+ public:
+  Polish(const StructuredProblem& problem, const Constraint& constraint, const Mask& x,
+         const Deadline& deadline)
+      : model_(problem), costs_(constraint.costs), deadline_(deadline) {
+    Constraint counted = constraint;
+    if (!costs_.empty()) {
+      counted.costs.clear();
+      counted.kind = Constraint::Kind::none;
+      left_ = constraint.capacity + cost_tolerance(constraint);
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (x[i] == 0) continue;
+      model_.flip(i);
+      left_ -= cost(i);
+    }
+    for (CountClass& of : count_classes(counted, x.size())) {
+      int kept = 0;
+      for (const auto i : of.free) kept += x[i];
+      classes_.push_back({std::move(of), kept});
+    }
+  }
+
+  void run() {
+    for (bool gained = true; gained && !deadline_.expired();) {
+      gained = false;
+      for (Class& of : classes_) gained = flip_while_it_pays(of) || gained;
+      if (gained) continue;
+      for (Class& of : classes_) gained = swap_once_through(of) || gained;
+    }
+  }
+  const Mask& x() const { return model_.x(); }
+
+ private:
+  struct Class {
+    CountClass of;
+    int kept = 0;
+  };
+
+  double cost(std::size_t i) const { return costs_.empty() ? 0 : costs_[i]; }
+  /// Above the rounding of the energy's sum; fields drift no faster.
+  bool pays(double change) const { return change < -1e-13 * std::abs(model_.energy()); }
+  void flip(std::size_t i) {
+    left_ += model_.x()[i] != 0 ? cost(i) : -cost(i);
+    model_.flip(i);
+  }
+
+  bool flip_while_it_pays(Class& c) {
+    bool any = false;
+    if (c.of.exact()) return any;
+    for (bool gained = true; gained && !deadline_.expired();) {
+      gained = false;
+      for (const auto i : c.of.free) {
+        const bool on = model_.x()[i] != 0;
+        if (!pays(model_.gain(i)) || (on ? c.kept <= c.of.fewest : c.kept >= c.of.most) ||
+            (!on && cost(i) > left_))
+          continue;
+        flip(i);
+        c.kept += on ? -1 : 1;
+        gained = any = true;
+      }
+    }
+    return any;
+  }
+
+  bool swap_once_through(Class& c) {
+    bool any = false;
+    std::vector<std::uint32_t> ones, zeros;
+    for (const auto i : c.of.free) (model_.x()[i] != 0 ? ones : zeros).push_back(i);
+    for (auto& out : ones) {
+      if (deadline_.expired()) return any;
+      for (auto& in : zeros) {
+        const double change = model_.gain(out) + model_.gain(in) - model_.coupling(out, in);
+        if (!pays(change) || cost(in) - cost(out) > left_) continue;
+        flip(out);
+        flip(in);
+        std::swap(out, in);
+        any = true;
+      }
+    }
+    return any;
+  }
+
+  StructuredModel model_;
+  const std::vector<double>& costs_;
+  const Deadline& deadline_;
+  std::vector<Class> classes_;
+  double left_ = 0;
+};
+
 }  // namespace
 
 bool has_real_numbers(const Qubo& qubo) {
@@ -124,11 +216,13 @@ Mask greedy_within_budget(const Qubo& qubo, const Constraint& constraint, const 
   return {};
 }
 
-Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline) {
-  Descent descent(qubo, constraint, deadline);
-  descent.start_from(x);
-  descent.swap_while_it_pays();
-  return descent.x();
+Mask polished(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline) {
+  const bool costs = !constraint.costs.empty();
+  if (costs && constraint.kind == Constraint::Kind::exactly) return x;
+  const StructuredProblem problem(qubo);
+  Polish polish(problem, constraint, x, deadline);
+  polish.run();
+  return polish.x();
 }
 
 }  // namespace quboprune

@@ -20,7 +20,9 @@ Mask backward_greedy(const Qubo& qubo, const Constraint& constraint, const Deadl
 /// most for what it costs is added while something that does so fits. Empty if time runs out before.
 Mask greedy_within_budget(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline);
 
-/// The second half of backward_greedy() alone, from a feasible `x`.
-Mask descended(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline);
+/// From a feasible `x` flips and swaps, in double precision, while one lowers the energy: what the searches'
+/// grid can't see. Every swap is tried, not only the best removal with the best addition after it. Any
+/// constraint but an exact sum of costs, for which `x` comes back.
+Mask polished(const Qubo& qubo, const Constraint& constraint, const Mask& x, const Deadline& deadline);
 
 }  // namespace quboprune

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <unordered_set>
 
@@ -13,6 +14,7 @@
 #include "solvers/dominated.h"
 #include "solvers/double_descent.h"
 #include "solvers/feasible.h"
+#include "solvers/penalties.h"
 #include "solvers/pool_neighbours.h"
 #include "solvers/portfolio.h"
 #include "solvers/proof.h"
@@ -228,7 +230,11 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   // Backward greedy first, and a descent from the best found in the end, in double precision: what the
   // search's grid can't see.
   const Deadline whole = deadline_for(options, control);
-  const bool in_double = by_counts_alone(constraint) && has_real_numbers(qubo);
+  const bool real = has_real_numbers(qubo);
+  const bool in_double = by_counts_alone(constraint) && real;
+  const std::optional<Qubo> lowered =
+      constraint.kind == Constraint::Kind::exactly || !constraint.groups.empty() ? std::nullopt
+                                                                                 : with_low_penalties(qubo);
   Mask greedy;
   if (constraint.kind == Constraint::Kind::at_most && !constraint.costs.empty() && options.start.empty()) {
     greedy = greedy_within_budget(qubo, constraint, whole);
@@ -239,8 +245,9 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
     const double seconds = options.seconds;
     options.seconds = kGreedyShare * seconds;
     greedy = backward_greedy(qubo, constraint, deadline_for(options, control));
-    options.seconds = std::max(0.0, (1 - kDescentShare) * seconds - whole.elapsed());
+    options.seconds = std::max(0.0, seconds - whole.elapsed());
   }
+  if (real) options.seconds = std::max(0.0, options.seconds - kDescentShare * whole.seconds());
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
   if (limited_by_proof) {
@@ -249,9 +256,9 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
         std::clamp<std::int64_t>(kMovesBeforeProofASquare * free * free, 1, kMovesBeforeProof);
   }
   Deadline deadline = deadline_for(options, control);
-  Searched searched = search_without_fixed(qubo, constraint, options, deadline);
+  Searched searched = search_without_fixed(lowered ? *lowered : qubo, constraint, options, deadline);
   auto& found = searched.evolution.best;
-  if (in_double && !found.empty()) found.push_back({descended(qubo, constraint, found.front().x, whole), 0});
+  if (real && !found.empty()) found.push_back({polished(qubo, constraint, found.front().x, whole), 0});
   if (!greedy.empty()) found.push_back({std::move(greedy), 0});
   if (found.empty())
     throw InputError(fmt::format(
@@ -380,6 +387,9 @@ SolverResult solve(const Qubo& qubo, const Constraint& given, const SolverOption
   }
   const bool wanted = exact || small || options.bound;
   if (wanted) raise_bound(result, roof.bound);
+  // The grid's energy reached the roof dual's bound, and not what was asked for: by the true one it may not.
+  if (result.reason == "target" && !(result.pool.front().energy <= options.target_energy))
+    result.reason = result.pool.front().energy <= roof.bound ? "optimal" : "time";
   // A target reached or a stop asked for ends all work; a count of moves must not depend on the clock.
   const bool on = result.reason != "target" && result.reason != "stopped";
   if (on && wanted && !result.optimal) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 
 #include "quboprune/error.h"
@@ -83,6 +84,93 @@ std::vector<Constraint> constraints_with_groups() {
           {Kind::none, 0, {}, fixed, ranges},
           {Kind::exactly, 6, {}, {}, exact},
           {Kind::at_most, 4, {}, fixed, exact}};
+}
+
+/// Whole numbers, all coupled.
+Qubo dense(int n, std::uint64_t seed) {
+  Rng rng(seed);
+  Qubo qubo(n);
+  Qubo::DenseBlock block;
+  block.values.assign(static_cast<std::size_t>(n) * static_cast<std::size_t>(n), 0);
+  for (int i = 0; i < n; ++i) {
+    block.variables.push_back(i);
+    qubo.add_linear(i, static_cast<int>(rng.below(201)) - 100);
+    for (int j = 0; j < i; ++j) {
+      const auto at = [&](int a, int b) -> double& {
+        return block
+            .values[static_cast<std::size_t>(a) * static_cast<std::size_t>(n) + static_cast<std::size_t>(b)];
+      };
+      at(i, j) = at(j, i) = static_cast<int>(rng.below(201)) - 100;
+    }
+  }
+  qubo.add_dense_block(std::move(block));
+  return qubo;
+}
+
+TEST(Solve, LargePenaltiesHideNothingElse) {
+  std::vector<double> energies;
+  for (const double penalty : {1e5, 1e9, 1e13}) {
+    Qubo qubo = dense(70, 3);
+    for (int i = 0; i + 1 < 70; i += 2) qubo.add_pair(i, i + 1, penalty);
+    SolverOptions options;
+    options.max_moves = 200'000;
+    energies.push_back(solve(qubo, {}, options).pool.front().energy);
+  }
+  EXPECT_EQ(energies[1], energies[0]);
+  EXPECT_NEAR(energies[2], energies[0], 1e-3) << "a double holds no more beside 1e13";
+}
+
+TEST(Solve, WhatOnlyTheGridReachesIsNoTarget) {
+  Qubo qubo(3);
+  qubo.add_pair(0, 1, 888613275.0);
+  qubo.add_pair(0, 2, 1.0);
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    SolverOptions options{.method = "tabu", .seconds = 1, .seed = seed};
+    options.bound = true;
+    const SolverResult result = solve(qubo, {}, options);
+    EXPECT_EQ(result.pool.front().energy, 0) << seed;
+    EXPECT_NE(result.reason, "target");
+  }
+}
+
+TEST(Solve, EndsWhereNoSwapPays) {
+  Rng rng(5);
+  const int n = 480, blocks = 16, each = n / blocks, count = 300;
+  Qubo qubo(n);
+  for (int i = 0; i < n; ++i) qubo.add_linear(i, -std::exp(3 * (rng.uniform() + rng.uniform() - 1)));
+  for (int b = 0; b < blocks; ++b)
+    for (int i = 0; i < each; ++i)
+      for (int j = 0; j < i; ++j)
+        qubo.add_pair(b * each + i, b * each + j, 0.3 * rng.uniform() * rng.uniform() * rng.uniform());
+  for (const char* method : {"anneal", "tabu"}) {
+    SolverOptions options{.method = method};
+    options.max_moves = 3000;
+    Mask x = solve(qubo, {Constraint::Kind::exactly, count, {}, {}}, options).pool.front().x;
+    const double energy = qubo.energy(x);
+    for (std::size_t i = 0; i < x.size(); ++i)
+      for (std::size_t j = 0; j < x.size() && x[i] != 0; ++j) {
+        if (x[j] != 0) continue;
+        std::swap(x[i], x[j]);
+        EXPECT_GE(qubo.energy(x), energy - 1e-9);
+        std::swap(x[i], x[j]);
+      }
+  }
+}
+
+TEST(Solve, AnnealingEndsColdHoweverFewMovesItHas) {
+  const Qubo qubo = dense(300, 7);
+  Constraint constraint;
+  for (int g = 0; g < 30; ++g) {
+    Constraint::Group group{{}, 1, 3};
+    for (int i = 0; i < 10; ++i) group.variables.push_back(10 * g + i);
+    constraint.groups.push_back(group);
+  }
+  const auto after = [&](std::int64_t moves) {
+    SolverOptions options;
+    options.max_moves = moves;
+    return solve(qubo, constraint, options).pool.front().energy;
+  };
+  EXPECT_LT(after(5'000), 0.95 * after(500'000));  // both below 0
 }
 
 TEST(BestFirst, SortsAndLeavesOutRepetitions) {

@@ -10,6 +10,7 @@ namespace quboprune {
 namespace {
 
 constexpr double kDiceSides = 4096;
+constexpr int kSweepsALook = 4;  ///< at the clock, which costs more than a few flips
 
 /// Twelve random bits at a time from one 64-bit draw.
 class Dice {
@@ -223,11 +224,13 @@ Found Anneal<Model>::improve(const Task& task, const Deadline& deadline) {
   const int sweeps = std::max(1, task.fresh ? schedule_.sweeps : schedule_.sweeps / 2);
   const bool limited = task.moves < std::numeric_limits<std::int64_t>::max();
   const double begun = deadline.elapsed();
+  double gone = 0;  // of what the task may take
   for (int s = 0; s < sweeps && flips_ < task.moves && found.energy > task.target; ++s) {
     if (deadline.expired()) break;
     // What ends the task before its sweeps do finds it cold too.
-    const double gone = limited ? static_cast<double>(flips_) / static_cast<double>(task.moves)
-                                : (deadline.elapsed() - begun) / (deadline.seconds() - begun);
+    if (s % kSweepsALook == 0)
+      gone = limited ? static_cast<double>(flips_) / static_cast<double>(task.moves)
+                     : (deadline.elapsed() - begun) / (deadline.seconds() - begun);
     const double done = std::min(1.0, std::max(static_cast<double>(s) / sweeps, gone));
     sweep(hottest + (coldest - hottest) * done);
     if (done > 0.5) note();

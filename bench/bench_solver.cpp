@@ -182,6 +182,122 @@ BENCHMARK(low_rank)
     ->Iterations(3)
     ->Unit(benchmark::kSecond);
 
+/// By how much percent annealing ends above tabu search in the same time. Three problems.
+void annealed_over_tabu(benchmark::State& bench, const Constraint& constraint,
+                        Qubo (*problem)(Rng&, int, int)) {
+  double above = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : bench) {
+    Rng rng(++seed);
+    const Qubo qubo = problem(rng, static_cast<int>(bench.range(0)), static_cast<int>(bench.range(1)));
+    double energy[2];
+    for (const bool tabu : {false, true})
+      energy[tabu ? 1 : 0] =
+          solve(qubo, constraint, {.method = tabu ? "tabu" : "anneal", .seconds = 2, .processor_time = true})
+              .pool.front()
+              .energy;
+    above += 100 * (energy[0] - energy[1]) / std::abs(energy[1]);
+  }
+  bench.counters["percent"] = above / static_cast<double>(bench.iterations());
+}
+
+/// The largest cut of a random graph with couplings of 1 and -1 into halves.
+void counted_graph(benchmark::State& bench) {
+  annealed_over_tabu(bench,
+                     {Constraint::Kind::exactly, std::floor(0.5 * static_cast<double>(bench.range(0)))},
+                     [](Rng& rng, int n, int degree) {
+                       Qubo qubo(n);
+                       for (int k = 0; k < n * degree / 2; ++k) {
+                         const auto i = static_cast<int>(rng.below(static_cast<std::uint32_t>(n)));
+                         const auto j = static_cast<int>(rng.below(static_cast<std::uint32_t>(n)));
+                         if (i == j) continue;
+                         const double weight = rng.below(2) == 0 ? 1 : -1;
+                         qubo.add_pair(i, j, 2 * weight);
+                         qubo.add_linear(i, -weight);
+                         qubo.add_linear(j, -weight);
+                       }
+                       return qubo;
+                     });
+}
+BENCHMARK(counted_graph)
+    ->ArgNames({"n", "degree"})
+    ->Args({800, 48})
+    ->Args({2000, 20})
+    ->Args({2000, 4})
+    ->Iterations(3)
+    ->Unit(benchmark::kSecond);
+
+/// As in pruning: importances of many sizes, similarities within layers, 64 % kept.
+void counted_blocks(benchmark::State& bench) {
+  annealed_over_tabu(bench,
+                     {Constraint::Kind::exactly, std::floor(0.64 * static_cast<double>(bench.range(0)))},
+                     [](Rng& rng, int n, int each) {
+                       Qubo qubo(n);
+                       for (int i = 0; i < n; ++i)
+                         qubo.add_linear(i, -std::exp(3 * (rng.uniform() + rng.uniform() - 1)));
+                       for (int first = 0; first < n; first += each)
+                         for (int i = first; i < std::min(n, first + each); ++i)
+                           for (int j = first; j < i; ++j)
+                             qubo.add_pair(i, j, 0.3 * rng.uniform() * rng.uniform() * rng.uniform());
+                       return qubo;
+                     });
+}
+BENCHMARK(counted_blocks)
+    ->ArgNames({"n", "block"})
+    ->Args({1024, 16})
+    ->Args({1024, 64})
+    ->Args({2048, 64})
+    ->Iterations(3)
+    ->Unit(benchmark::kSecond);
+
+/// Random whole numbers of up to 100, half of the variables' pairs with a penalty of 1e10: by how much
+/// percent the best found is above that with one of 1e5, after a second each.
+void penalties(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0));
+  double above = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : bench) {
+    ++seed;
+    double energy[2];
+    for (const bool large : {false, true}) {
+      Qubo qubo = random_qubo(n, 1, 100, seed);
+      for (int i = 0; i + 1 < n; i += 2) qubo.add_pair(i, i + 1, large ? 1e10 : 1e5);
+      energy[large ? 1 : 0] = solve(qubo, {}, {.seconds = 1, .processor_time = true}).pool.front().energy;
+    }
+    above += 100 * (energy[1] - energy[0]) / std::abs(energy[0]);
+  }
+  bench.counters["percent"] = above / static_cast<double>(bench.iterations());
+}
+BENCHMARK(penalties)->Arg(300)->Arg(1000)->Iterations(3)->Unit(benchmark::kSecond);
+
+/// Dense whole numbers, 1 to 3 of each ten kept: by how much percent a part of a second ends above four.
+void short_anneals(benchmark::State& bench) {
+  const int n = static_cast<int>(bench.range(0));
+  Constraint constraint;
+  for (int first = 0; first < n; first += 10) {
+    Constraint::Group group{{}, 1, 3};
+    for (int i = first; i < std::min(n, first + 10); ++i) group.variables.push_back(i);
+    constraint.groups.push_back(group);
+  }
+  double above = 0;
+  std::uint64_t seed = 0;
+  for (auto _ : bench) {
+    const Qubo qubo = random_qubo(n, 1, 100, ++seed);
+    const auto after = [&](double seconds) {
+      return solve(qubo, constraint, {.seconds = seconds, .processor_time = true}).pool.front().energy;
+    };
+    const double best = after(4);
+    above += 100 * (after(static_cast<double>(bench.range(1)) / 1000) - best) / std::abs(best);
+  }
+  bench.counters["percent"] = above / static_cast<double>(bench.iterations());
+}
+BENCHMARK(short_anneals)
+    ->ArgNames({"n", "ms"})
+    ->Args({1000, 200})
+    ->Args({1000, 1000})
+    ->Iterations(3)
+    ->Unit(benchmark::kSecond);
+
 /// The roof dual of sparse problems of 3,000 variables, coefficients -10 to 10: how many it decides, and how
 /// far below the best that a second of search finds it is.
 void roof(benchmark::State& bench) {

@@ -26,7 +26,7 @@ struct SolverOptions {
   std::int64_t max_moves = 0;  ///< 0: no limit; otherwise the search ends after so many moves (reproducible)
   std::uint64_t seed = 1;
   int threads = 1;        ///< 1 to 1024
-  int pool_size = 1;      ///< how many distinct solutions to keep, best first; 1 to 10,000
+  int pool_size = 1;      ///< distinct solutions to keep, best first, as far as time allows; 1 to 10,000
   int pool_distance = 1;  ///< smallest Hamming distance between two of them
   double target_energy = -std::numeric_limits<double>::infinity();  ///< stop when reached
   bool bound = false;                                               ///< also compute a lower bound

@@ -1,6 +1,8 @@
 #include "solvers/elite_pool.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace quboprune {
 
@@ -25,11 +27,19 @@ bool closer(const Mask& a, const Mask& b, int distance) {
 
 bool ElitePool::insert(const Mask& x, double energy) {
   if (!wants(energy)) return false;
-  for (const Solution& member : members_)
-    if (member.energy <= energy && closer(member.x, x, distance_)) return false;
-  std::erase_if(members_, [&](const Solution& member) {
+  // Equal masks have equal energies, but for the rounding of how each was arrived at.
+  constexpr double kRounding = 1e-7;
+  const double apart =
+      distance_ > 1 ? std::numeric_limits<double>::infinity() : kRounding * (1 + std::abs(energy));
+  const auto below = [](const Solution& member, double value) { return member.energy < value; };
+  const auto first = std::lower_bound(members_.begin(), members_.end(), energy - apart, below);
+  const auto last = std::lower_bound(first, members_.end(), energy + apart, below);
+  for (auto member = first; member != last && member->energy <= energy; ++member)
+    if (closer(member->x, x, distance_)) return false;
+  const auto worse = std::remove_if(first, last, [&](const Solution& member) {
     return member.energy > energy && closer(member.x, x, distance_);
   });
+  members_.erase(worse, last);
   const auto place = std::upper_bound(members_.begin(), members_.end(), energy,
                                       [](double value, const Solution& s) { return value < s.energy; });
   members_.insert(place, Solution{x, energy});

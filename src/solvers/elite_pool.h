@@ -16,7 +16,7 @@ class ElitePool {
  public:
   ElitePool(std::size_t capacity, int distance) : capacity_(capacity), distance_(distance) {}
 
-  /// True if the pool changed.
+  /// True if the pool changed. A mask that is there already comes with the same energy, to a ten-millionth.
   bool insert(const Mask& x, double energy);
   void clear() { members_.clear(); }
   /// True if a solution of this energy may find a place.

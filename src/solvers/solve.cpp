@@ -33,7 +33,7 @@ constexpr double kSearchShare = 0.3;
 constexpr double kSearchShareWithBound = 0.92, kLargestBoundShare = 0.25;
 constexpr double kFirstOfPoolShare = 0.7;  ///< of the search for an optimum, where others are wanted too
 constexpr double kGreedyShare = 0.6, kDescentShare = 0.05;  ///< at most, of real problems under a count
-constexpr double kNeighboursShare = 0.1, kNeighboursSeconds = 0.1;  ///< on top of the search's time
+constexpr double kPoolShare = 0.1, kPoolSeconds = 0.1;      ///< for true energies and neighbours
 constexpr int kMostThreads = 1024;
 constexpr int kLargestPool = 10'000;  ///< every find is compared with all of them
 constexpr std::int64_t kNodesUnderMoves = 20'000;
@@ -171,15 +171,20 @@ Deadline deadline_for(const SolverOptions& options, const Control& control) {
   return {options.seconds, control, options.processor_time ? options.threads : 0};
 }
 
-/// True energies, best first, as many as asked. What the search left of its time isn't enough for neighbours.
+/// True energies, best first, as many as asked or there is time for: a part of what the search took, on top
+/// of it. found: what matters most first.
 std::vector<Solution> checked_pool(const Qubo& qubo, const Constraint& constraint,
                                    const std::vector<Solution>& found, SolverOptions options,
                                    const Control& control) {
+  options.seconds = kPoolShare * options.seconds + kPoolSeconds;
+  const Deadline deadline = deadline_for(options, control);
   ElitePool pool(static_cast<std::size_t>(options.pool_size), options.pool_distance);
-  for (const Solution& solution : found) pool.insert(solution.x, qubo.energy(solution.x));
-  options.seconds = kNeighboursShare * options.seconds + kNeighboursSeconds;
-  if (!pool.full() && options.pool_distance <= 2)
-    add_neighbours(qubo, constraint, deadline_for(options, control), pool);
+  for (const Solution& solution : found) {
+    if (!pool.members().empty() && deadline.expired()) break;
+    pool.insert(solution.x, qubo.energy(solution.x));
+  }
+  if (!pool.full() && options.pool_distance <= 2 && !deadline.expired())
+    add_neighbours(qubo, constraint, deadline, pool);
   return {pool.members().begin(), pool.members().end()};
 }
 
@@ -258,8 +263,9 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   Deadline deadline = deadline_for(options, control);
   Searched searched = search_without_fixed(lowered ? *lowered : qubo, constraint, options, deadline);
   auto& found = searched.evolution.best;
-  if (real && !found.empty()) found.push_back({polished(qubo, constraint, found.front().x, whole), 0});
-  if (!greedy.empty()) found.push_back({std::move(greedy), 0});
+  if (real && !found.empty())
+    found.insert(found.begin(), {polished(qubo, constraint, found.front().x, whole), 0});
+  if (!greedy.empty()) found.insert(found.begin(), {std::move(greedy), 0});
   if (found.empty())
     throw InputError(fmt::format(
         "no selection {} {} could be found in the time given: change it or free fixed variables",

@@ -231,6 +231,14 @@ TEST(ProblemIo, DeeplyNestedJsonIsRefused) {
   EXPECT_EQ(error_of("{\"offset\": 1e999}").rfind("file:1:12: ", 0), 0U);
 }
 
+TEST(ProblemIo, EntriesBeyondTheVariablesThatAreStatedAreRefused) {
+  EXPECT_NE(error_of("# variables 2\n0 3 1\n").find("variable 3: the file says that they go from 0 to 1"),
+            std::string::npos);
+  EXPECT_NE(error_of("0 3 1\n# variables 2\n").find("fewer variables than the entries above name, 4"),
+            std::string::npos);
+  EXPECT_EQ(parse_problem("0 3 1\n# variables 6\n1 5 2\n", "file").qubo.size(), 6);
+}
+
 /// Damaged files end in InputError or a problem, never in anything else.
 TEST(ProblemIo, SurvivesDamage) {
   const std::vector<std::string> whole = {

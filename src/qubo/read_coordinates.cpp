@@ -10,6 +10,7 @@ namespace {
 struct Entries {
   std::vector<Qubo::Pair> list;
   int variables = 0;
+  int stated = 0;  ///< by a comment; 0: none
   bool spin = false;
   double offset = 0;
 };
@@ -54,7 +55,10 @@ void heed_comment(Scanner& scanner, Entries& entries, Constraint& constraint) {
   scanner.rewind(begin + 1);
   scanner.word();
   if (key == "variables") {
-    entries.variables = static_cast<int>(scanner.integer("the number of variables", 1, kMostVariables));
+    entries.stated = static_cast<int>(scanner.integer("the number of variables", 1, kMostVariables));
+    if (entries.variables > entries.stated)
+      scanner.fail("fewer variables than the entries above name, " + std::to_string(entries.variables));
+    entries.variables = entries.stated;
   } else if (key == "offset") {
     entries.offset = scanner.number("the offset");
   } else if (key == "group") {
@@ -105,6 +109,9 @@ Problem read_coordinates(Scanner& scanner) {
     }
     const auto i = static_cast<int>(scanner.integer("the first index", 0, kMostVariables - 1));
     const auto j = static_cast<int>(scanner.integer("the second index", 0, kMostVariables - 1));
+    if (entries.stated > 0 && std::max(i, j) >= entries.stated)
+      scanner.fail("variable " + std::to_string(std::max(i, j)) + ": the file says that they go from 0 to " +
+                   std::to_string(entries.stated - 1));
     entries.list.push_back({i, j, scanner.number("a value")});
     scanner.expect_line_end("the value");
     entries.variables = std::max({entries.variables, i + 1, j + 1});

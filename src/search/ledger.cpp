@@ -107,7 +107,12 @@ void Ledger::compute(std::span<const Evaluated> items, std::span<const Values::p
   const auto before = Clock::now();
   const std::vector<double> values = [&] {
     try {
-      return objective_(asked);
+      std::vector<double> given = objective_(asked);
+      if (std::ranges::find(given, -std::numeric_limits<double>::infinity()) != given.end())
+        throw InputError(
+            "mask search: the objective gave -infinity; give finite values, or +infinity for a mask that "
+            "can't be used");
+      return given;
     } catch (...) {  // what was measured before isn't lost to it
       for (const std::size_t i : places) values_.erase(std::string(entries[i]->first));
       save();

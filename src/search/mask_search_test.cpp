@@ -438,6 +438,10 @@ TEST(MaskSearch, GoesOnWhereItsStateCannotBeKept) {
 
 TEST(MaskSearch, WrongInputIsTheCallersFault) {
   Objective objective(10);
+  EXPECT_THROW(
+      search_masks([](std::span<const Mask> masks) { return std::vector<double>(masks.size(), -INFINITY); },
+                   10, exactly(3), {}, {}),
+      InputError);
   const auto search = [&](const MaskConstraint& constraint, const SearchOptions& options,
                           const std::vector<Mask>& seeds = {}) {
     search_masks(objective.function(), 10, constraint, seeds, options);

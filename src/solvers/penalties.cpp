@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
+#include <limits>
 
 #include "core/index.h"
 
@@ -37,7 +37,7 @@ std::vector<double> most_brought(const Qubo& qubo) {
 
 }  // namespace
 
-std::optional<Qubo> with_low_penalties(const Qubo& qubo) {
+std::optional<Qubo> with_low_penalties(const Qubo& qubo, const std::vector<std::int8_t>& fixed) {
   if (!qubo.low_rank().empty()) return std::nullopt;
   double largest = 0, other = 0;  // positive coupling; what is no penalty
   for (const double value : qubo.linear()) other = std::max(other, std::abs(value));
@@ -46,7 +46,9 @@ std::optional<Qubo> with_low_penalties(const Qubo& qubo) {
     other = std::max(other, -b);
   });
   if (largest <= kTooLarge * other) return std::nullopt;
-  const std::vector<double> most = most_brought(qubo);
+  std::vector<double> most = most_brought(qubo);
+  for (std::size_t i = 0; i < fixed.size(); ++i)
+    if (fixed[i] == 1) most[i] = std::numeric_limits<double>::infinity();  // can't be dropped
   const auto lowered = [&](int i, int j, double b) {
     const double needed = std::min(most[at_index(i)], most[at_index(j)]);
     return std::min(b, std::max(kLow * needed, other));  // not below the others, where any above 0 would do

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "quboprune/qubo.h"
 
@@ -12,8 +14,8 @@ namespace quboprune {
 /// A positive coupling b of i and j keeps them from being 1 together wherever dropping one of them gains:
 /// where b is above what i can bring at most, T_i = -(a_i + the sum of i's negative couplings), or j. Any
 /// coupling above that has the same optima, and gives masks that keep the penalties the same energies. Only
-/// for constraints under which a variable may always be dropped; low-rank terms leave all as it is. Ours,
-/// though the bound on a penalty is folklore.
-std::optional<Qubo> with_low_penalties(const Qubo& qubo);
+/// for constraints under which a variable may always be dropped, but for those that are `fixed` at 1 (as in
+/// Constraint); low-rank terms leave all as it is. Ours, though the bound on a penalty is folklore.
+std::optional<Qubo> with_low_penalties(const Qubo& qubo, const std::vector<std::int8_t>& fixed = {});
 
 }  // namespace quboprune

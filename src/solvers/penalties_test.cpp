@@ -46,6 +46,26 @@ TEST(LowPenalties, HaveTheSameBestMasksAndEnergies) {
   }
 }
 
+TEST(LowPenalties, OfWhatIsFixedAreWhatTheOtherBrings) {
+  constexpr int n = 10;
+  std::vector<std::int8_t> fixed(n, -1);
+  fixed[2] = fixed[7] = 1;
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    const Qubo qubo = penalised(n, 1e9, seed);
+    const auto low = with_low_penalties(qubo, fixed);
+    if (!low) continue;  // both are penalised together
+    double best = 1e300, best_low = 1e300;
+    std::uint32_t at = 0, at_low = 0;
+    for (std::uint32_t bits = 0; bits < 1U << n; ++bits) {
+      const Mask x = mask_of(bits, n);
+      if (x[2] == 0 || x[7] == 0) continue;
+      if (const double e = qubo.energy(x); e < best) best = e, at = bits;
+      if (const double l = low->energy(x); l < best_low) best_low = l, at_low = bits;
+    }
+    EXPECT_EQ(at, at_low) << seed;
+  }
+}
+
 TEST(LowPenalties, AreLeftAloneWhereTheyHideNothing) {
   EXPECT_FALSE(with_low_penalties(penalised(10, 1e3, 1)).has_value());
   Qubo plain(3);

@@ -238,8 +238,9 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
   const bool real = has_real_numbers(qubo);
   const bool in_double = by_counts_alone(constraint) && real;
   const std::optional<Qubo> lowered =
-      constraint.kind == Constraint::Kind::exactly || !constraint.groups.empty() ? std::nullopt
-                                                                                 : with_low_penalties(qubo);
+      constraint.kind == Constraint::Kind::exactly || !constraint.groups.empty()
+          ? std::nullopt
+          : with_low_penalties(qubo, constraint.fixed);
   Mask greedy;
   if (constraint.kind == Constraint::Kind::at_most && !constraint.costs.empty() && options.start.empty()) {
     greedy = greedy_within_budget(qubo, constraint, whole);

@@ -42,9 +42,8 @@ struct SearchOptions {
   /// finds nothing better. protes: as published; proposals that break the constraint are repaired at random.
   /// random: feasible masks drawn at random.
   std::string method = "tt+local";
-  std::int64_t evaluations =
-      1000;               ///< of distinct masks, seeds included; this, batch, top, rank, steps: from 1
-  double time_limit = 0;  ///< seconds of wall time, this call's alone; 0: none
+  std::int64_t evaluations = 1000;  ///< of distinct masks, seeds included; from 1, as all counts below
+  double time_limit = 0;            ///< seconds of wall time, this call's alone; 0: none
   std::uint64_t seed = 1;
   /// Masks per call of the objective, at most. Small, so that each batch can learn from the one before, and
   /// limits are checked often. Not tuned by measurement.

@@ -194,11 +194,8 @@ void run(Options& o, const Context& context) {
   // against.
   const Graph& original = teacher ? teacher->graph() : model.graph();
   for (const std::string& note : notes_of(o, *data, model.graph())) fmt::print("note: {}\n", note);
-  const auto references = references_for(original, heldout, o.train.judge, context.control);
-  const auto score = [&](const Graph& graph) {
-    return evaluate_network(Executor(graph), heldout, o.train.judge, references);
-  };
-  Gain gain{.before = score(model.graph()), .after = {}};
+  const NetworkJudge judged(original, heldout, o.train.judge, context.control);
+  Gain gain{.before = judged.score(model.graph()), .after = {}};
   check_score(gain.before, heldout, o.model);
   if (!o.train.work.empty()) o.train.problem = problem_of(o, model, teacher.get(), *data);
   FinetuneResult result = finetune(model.graph(), *data, o.train, context.control);
@@ -208,7 +205,7 @@ void run(Options& o, const Context& context) {
   model.save(o.output, result.graph,
              {{"quboprune.finetuned",
                fmt::format("{} steps of {} crops of {}", result.steps, o.train.batch, o.train.crop)}});
-  gain.after = score(result.graph);
+  gain.after = judged.score(result.graph);
   print(o, result, gain);
   write_json(o.report, report_of(o, model, *data, heldout, result, gain, context));
 }

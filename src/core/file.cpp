@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <system_error>
+#include <tuple>
 
 #include "quboprune/error.h"
 

@@ -54,12 +54,13 @@ void couple_all(Analysis& a) {
 
 /// Labels everything; once more where a node that has two ways to lose channels loses none by the first.
 void label_all(Analysis& a, bool shrink_norms) {
-  std::set<int> second_way;
+  std::set<int> second_way, stuck;
   do {
+    second_way.merge(stuck);
     a.coupling = std::make_unique<Coupling>(a.graph, a.probe, shrink_norms, second_way);
     couple_all(a);
-    second_way.merge(a.coupling->stuck_on_first_way());
-  } while (!a.coupling->stuck_on_first_way().empty());
+    stuck = a.coupling->stuck_on_first_way();
+  } while (!stuck.empty());
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {

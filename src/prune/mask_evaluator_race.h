@@ -9,7 +9,6 @@
 namespace quboprune {
 
 /// P(T > t) for Student's t with `degrees` >= 1 degrees of freedom.
-/// Source: the finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
 double upper_tail(double t, int degrees);
 
 /// Of at least two differences, as an estimate from a sample.

@@ -114,10 +114,8 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
 
   const Judge by = deciding(judge);
-  const auto references = references_for(*train.teacher, split.check, by);
-  const auto score = [&](const Graph& graph) {
-    return evaluate_network(Executor(graph), split.check, by, references).mean;
-  };
+  const NetworkJudge judged(*train.teacher, split.check, by);
+  const auto score = [&](const Graph& graph) { return judged.score(graph).mean; };
   result.metric_refitted = score(result.refit.graph);
   result.metric_trained = score(result.training.graph);
   const auto no_harm = [&](double metric) {

@@ -58,7 +58,7 @@ struct MacTerm {
 class Coupling {
  public:
   /// shrink_norms: averages() lets channels go. second_way: nodes of which takes_second_way() is true.
-  Coupling(const Graph& graph, const Probe& probe, bool shrink_norms, std::set<int> second_way = {});
+  Coupling(const Graph& graph, const Probe& probe, bool shrink_norms, std::set<int> second_way);
 
   const Graph& graph() const { return graph_; }
   /// Nodes that read a value, in order.

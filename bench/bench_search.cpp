@@ -10,12 +10,13 @@
 // the program has them) tells the search the misjudged importances and the layers, "blind" only the start.
 //
 // The second: any objective, kept by the program at the other end (scripts/refinement_table). Writes "ask M"
-// and M lines of N digits, reads M values; at the end writes "best VALUE SECONDS", the search's own seconds.
-// COUNT: exactly so many ones.
+// and M lines of N digits, reads M values; at the end writes "best VALUE SECONDS", the search's own seconds
+// of processor time. COUNT: exactly so many ones.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <iostream>
 #include <numeric>
 #include <span>
@@ -172,7 +173,10 @@ int pipe(int argc, char** argv) {
     constraint.kind = MaskConstraint::Kind::exactly;
     constraint.count = std::atoi(argv[6]);
   }
-  const MaskObjective objective = [](std::span<const Mask> masks) {
+  const auto seconds = [] { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; };
+  double elsewhere = seconds();  // before the search and in the pipe
+  const MaskObjective objective = [&](std::span<const Mask> masks) {
+    const double before = seconds();
     std::string text = "ask " + std::to_string(masks.size()) + "\n";
     for (const Mask& x : masks) {
       for (const auto bit : x) text += bit ? '1' : '0';
@@ -181,10 +185,11 @@ int pipe(int argc, char** argv) {
     std::cout << text << std::flush;
     std::vector<double> values(masks.size());
     for (double& v : values) std::cin >> v;
+    elsewhere += seconds() - before;
     return values;
   };
   const SearchResult result = search_masks(objective, n, constraint, {}, options);
-  std::cout << "best " << result.value << ' ' << result.seconds_outside_objective << std::endl;
+  std::cout << "best " << result.value << ' ' << seconds() - elsewhere << std::endl;
   return 0;
 }
 

@@ -31,6 +31,8 @@ struct Sample {
 struct DataOptions {
   int channels = 3;  ///< 1: converted to grey, 3: RGB
   int crop = 128;    ///< square crops of this size for calibration; 0: whole images
+  /// Where no image is as large as `crop`: smaller ones, a multiple of size_multiple, in place of an error.
+  bool smaller_crops = false;
   /// Calibration samples, at most; 0: one of each image (labels, tensors: every sample).
   int limit = 64;
   int heldout_crop = 256;  ///< held-out images are cut to their middle, at most this high and wide; 0: whole
@@ -100,6 +102,9 @@ class Dataset {
   virtual Sample random_crop(Rng& rng, int crop, bool augment) const = 0;
 
   virtual TargetKind target_kind() const = 0;
+  /// Side of the calibration's crops: DataOptions::crop, or what came in its place (see smaller_crops there);
+  /// 0: nothing is cut.
+  virtual int crop() const { return 0; }
   virtual Manifest manifest() const = 0;
   /// What the user should know about this source, a sentence each (how it was split where that wasn't by
   /// scenes, images left out).

@@ -71,6 +71,7 @@ class TensorTrain {
   std::size_t state(int i, int count) const;
   std::size_t core(int i, int bit) const;
   Interfaces empty_interfaces() const;
+  void fill_cores();
   void carry(int i, int to, Interfaces& interfaces) const;
   void look_ahead(int i, int bit, const int* counts, double* after, int* exponents) const;
   void sample_together(std::span<Mask> masks, Rng& rng) const;

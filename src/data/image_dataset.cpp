@@ -53,11 +53,13 @@ class ImageDataset : public Dataset {
     for (std::size_t i = 0; i < split_.calibration.size(); ++i)
       choices_.push_back(split_.calibration[i].item);
     if (!options.noise.empty()) noise_.emplace(options.noise);
+    if (options.smaller_crops && !labelled() && options.height == 0 && options.width == 0) shrink_crops();
   }
 
   std::vector<Sample> samples(Part part, const Control& control) const override;
   Sample random_crop(Rng& rng, int crop, bool augment) const override;
   TargetKind target_kind() const override { return images_->target(); }
+  int crop() const override { return labelled() ? 0 : options_.crop; }
   Manifest manifest() const override;
   std::vector<std::string> notes() const override;
 
@@ -77,6 +79,9 @@ class ImageDataset : public Dataset {
   Sample sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn, Rng& rng) const;
   /// What is taken of a class image: all of it, or what is brought to the network's size.
   Cut class_cut(const cv::Rect& region) const;
+  /// Side of the largest square in any of the pieces, `enough` at most.
+  int largest_square(const std::vector<Piece>& pieces, int enough) const;
+  void shrink_crops();
   void leave_out(std::size_t item) const;
   /// Appends a sample that says something; counts the others.
   void add(Sample sample, std::vector<Sample>& to) const;
@@ -130,6 +135,26 @@ Cut ImageDataset::class_cut(const cv::Rect& region) const {
   return middle_cut(region, size, size, kMiddle * room_for(region, size));
 }
 
+int ImageDataset::largest_square(const std::vector<Piece>& pieces, int enough) const {
+  int largest = 0;
+  for (const Piece& piece : pieces) {
+    if (largest >= enough) break;
+    const cv::Rect region = region_of(cache_.get(piece.item)->any().size(), piece);
+    largest = std::max(largest, std::min(region.width, region.height));
+  }
+  return std::min(largest, enough);
+}
+
+/// To what the largest image holds, unless that is less than one multiple.
+void ImageDataset::shrink_crops() {
+  const int fitting = largest_square(split_.calibration, options_.crop);
+  const int crop = fitting - fitting % options_.size_multiple;
+  if (fitting == options_.crop || crop == 0) return;
+  split_.notes.push_back(fmt::format("no image is as large as {}x{}: crops are {}x{}", options_.crop,
+                                     options_.crop, crop, crop));
+  options_.crop = crop;
+}
+
 void ImageDataset::leave_out(std::size_t item) const {
   const std::lock_guard lock(left_out_mutex_);
   left_out_.insert(items_[item].name);
@@ -147,13 +172,9 @@ void ImageDataset::refuse_all(cv::Size needed, const std::string& option) const 
     throw InputError(source_ +
                      ": the masks have no label that counts where they are cut (255 doesn't); give "
                      "larger crops (--crop, --heldout-crop), or other masks");
-  int largest = 0;  // side of a square that fits
-  for (const auto* part : {&split_.calibration, &split_.heldout}) {
-    for (const Piece& piece : *part) {
-      const cv::Rect region = region_of(cache_.get(piece.item)->any().size(), piece);
-      largest = std::max(largest, std::min(region.width, region.height));
-    }
-  }
+  constexpr int kAny = std::numeric_limits<int>::max();
+  const int largest =
+      std::max(largest_square(split_.calibration, kAny), largest_square(split_.heldout, kAny));
   const bool parts = std::ranges::any_of(split_.heldout, [](const Piece& p) { return p.begin > 0; });
   const bool fixed = options_.height > 0 || options_.width > 0;
   throw InputError(fmt::format(

@@ -176,6 +176,26 @@ TEST_F(ImageDatasets, ImagesTooSmallAreLeftOutAndNamed) {
   EXPECT_THROW(data->random_crop(rng, 100, true), InputError);
 }
 
+TEST_F(ImageDatasets, CropsThatNoImageHoldsAreRefusedOrMadeSmaller) {
+  write_pairs(4, 40, 60);
+  const auto strict = open_dataset(path(), {.crop = 64});
+  EXPECT_EQ(strict->crop(), 64);
+  EXPECT_THROW(strict->samples(Part::calibration), InputError);
+
+  const auto fitted = open_dataset(path(), {.crop = 64, .smaller_crops = true});
+  EXPECT_EQ(fitted->crop(), 32);  // a multiple of 16
+  for (const Sample& sample : fitted->samples(Part::calibration))
+    EXPECT_EQ(sample.input.sizes(), at::IntArrayRef({3, 32, 32}));
+  ASSERT_EQ(fitted->notes().size(), 1U);
+  EXPECT_EQ(fitted->notes()[0], "no image is as large as 64x64: crops are 32x32");
+
+  write("noisy/large.png", place_image(64, 64, 1));  // one that holds them is enough
+  write("clean/large.png", place_image(64, 64, 1));
+  const auto one = open_dataset(path(), {.crop = 64, .smaller_crops = true, .split = "all"});
+  EXPECT_EQ(one->crop(), 64);
+  for (const Sample& sample : one->samples(Part::calibration)) EXPECT_EQ(sample.name, "large.png");
+}
+
 TEST_F(ImageDatasets, MoreImagesThanMemoryStillAllTakeTheirTurn) {
   write_pairs(8, 64, 64);
   constexpr std::size_t pair = 2 * 64 * 64 * 3;

@@ -68,10 +68,10 @@ void check_options(const SearchOptions& options, int n) {
 /// soon. (One turn in four from the start on was worse at 200 evaluations.) Of ten times as many samples the
 /// model keeps the most promising.
 constexpr int kFailures = 6, kAgain = 2, kSamplesEach = 10;
-/// After so many batches without a better mask the model has been wrong for long: seven turns in eight are
-/// the train's own, and the model isn't asked. (Three in four found equally good masks in 10,000 evaluations,
-/// and took a tenth more time.)
-constexpr int kStuck = 40, kModelAgain = 8;
+/// After so many batches without a better mask the model has been wrong for long: 15 turns in 16 are the
+/// train's own, and the model isn't asked. (Three in four and seven in eight found equally good masks in
+/// 10,000 evaluations, and took a fifth and a tenth more time.)
+constexpr int kStuck = 40, kModelAgain = 16;
 
 /// The proposers of a method, taking turns.
 class Turns {

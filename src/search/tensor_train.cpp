@@ -1,6 +1,5 @@
 #include "quboprune/tensor_train.h"
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -122,14 +121,20 @@ QUBOPRUNE_CLONES void TensorTrain::carry(int i, int to, Interfaces& interfaces) 
   });
 }
 
-void TensorTrain::prepare() {
-  const Eigen::ArrayXd entries =
-      Eigen::Map<const Eigen::ArrayXd>(theta_.data(), static_cast<Eigen::Index>(theta_.size())).exp();
+/// rows_ and columns_ from theta_.
+QUBOPRUNE_CLONES void TensorTrain::fill_cores() {
+  std::vector<double> entries(padded(theta_.size()));
+  std::copy(theta_.begin(), theta_.end(), entries.begin());
+  for (std::size_t p = 0; p < entries.size(); p += kPack) store(exponential(load(&entries[p])), &entries[p]);
   const double* entry = entries.data();
   for (std::size_t begin = 0; begin < rows_.size(); begin += rank_ * width_)
     for (std::size_t a = 0; a < rank_; ++a)
       for (std::size_t b = 0; b < rank_; ++b, ++entry)
         rows_[begin + a * width_ + b] = columns_[begin + b * width_ + a] = *entry;
+}
+
+void TensorTrain::prepare() {
+  fill_cores();
   const int n = size();
   for (int count = least_.back(); count <= most_.back(); ++count) {
     double* vector = right_.vectors.data() + state(n, count) * width_;

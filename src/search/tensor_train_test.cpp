@@ -67,6 +67,19 @@ double product(const TensorTrain& train, const Mask& x) {
   return sum;
 }
 
+TEST(TensorTrain, CoresAreExponentialsOverTheirWholeRange) {
+  TensorTrain train({{0}, 0, 0}, 1);
+  for (int step = -4000; step <= 4000; ++step) {
+    const double theta = 0.01 * step;
+    train.parameters()[1] = theta;
+    train.prepare();
+    const double normaliser = theta > 0 ? theta + std::log1p(std::exp(-theta)) : std::log1p(std::exp(theta));
+    // An exponential is good to 4 units in the last place, logarithms of up to 40 to half of one.
+    EXPECT_NEAR(train.log_likelihood({1}), theta - normaliser, 4 * 2.3e-16 + 4 * 3.6e-15) << theta;
+    EXPECT_NEAR(train.log_likelihood({0}), -normaliser, 4 * 2.3e-16 + 4 * 3.6e-15) << theta;
+  }
+}
+
 TEST(TensorTrain, ProbabilitiesAndMarginalsMatchEnumeration) {
   for (const CountRule& rule : small_rules()) {
     TensorTrain train = random_train(rule, 3, 9);

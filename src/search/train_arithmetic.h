@@ -50,6 +50,21 @@ inline double power_of_2(int exponent) {
   return exponent < -1022 ? 0 : std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 
+/// e^x to within 4 units in the last place, for |x| up to 700: 2^k times the series of e^r to r^12, |r| <=
+/// log(2) / 2.
+QUBOPRUNE_INLINE Pack exponential(const Pack& x) {
+  // Added to a small number, it rounds that to a whole one, which then is the lowest bits of the sum.
+  constexpr double kToWhole = 0x1.8p52;
+  // The upper part has zeros at its end: its product with k is exact.
+  constexpr double kUpper = 0x1.62e42fee00000p-1, kLower = 0x1.a39ef35793c76p-33;
+  const Pack shifted = x * (1 / kLogOf2) + kToWhole, k = shifted - kToWhole;
+  const Pack r = x - k * kUpper - k * kLower;
+  Pack sum = r * 0 + 1;
+  for (int term = 12; term > 0; --term) sum = 1 + sum * r * (1.0 / term);
+  using Bits [[gnu::vector_size(64)]] = std::int64_t;
+  return sum * std::bit_cast<Pack>((std::bit_cast<Bits>(shifted) + 1023) << 52);
+}
+
 /// Numbers in a vector of the rank, in whole packs.
 constexpr std::size_t padded(std::size_t rank) {
   return (rank + kPack - 1) / kPack * kPack;

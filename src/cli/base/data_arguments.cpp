@@ -75,7 +75,9 @@ void DataArguments::add_to(CLI::App& command, bool required) {
   if (required) data->required();
   command.add_option("--noise", options.noise,
                      "Draw noise on clean images: camera, camera:17-42, gaussian:25, ...");
-  command.add_option("--crop", options.crop, "Size of calibration crops; 0: whole images")
+  command
+      .add_option("--crop", options.crop,
+                  "Size of calibration crops; 0: whole images. By default less where no image is as large")
       ->check(not_negative())
       ->capture_default_str();
   command
@@ -126,7 +128,10 @@ std::unique_ptr<Dataset> DataArguments::open(const Graph& graph, std::uint64_t s
   }
   if (!graph.inputs.empty()) fit_images(graph);
   if (channels != 0) options.channels = channels;
-  return open_dataset(source, options);
+  options.smaller_crops = command_ != nullptr && command_->count("--crop") == 0;
+  auto data = open_dataset(source, options);
+  if (data->crop() > 0) options.crop = data->crop();
+  return data;
 }
 
 void DataArguments::fit_images(const Graph& graph) {

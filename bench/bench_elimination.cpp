@@ -18,7 +18,7 @@
 #include <numeric>
 #include <vector>
 
-#include "prune/layer_elimination.h"
+#include "elimination/layer_elimination.h"
 #include "quboprune/random.h"
 
 namespace {

@@ -24,6 +24,8 @@ Constraint constraint_of(const std::string& kind, double capacity, const py::obj
     constraint.kind = Constraint::Kind::exactly;
   } else if (kind == "at_most") {
     constraint.kind = Constraint::Kind::at_most;
+  } else if (kind != "none") {
+    throw InputError(fmt::format("constraint: no kind \"{}\"; take none, exactly or at_most", kind));
   }
   constraint.capacity = capacity;
   constraint.costs = vector_of(numbers_of(costs, "costs"), "costs");

@@ -242,6 +242,22 @@ def test_options_that_have_no_say_are_named(quboprune, denoiser, pairs):
     assert {r["group"] for r in report["removed"]} == set(json.loads((quboprune.folder / "plan.json").read_text())["removed"])
 
 
+def test_a_weight_given_by_hand_is_taken(quboprune, denoiser, pairs):
+    hybrid = ("--objective", "hybrid", *QUICK)
+    _, tuned = prune(quboprune, *hybrid)
+    _, given = prune(quboprune, *hybrid, "--gamma", "7")
+    _, untuned = prune(quboprune, *hybrid, "--gamma", "7", "--no-tune")
+    assert len(tuned["tried"]) > 1 and "tried" not in given
+    assert given["qubo"] == untuned["qubo"] if "qubo" in given else given["removed"] == untuned["removed"]
+    _, other = prune(quboprune, "--objective", "l1", *QUICK, "--gamma", "7", "--cross", "1")
+    assert "--gamma, --cross are ignored: l1 has no such weight" in other["notes"]
+
+
+def test_a_proof_is_of_the_mask_that_is_written(quboprune, denoiser, pairs):
+    _, report = prune(quboprune, "--objective", "hybrid", "--no-tune", "--round-to", "4", *QUICK)
+    assert report["solver"]["reason"] != "optimal" and report["solver"].get("gap") is None
+
+
 def test_a_problem_that_was_stopped_is_not_written(quboprune, denoiser, pairs):
     """What a stop left half-measured would be another problem."""
     clean, noisy = networks.smooth_images(32, 96)

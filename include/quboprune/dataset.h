@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct Sample {
   std::string scene;  ///< samples of one scene never lie on both sides of a split
   std::map<std::string, at::Tensor> others{};  ///< by name: for the network's inputs besides the first
 };
+
+/// Each sample's scene: the clusters of paired_difference().
+std::vector<std::string> scene_of_each(std::span<const Sample> samples);
 
 /// How a source of data is read.
 struct DataOptions {
@@ -76,6 +80,8 @@ struct Manifest {
   std::vector<std::string> heldout;             ///< the same names again where an image is cut in two
   std::vector<std::string> calibration_scenes;  ///< sorted
   std::vector<std::string> heldout_scenes;      ///< sorted
+  /// Whether nothing held out calibrates too: not of split "all". Scenes don't say, as one may be cut in two.
+  bool apart = true;
 };
 
 /// Inputs, perhaps with targets, in two parts that share no scene.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,7 +24,10 @@ struct DistilResult {
   Graph graph;  ///< the better of the refitted and the trained network
   RefitResult refit;
   FinetuneResult training;
-  bool trained = false;  ///< graph is the trained one
+  bool trained = false;  ///< graph is a trained one
+  /// The second training, on all scenes, where there was one (its graph moved to `graph` where that is it).
+  std::optional<FinetuneResult> on_all_scenes;
+  bool on_all_kept = false;  ///< graph is that one's
   /// deciding(judge)'s metric on the calibration scenes that training didn't see, after the refit (which saw
   /// them unless refit.all_scenes is off) and after training; as cut: refit.metric_before.
   double metric_refitted = 0, metric_trained = 0;

@@ -58,7 +58,7 @@ class MaskEvaluator {
   ///   own and that of the masks of the call before)
   /// - once some dozen masks have seen all samples: of what the differences seen lead one to expect of the
   ///   mean over all samples, by the second moments of earlier masks' differences
-  ///   (src/prune/difference_model.h, ours), with deviations that are made as large as the errors of such
+  ///   (src/judging/difference_model.h, ours), with deviations that are made as large as the errors of such
   ///   expectations were so far. Batches that tell most come first.
   ///
   /// For top1, whose differences aren't normal: Serfling's inequality (Annals of Statistics 2(1), 1974),
@@ -81,7 +81,7 @@ class MaskEvaluator {
   const EvaluatorOptions& options() const { return options_; }
 
  private:
-  struct Work;  // batches and shared activations; src/prune/mask_evaluator.cpp
+  struct Work;  // batches and shared activations; src/judging/mask_evaluator.cpp
   struct Leader;
 
   double sign() const { return larger_is_better(judge().metric) ? -1 : 1; }  ///< makes lower better

@@ -16,8 +16,9 @@ namespace quboprune {
 /// where that is on. Magnitudes sample by sample: a group that helps one crop as much as it harms another
 /// isn't free, and signed effects removed "harmful" groups before dead ones, which cost 1.7 dB in our pilot.
 /// `samples`: how many of the evaluator's are used, evenly spread; 0: all. A group that alone makes up an
-/// axis gets the largest effect. If stopped, groups not reached get the mean of the others. Cost: for each
-/// group that `kept` doesn't know, a run of the part of the network behind it over the samples. Source: ours.
+/// axis gets the largest effect. If stopped, these and groups not reached get the mean of the others. Cost:
+/// for each group that `kept` doesn't know, a run of the part of the network behind it over the samples.
+/// Source: ours.
 std::vector<double> measured_effects(const ChannelGroups& groups, const MaskEvaluator& evaluator, int samples,
                                      KeptValues& kept, const Control& control = {});
 

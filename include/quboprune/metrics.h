@@ -111,6 +111,20 @@ std::vector<double> lower_is_better(std::vector<double> samples, Metric metric);
 /// Score of values already there. An empty list has a mean of NaN.
 Score score_of(std::vector<double> samples);
 
+/// The mean of differences a_i - b_i, and what it is known by.
+struct MeanDifference {
+  double mean = 0;
+  double error = 0;  ///< standard
+  int units = 0;     ///< samples, or scenes
+};
+
+/// a and b: the same samples' values under two networks. `clusters`, where given, names each sample's scene:
+/// scenes then count in place of samples, as samples of one scene aren't independent. Throws InputError if
+/// the sizes differ, or there are fewer than two samples or scenes: of one nobody can say how far it is from
+/// the next. Source: the ratio estimator and its variance, Cochran, Sampling Techniques, 1977, eq. 6.13.
+MeanDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b,
+                                 const std::vector<std::string>& clusters = {});
+
 /// For the mean of differences a_i - b_i.
 struct Interval {
   double mean = 0;
@@ -118,15 +132,11 @@ struct Interval {
   double high = 0;
 };
 
-/// For the mean of all samples' differences, by Student's t with a degree of freedom less than there are
-/// samples. a and b: the same samples' values under two networks. confidence in (0, 1).
-/// `clusters`, where given, names each sample's scene: scenes then count in place of samples, as samples of
-/// one scene aren't independent. Throws InputError if the sizes differ, or there are fewer than two samples
-/// or scenes: of one nobody can say how far it is from the next.
+/// For the mean of all samples' differences, by paired_difference() and Student's t with a degree of freedom
+/// less than there are samples or scenes. confidence in (0, 1). Throws InputError as that does.
 ///
 /// Not a bootstrap: of few scenes its percentiles are too narrow. With a normal spread those at 95 % cover
 /// the mean of n scenes P(|t| < 1.96 sqrt((n - 1) / n)) times, t of n - 1 degrees: 0.75 of 3, 0.89 of 8.
-/// Source: the ratio estimator and its variance, Cochran, Sampling Techniques, 1977, eq. 6.13.
 Interval paired_interval(const std::vector<double>& a, const std::vector<double>& b, double confidence = 0.95,
                          const std::vector<std::string>& clusters = {});
 

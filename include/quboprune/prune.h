@@ -68,6 +68,7 @@ struct Evidence {
   /// repaired on its scene. auto's first criterion. No samples where it was stopped. Empty: `settings`
   /// decides.
   std::function<std::vector<std::vector<double>>(std::span<const Mask>)> as_shipped{};
+  std::vector<std::string> scenes{};  ///< of the calibration samples; empty: each has its own
   /// A mask, repaired as it will ship, on each of some samples that neither `refinement` nor that repair
   /// sees: the refined mask is taken only if it is better there too, as a search on few samples finds their
   /// peculiarities. Empty: no check; neither is there one where this throws Stopped.

@@ -54,7 +54,7 @@ struct Elimination {
 class Reconstruction {
  public:
   /// Gathers Gram matrices and J on the samples. `scores` gives the diagonals where there is no Gram matrix.
-  /// Throws InputError as GramCache does.
+  /// Throws InputError as GramCache does, and for a ridge that isn't a positive number.
   Reconstruction(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
                  const Scores& scores, const ReconstructionOptions& options = {},
                  const Control& control = {});

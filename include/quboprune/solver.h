@@ -55,6 +55,10 @@ struct SolverResult {
   std::string reason;      ///< why it ended
 };
 
+/// Puts other solutions in the place of a result's, changed after the search for the reason given: what was
+/// proved of those that it found (bound, optimal, persistent) is withdrawn. Sorts them as best_first().
+void replace_pool(SolverResult& result, std::vector<Solution> pool, const std::string& reason);
+
 /// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is
 /// out of its range, the method isn't known, the coefficients' sizes add up to
 /// more than 1e100 or less than 1e-100, or the time ended before the first feasible x was found.

@@ -69,8 +69,9 @@ struct BisectResult {
 /// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
 ///
 /// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
-/// the options' time, and none begins after all of it. Throws InputError if the fixed variables leave no such
-/// count. Source: the trade-off of QUBO feature selection, arXiv 2203.13261; the repair is ours.
+/// the options' time, and but for the first two none begins after all of it. Throws InputError if the fixed
+/// variables leave no such count. Source: the trade-off of QUBO feature selection, arXiv 2203.13261; the
+/// repair is ours.
 BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
                              const SolverOptions& options, const Control& control = {});
 

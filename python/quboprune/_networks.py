@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import json
 import os
 import shutil
@@ -84,10 +85,12 @@ def run(*words: File, progress: bool = False) -> str:
     command = [_program(), *(os.fspath(word) for word in words)]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed, subprocess.Popen(
             command, stdout=printed, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
-        line = "no message"
+        message = ""
         try:
             for line in filter(str.strip, process.stderr):
-                if progress and not line.startswith("quboprune: "):  # that one is raised
+                if line.startswith("quboprune: "):
+                    message = line.strip()
+                elif progress:
                     print(line, end="", file=sys.stderr, flush=True)
             process.wait()
         except BaseException:
@@ -96,14 +99,22 @@ def run(*words: File, progress: bool = False) -> str:
         if process.returncode == 0:
             printed.seek(0)
             return printed.read()
-    raise (InputError if process.returncode == 2 else RuntimeError)(line.strip())
+    raise (InputError if process.returncode == 2 else RuntimeError)(message or _end_of(process.returncode))
+
+
+def _end_of(status):
+    """What is known of a program that ended without a word."""
+    if status >= 0:
+        return f"quboprune: ended with status {status}"
+    hint = ": perhaps memory was short" if -status == signal.SIGKILL else ""
+    return f"quboprune: was ended by {signal.Signals(-status).name}{hint}"
 
 
 def _save_arrays(data, folder):
     """data as the program takes it: a path as it is; arrays, alone, in a tuple or by name, as an .npz."""
     if isinstance(data, (str, os.PathLike)):
         return os.fspath(data)
-    if not isinstance(data, dict):
+    if not isinstance(data, collections.abc.Mapping):
         data = dict(zip(("inputs", "targets"), data if isinstance(data, tuple) and len(data) == 2 else (data, None)))
     arrays = {name: array for name, array in data.items() if array is not None}
     if "inputs" not in arrays or not all(hasattr(array, "__array__") for array in arrays.values()):

@@ -115,7 +115,7 @@ def _problem(qubo):
         if len(sparse.shape) != 2 or sparse.shape[0] != sparse.shape[1]:
             raise _core.InputError("matrix: expected a square one")
         return _of_triples(sparse.row, sparse.col, sparse.data, sparse.shape[0])
-    if isinstance(qubo, dict):
+    if isinstance(qubo, Mapping):
         return _of_entries(qubo)
     return _core.Qubo.from_matrix(qubo)
 

@@ -48,6 +48,16 @@ sys.exit(int(sys.argv[1]))
             _networks.run(code)
 
 
+@pytest.mark.parametrize("body, message", [
+    ("import os; os.kill(os.getpid(), signal.SIGKILL)", "^quboprune: was ended by SIGKILL: perhaps memory was short$"),
+    ("sys.exit(3)", "^quboprune: ended with status 3$"),
+])
+def test_a_program_that_ends_without_a_word_isnt_quoted_by_its_progress(tmp_path, monkeypatch, body, message):
+    program_that(f"print('score  53 %', file=sys.stderr, flush=True)\n{body}\n", tmp_path, monkeypatch)
+    with pytest.raises(RuntimeError, match=message):
+        _networks.run("prune")
+
+
 def test_what_sweep_is_called_with(tmp_path, monkeypatch):
     program_that("""
 import json
@@ -87,6 +97,9 @@ def test_arrays_come_by_name(tmp_path):
     arrays = {"inputs": np.zeros((2, 3, 4, 4)), "file": np.arange(2), "targets": None}
     with np.load(_networks._save_arrays(arrays, tmp_path)) as saved:
         assert sorted(saved) == ["file", "inputs"] and np.array_equal(saved["file"], [0, 1])
+    np.savez(tmp_path / "given.npz", inputs=np.ones((2, 3)))
+    with np.load(tmp_path / "given.npz") as given, np.load(_networks._save_arrays(given, tmp_path)) as saved:
+        assert np.array_equal(saved["inputs"], np.ones((2, 3)))
     for wrong in ({"targets": np.zeros(2)}, {"inputs": np.zeros(2), 3: np.zeros(2)}):
         with pytest.raises(ValueError):
             _networks._save_arrays(wrong, tmp_path)

@@ -14,7 +14,7 @@
 #include "cli/commands.h"
 #include "core/threads.h"
 #include "coupling/branches.h"
-#include "prune/rounding.h"
+#include "multiples/rounding.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"
 #include "quboprune/report.h"
@@ -152,6 +152,7 @@ void say_ignored(const Options& o, const CLI::App& command, PruneSession& sessio
         "a mask was given, so none is chosen"));
   } else {
     session.note(o.prune.without_say_of_count(command));
+    session.note(o.prune.without_say_in_objective(command));
     session.note(o.prune.without_say_unrefined(command));
   }
   session.note(o.prune.without_say(command));

@@ -125,6 +125,34 @@ TEST_F(Arrays, OfNpzAreReadHoweverPacked) {
     }
 }
 
+TEST_F(Arrays, ThatNobodyWantsArentUnpacked) {
+  const std::string inputs = npy("<f4", "(2, 3)", bytes_of(std::vector<float>(6, 0.5F)));
+  write_text("d.npz", zip({{"inputs.npy", inputs}, {"other.npy", "no array at all"}}, false, false));
+  const auto arrays = read_npz(path("d.npz"), {"inputs"});
+  EXPECT_EQ(arrays.at("inputs").numel(), 6);
+  EXPECT_FALSE(arrays.at("other").defined());
+  EXPECT_THROW(read_npz(path("d.npz")), InputError);
+}
+
+TEST_F(Arrays, LeaveOutMapsWithoutALabelThatCounts) {
+  std::vector<unsigned char> maps(4 * 20);
+  for (std::size_t i = 0; i < maps.size(); ++i)
+    maps[i] = i / 20 == 2 ? 255 : static_cast<unsigned char>(i % 3);
+  const std::string inputs = npy("<f4", "(4, 3, 4, 5)", bytes_of(std::vector<float>(240, 0.5F)));
+  write_text("d.npz", zip({{"inputs.npy", inputs}, {"targets.npy", npy("|u1", "(4, 4, 5)", bytes_of(maps))}},
+                          false, false));
+  const auto data = open_dataset(path("d.npz"), {});
+  EXPECT_EQ(data->samples(Part::all).size(), 3U);
+  ASSERT_EQ(data->notes().size(), 1U);
+  EXPECT_EQ(data->notes()[0], "1 maps have no label that counts and were left out: sample 2");
+}
+
+TEST_F(Arrays, OfNumbersAreNormalisedToo) {
+  write_text("d.npy", npy("<f4", "(2, 1, 1, 2)", bytes_of<float>({1, 2, 3, 4})));
+  const auto data = open_dataset(path("d.npy"), {.mean = {2}, .deviation = {4}});
+  EXPECT_TRUE(at::equal(data->samples(Part::all)[0].input, at::tensor({-0.25F, 0.0F}).view({1, 1, 2})));
+}
+
 TEST_F(Arrays, OfWholeNumbersAsLargeAsTheInputsAreMapsOfLabels) {
   const std::string inputs = npy("<f4", "(2, 3, 4, 5)", bytes_of(std::vector<float>(120, 0.5F)));
   const auto open = [&](const std::string& targets) {

@@ -59,12 +59,17 @@ std::vector<Cut> Cover::choose(const cv::Mat& image, const cv::Rect& region, cv:
   };
   for (const Features& chosen : chosen_) come_nearer(chosen, false);
   std::vector<Cut> result;
+  constexpr float kTaken = -1;
   while (result.size() < count) {
     next();
     const auto best = static_cast<std::size_t>(std::ranges::max_element(nearest) - nearest.begin());
+    if (nearest[best] == kTaken) break;
     result.push_back(candidates[best]);
     chosen_.push_back(described[best]);
     come_nearer(chosen_.back(), true);
+    if (max_downscale > 1) continue;  // noise is drawn, each time another
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      if (candidates[i].from == candidates[best].from) nearest[i] = kTaken;
   }
   return result;
 }

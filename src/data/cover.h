@@ -18,8 +18,9 @@ namespace quboprune {
 /// everything chosen before, from all images.
 class Cover {
  public:
-  /// `count` crops of this image's region; see random_cut for crop and max_downscale. `next` is called before
-  /// each is described or chosen, and may throw.
+  /// `count` crops of this image's region; see random_cut for crop and max_downscale. Where none is reduced,
+  /// no two are the same, and there may be fewer. `next` is called before each is described or chosen, and
+  /// may throw.
   std::vector<Cut> choose(const cv::Mat& image, const cv::Rect& region, cv::Size crop, double max_downscale,
                           std::size_t count, Rng& rng, const std::function<void()>& next);
   std::size_t size() const { return chosen_.size(); }  ///< crops chosen so far, of all images

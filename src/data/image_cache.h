@@ -21,9 +21,9 @@ class ImageCache {
   /// The image, decoded now if need be. What is returned stays valid when the cache forgets it.
   std::shared_ptr<const ImagePair> get(std::size_t item) const;
 
-  /// An entry of `choices` (items) at random. Uniform while nothing has been forgotten; afterwards nearly
-  /// always one whose image is in memory: decoding a large photograph takes as long as drawing hundreds
-  /// of crops, and a new one every 128 still passes all of them by.
+  /// Number of an entry of `choices` (items), at random. Uniform while nothing has been forgotten; afterwards
+  /// nearly always one whose image is in memory: decoding a large photograph takes as long as drawing
+  /// hundreds of crops, and a new one every 128 still passes all of them by.
   std::size_t choose(const std::vector<std::size_t>& choices, Rng& rng) const;
 
  private:

@@ -87,7 +87,8 @@ class ImageDataset : public Dataset {
   void add(Sample sample, std::vector<Sample>& to) const;
   /// Says why nothing was left: no label counts, or no image is as large as `needed`, which an option
   /// says.
-  [[noreturn]] void refuse_all(cv::Size needed, const std::string& option) const;
+  [[noreturn]] void refuse_all(const std::vector<Piece>& pieces, cv::Size needed,
+                               const std::string& option) const;
 
   std::unique_ptr<ImageSource> images_;
   std::string source_;
@@ -167,22 +168,22 @@ void ImageDataset::add(Sample sample, std::vector<Sample>& to) const {
     ++untold_;
 }
 
-void ImageDataset::refuse_all(cv::Size needed, const std::string& option) const {
+void ImageDataset::refuse_all(const std::vector<Piece>& pieces, cv::Size needed,
+                              const std::string& option) const {
   if (untold_ > 0)
     throw InputError(source_ +
                      ": the masks have no label that counts where they are cut (255 doesn't); give "
                      "larger crops (--crop, --heldout-crop), or other masks");
-  constexpr int kAny = std::numeric_limits<int>::max();
-  const int largest =
-      std::max(largest_square(split_.calibration, kAny), largest_square(split_.heldout, kAny));
-  const bool parts = std::ranges::any_of(split_.heldout, [](const Piece& p) { return p.begin > 0; });
+  const int largest = largest_square(pieces, std::numeric_limits<int>::max());
+  const bool parts = std::ranges::any_of(pieces, [](const Piece& p) { return p.begin > 0 || p.end < 1; });
   const bool fixed = options_.height > 0 || options_.width > 0;
   throw InputError(fmt::format(
       "{}: no {} as large as {}x{}; {}", source_,
       parts ? "end of an image, which one scene is split into (--split FILE or all), is" : "image is",
       needed.height, needed.width,
       fixed ? "the network takes no other size: give larger images"
-            : fmt::format("give a smaller {}, of {} at most", option, largest)));
+            : fmt::format("give a smaller {}, of {} at most{}", option, largest,
+                          parts ? ", or a larger part (--split)" : "")));
 }
 
 std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces, int largest, int limit,
@@ -215,7 +216,7 @@ std::vector<Sample> ImageDataset::whole_images(const std::vector<Piece>& pieces,
     else
       add(sample(piece.item, *pair, cut, 0, rng), result);
   }
-  if (result.empty()) refuse_all(sized(options_.size_multiple), "--size-multiple");
+  if (result.empty()) refuse_all(pieces, sized(options_.size_multiple), "--size-multiple");
   return result;
 }
 
@@ -234,7 +235,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     report(control, usable.size(), wanted);
     if (usable.size() == wanted) break;
   }
-  if (usable.empty()) refuse_all(crop, "--crop");
+  if (usable.empty()) refuse_all(pieces, crop, "--crop");
   Cover cover;
   for (std::size_t u = 0; u < usable.size(); ++u) {
     const Piece& piece = pieces[usable[u]];
@@ -252,7 +253,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
   for (std::size_t round = 0; round < wanted; ++round)
     for (const std::size_t p : usable)
       if (round < of_piece[p].size()) result.push_back(std::move(of_piece[p][round]));
-  if (result.empty()) refuse_all(crop, "--crop");
+  if (result.empty()) refuse_all(pieces, crop, "--crop");
   return result;
 }
 
@@ -290,7 +291,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
     if (tells(drawn, images_->target())) return drawn;
     ++untold_;
   }
-  refuse_all(sized(std::max(crop, options_.size_multiple)), "--crop");
+  refuse_all(split_.calibration, sized(std::max(crop, options_.size_multiple)), "--crop");
 }
 
 Manifest ImageDataset::manifest() const {
@@ -306,6 +307,7 @@ Manifest ImageDataset::manifest() const {
   };
   list(split_.calibration, result.calibration, result.calibration_scenes);
   list(split_.heldout, result.heldout, result.heldout_scenes);
+  result.apart = split_.apart;
   return result;
 }
 

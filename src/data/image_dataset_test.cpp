@@ -176,6 +176,33 @@ TEST_F(ImageDatasets, ImagesTooSmallAreLeftOutAndNamed) {
   EXPECT_THROW(data->random_crop(rng, 100, true), InputError);
 }
 
+TEST_F(ImageDatasets, NoCropIsTakenTwiceUnlessNoiseIsDrawn) {
+  write_pairs(4, 32, 33);  // each holds two crops
+  const auto data = open_dataset(path(), {.crop = 32, .limit = 20});
+  std::set<std::pair<std::string, int>> seen;
+  const auto samples = data->samples(Part::calibration);
+  for (const Sample& sample : samples) seen.insert({sample.name, red_at(sample, 0, 0)});
+  EXPECT_EQ(samples.size(), 4U);
+  EXPECT_EQ(seen.size(), 4U);
+  const auto noisy = open_dataset(path("clean"), {.crop = 32, .limit = 20, .noise = "gaussian:5"});
+  EXPECT_EQ(noisy->samples(Part::calibration).size(), 20U);
+}
+
+TEST_F(ImageDatasets, PartsTooSmallForACropNameWhatWouldHelp) {
+  write_pairs(1, 64, 256);  // one scene: its ends are the parts
+  const auto data = open_dataset(path(), {.crop = 64, .split = "0.2"});
+  EXPECT_FALSE(data->manifest().calibration_scenes.empty());
+  EXPECT_TRUE(data->manifest().apart);
+  EXPECT_FALSE(open_dataset(path(), {.split = "all"})->manifest().apart);
+  try {
+    data->samples(Part::calibration);
+    FAIL() << "a crop of 64 out of 49 columns";  // a fifth, less the gap to the other part
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("of 49 at most, or a larger part (--split)"), std::string::npos)
+        << error.what();
+  }
+}
+
 TEST_F(ImageDatasets, CropsThatNoImageHoldsAreRefusedOrMadeSmaller) {
   write_pairs(4, 40, 60);
   const auto strict = open_dataset(path(), {.crop = 64});

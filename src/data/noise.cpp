@@ -114,7 +114,7 @@ cv::Mat normal_field(int rows, int columns, int channels, Rng& rng) {
   const std::size_t count = result.total() * static_cast<std::size_t>(channels);
   constexpr float turn = 2 * std::numbers::pi_v<float>;
   for (std::size_t i = 0; i < count; i += 2) {
-    // 32 bits each for radius and angle out of one draw; +1 keeps the logarithm finite.
+    // 24 bits each for radius and angle out of one draw; +1 keeps the logarithm finite.
     const std::uint64_t bits = rng();
     const float u = (static_cast<float>(bits >> 40) + 1.0F) * 0x1.0p-24F;
     const float angle = static_cast<float>((bits >> 8) & 0xFFFFFFU) * 0x1.0p-24F * turn;

@@ -15,7 +15,7 @@ class NoiseModel::Kind {
   virtual cv::Mat draw(const cv::Mat& clean, Rng& rng) const = 0;
 };
 
-/// The range of the noisy images' PSNR, in dB: the strongest noise leaves the lowest.
+/// The range of what PSNR an image's noise would give mid-grey, in dB: the strongest leaves the lowest.
 std::unique_ptr<NoiseModel::Kind> make_camera_noise(double lowest_psnr, double highest_psnr);
 
 /// Uniform in [low, high).

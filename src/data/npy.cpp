@@ -138,13 +138,20 @@ at::Tensor read_npy(const std::filesystem::path& path) {
 std::map<std::string, at::Tensor> read_npz(const std::filesystem::path& path,
                                            const std::set<std::string>& wanted) {
   constexpr std::string_view ending = ".npy";
+  const auto is_array = [&](const std::string& name) {
+    return name.size() > ending.size() && name.ends_with(ending);
+  };
+  const auto array_of = [&](const std::string& name) { return name.substr(0, name.size() - ending.size()); };
+  const auto is_wanted = [&](const std::string& name) {
+    return is_array(name) && (wanted.empty() || wanted.contains(array_of(name)));
+  };
   std::map<std::string, at::Tensor> result;
-  for (const auto& [name, bytes] : read_zip(path)) {
-    if (name.size() <= ending.size() || name.substr(name.size() - ending.size()) != ending) continue;
-    const std::string array = name.substr(0, name.size() - ending.size());
-    result[array] = !wanted.empty() && !wanted.contains(array)
-                        ? at::Tensor()
-                        : parse_npy(bytes.data(), bytes.size(), path.string() + ", array '" + array + "'");
+  for (const auto& [name, bytes] : read_zip(path, is_wanted)) {
+    if (!is_array(name)) continue;
+    const std::string array = array_of(name);
+    result[array] = is_wanted(name)
+                        ? parse_npy(bytes.data(), bytes.size(), path.string() + ", array '" + array + "'")
+                        : at::Tensor();
   }
   return result;
 }

@@ -42,7 +42,9 @@ void write_npz(const std::filesystem::path& path, const std::map<std::string, at
   for (const auto& [array, values] : arrays) {
     const std::string name = array + ".npy";
     const std::string data = npy_of(values);
-    if (archive.size() + data.size() > std::numeric_limits<std::uint32_t>::max())
+    constexpr std::size_t kHeaders = 128;  // of an entry, its own and the directory's, without its name
+    if (archive.size() + directory.size() + data.size() + 2 * name.size() + kHeaders >
+        std::numeric_limits<std::uint32_t>::max())
       throw InputError(path.string() + ": more than 4 GB; save fewer or smaller samples");
     const auto crc =
         crc32_z(0, reinterpret_cast<const unsigned char*>(data.data()), static_cast<z_size_t>(data.size()));

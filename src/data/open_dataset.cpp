@@ -48,10 +48,7 @@ std::unique_ptr<ImageSource> recognise(const fs::path& source, bool clean) {
                    "), so no noise is drawn; leave --noise away or give a folder of clean images");
 }
 
-}  // namespace
-
-std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptions& options) {
-  check_options(options);
+std::unique_ptr<Dataset> open_existing(const std::string& source, const DataOptions& options) {
   if (!fs::exists(source)) throw InputError(source + ": no such file or folder");
   const bool draws_noise = !options.noise.empty();
   if (auto tensors = open_tensor_dataset(source, options)) {
@@ -65,6 +62,23 @@ std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptio
                      "of SIDD, of images or of class folders, or a .npz file");
   if (draws_noise && images->form() != "clean images with drawn noise") refuse_noise(source, images->form());
   return make_image_dataset(std::move(images), source, options);
+}
+
+}  // namespace
+
+std::vector<std::string> scene_of_each(std::span<const Sample> samples) {
+  std::vector<std::string> result;
+  for (const Sample& sample : samples) result.push_back(sample.scene);
+  return result;
+}
+
+std::unique_ptr<Dataset> open_dataset(const std::string& source, const DataOptions& options) {
+  check_options(options);
+  try {
+    return open_existing(source, options);
+  } catch (const fs::filesystem_error& error) {
+    throw InputError(error.path1().string() + ": " + error.code().message() + "; check its rights and links");
+  }
 }
 
 }  // namespace quboprune

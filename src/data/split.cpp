@@ -181,6 +181,7 @@ Split split_scenes(const std::vector<SplitItem>& items, const std::string& speci
     Split result;
     for (std::size_t i = 0; i < items.size(); ++i) result.calibration.push_back({i});
     result.heldout = result.calibration;
+    result.apart = false;
     result.notes.push_back(
         "no split was made (--split all): what is called held-out is the calibration data itself");
     return result;

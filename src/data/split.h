@@ -25,6 +25,7 @@ struct Split {
   std::vector<Piece> calibration;
   std::vector<Piece> heldout;
   std::vector<std::string> notes;  ///< for Dataset::notes
+  bool apart = true;               ///< see Manifest
 };
 
 /// The scene that a file name tells of: the name without its extension and the last number set apart by

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "core/text.h"
@@ -64,11 +66,18 @@ class TensorDataset : public Dataset {
           sample(split_.calibration[rng.below(static_cast<std::uint32_t>(split_.calibration.size()))].item);
       if (tells(drawn, kind_)) return drawn;
     }
-    throw InputError(source_ + ": no label of the calibration maps counts (negative ones don't, nor 255)");
+    refuse_all();
   }
 
   TargetKind target_kind() const override { return kind_; }
-  std::vector<std::string> notes() const override { return split_.notes; }
+  std::vector<std::string> notes() const override {
+    std::vector<std::string> result = split_.notes;
+    if (!untold_.empty())
+      result.push_back(fmt::format("{} maps have no label that counts and were left out: sample {}{}",
+                                   untold_.size(), items_[*untold_.begin()].name,
+                                   untold_.size() > 1 ? ", ..." : ""));
+    return result;
+  }
 
   Manifest manifest() const override {
     Manifest result{source_, arrays_.form, "", kind_, {}, {}, {}, {}};
@@ -78,25 +87,37 @@ class TensorDataset : public Dataset {
     result.heldout_scenes = result.heldout;
     std::sort(result.calibration_scenes.begin(), result.calibration_scenes.end());
     std::sort(result.heldout_scenes.begin(), result.heldout_scenes.end());
+    result.apart = split_.apart;
     return result;
   }
 
  private:
+  [[noreturn]] void refuse_all() const {
+    throw InputError(source_ +
+                     ": no label of the maps counts (negative ones don't, nor 255); give other targets");
+  }
+
   std::vector<Sample> first(const std::vector<Piece>& pieces, int limit, const Control& control) const {
     std::vector<Sample> result;
     for (const Piece& piece : pieces) {
       if (control.stopped()) throw Stopped("stopped while reading the data: nothing was written");
       if (limit > 0 && static_cast<int>(result.size()) >= limit) break;
-      result.push_back(sample(piece.item));
+      Sample next = sample(piece.item);
+      if (tells(next, kind_)) {
+        result.push_back(std::move(next));
+      } else {
+        const std::lock_guard lock(untold_mutex_);
+        untold_.insert(piece.item);
+      }
     }
+    if (result.empty()) refuse_all();
     return result;
   }
 
   Sample sample(std::size_t item) const {
     const auto index = static_cast<std::int64_t>(item);
     Sample result{values(arrays_.inputs[index]), {}, items_[item].name, items_[item].scene};
-    const bool image = arrays_.inputs.scalar_type() == at::kByte;
-    if (image && !options_.mean.empty()) result.input = normalised(result.input, options_);
+    if (!options_.mean.empty()) result.input = normalised(result.input, options_);
     if (kind_ == TargetKind::label || kind_ == TargetKind::label_map)
       result.target = label(arrays_.targets[index]);
     else if (kind_ != TargetKind::none)
@@ -125,6 +146,8 @@ class TensorDataset : public Dataset {
   DataOptions options_;
   std::vector<SplitItem> items_;
   Split split_;
+  mutable std::mutex untold_mutex_;
+  mutable std::set<std::size_t> untold_;  ///< items whose map of labels has none that counts
 };
 
 bool ends_with(const fs::path& path, std::string_view extension) {

@@ -127,7 +127,8 @@ Bytes unpack(const Reader& zip, const Entry& entry) {
 
 }  // namespace
 
-std::map<std::string, Bytes> read_zip(const std::filesystem::path& path) {
+std::map<std::string, Bytes> read_zip(const std::filesystem::path& path,
+                                      const std::function<bool(const std::string&)>& wanted) {
   std::ifstream file = open_file(path);
   const Bytes bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const Reader zip(bytes, path.string());
@@ -146,7 +147,7 @@ std::map<std::string, Bytes> read_zip(const std::filesystem::path& path) {
                 zip.number(at + 24, 4),
                 zip.number(at + 42, 4)};
     read_zip64(zip, entry, at + 46 + name_length, extra_length);
-    result[entry.name] = unpack(zip, entry);
+    result[entry.name] = wanted(entry.name) ? unpack(zip, entry) : Bytes();
     at += 46 + name_length + extra_length + zip.number(at + 32, 2);
   }
   return result;

@@ -31,12 +31,11 @@ std::vector<Cluster> clustered(const std::vector<double>& a, const std::vector<d
 
 }  // namespace
 
-Interval paired_interval(const std::vector<double>& a, const std::vector<double>& b, double confidence,
-                         const std::vector<std::string>& clusters) {
+MeanDifference paired_difference(const std::vector<double>& a, const std::vector<double>& b,
+                                 const std::vector<std::string>& clusters) {
   if (a.size() != b.size() || (!clusters.empty() && clusters.size() != a.size()))
     throw InputError("a paired comparison needs the same samples on both sides, not " +
                      std::to_string(a.size()) + " and " + std::to_string(b.size()));
-  if (!(confidence > 0 && confidence < 1)) throw InputError("an interval needs a confidence between 0 and 1");
   const std::vector<Cluster> units = clustered(a, b, clusters);
   if (units.size() < 2)
     throw InputError(std::string("an interval needs at least two ") +
@@ -47,10 +46,17 @@ Interval paired_interval(const std::vector<double>& a, const std::vector<double>
   const double mean = sum / samples;
   double squares = 0;
   for (const Cluster& unit : units) squares += std::pow(unit.sum - mean * unit.count, 2);
-  const boost::math::students_t student(scenes - 1);
-  const double half = boost::math::quantile(boost::math::complement(student, (1 - confidence) / 2)) *
-                      std::sqrt(scenes / (scenes - 1) * squares) / samples;
-  return {mean, mean - half, mean + half};
+  return {mean, std::sqrt(scenes / (scenes - 1) * squares) / samples, static_cast<int>(units.size())};
+}
+
+Interval paired_interval(const std::vector<double>& a, const std::vector<double>& b, double confidence,
+                         const std::vector<std::string>& clusters) {
+  if (!(confidence > 0 && confidence < 1)) throw InputError("an interval needs a confidence between 0 and 1");
+  const MeanDifference difference = paired_difference(a, b, clusters);
+  const boost::math::students_t student(difference.units - 1);
+  const double half =
+      boost::math::quantile(boost::math::complement(student, (1 - confidence) / 2)) * difference.error;
+  return {difference.mean, difference.mean - half, difference.mean + half};
 }
 
 }  // namespace quboprune

@@ -64,15 +64,15 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
 }
 
 /// Does a have lower values than b, by more than the standard error of the mean difference?
-bool clearly_better(const std::vector<double>& a, const std::vector<double>& b) {
+bool clearly_better(const std::vector<double>& a, const std::vector<double>& b,
+                    const std::vector<std::string>& scenes) {
   const double gain = mean(b) - mean(a);
-  const auto n = static_cast<double>(a.size());
   if (!(gain > 0)) return false;
   if (std::isinf(gain)) return true;  // b broke on some sample
   if (a.size() != b.size() || a.size() < 2) return true;
-  double squares = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) squares += (b[i] - a[i] - gain) * (b[i] - a[i] - gain);
-  return gain > std::sqrt(squares / (n - 1) / n);
+  const bool known =
+      scenes.size() == a.size() && std::ranges::count(scenes, scenes.front()) < std::ssize(scenes);
+  return gain > paired_difference(b, a, known ? scenes : std::vector<std::string>{}).error;
 }
 
 }  // namespace
@@ -93,10 +93,11 @@ std::vector<Setting> settings_for(const ChooseOptions& o, bool shrinks_norms) {
 }
 
 std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
-                             const std::vector<std::vector<double>>& after) {
+                             const std::vector<std::vector<double>>& after,
+                             const std::vector<std::string>& scenes) {
   std::size_t best = 0;
   for (std::size_t k = 1; k < after.size(); ++k) {
-    if (clearly_better(cut[k], cut[0]) && clearly_better(after[k], after[0]) &&
+    if (clearly_better(cut[k], cut[0], scenes) && clearly_better(after[k], after[0], scenes) &&
         mean(after[k]) < mean(after[best]))
       best = k;
   }
@@ -104,13 +105,14 @@ std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
 }
 
 std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values,
-                                           const std::vector<std::size_t>& among) {
+                                           const std::vector<std::size_t>& among,
+                                           const std::vector<std::string>& scenes) {
   const std::size_t best = *std::min_element(among.begin(), among.end(), [&](std::size_t a, std::size_t b) {
     return mean(values[a]) < mean(values[b]);
   });
   std::vector<std::size_t> result;
   for (std::size_t k : among) {
-    if (k == best || !clearly_better(values[best], values[k])) result.push_back(k);
+    if (k == best || !clearly_better(values[best], values[k], scenes)) result.push_back(k);
   }
   return result;
 }

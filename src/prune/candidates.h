@@ -27,13 +27,18 @@ std::vector<Setting> settings_for(const ChooseOptions& options, bool shrinks_nor
 /// and after; of these the best after. Twelve settings tried on 24 crops find something better by luck, and
 /// the quick refit that stands for the final one can mislead: by it alone a setting was taken for a gain of
 /// 0.5 dB over greedy Taylor that lost 0.1 dB on held-out scenes (docs/experiments.md).
+///
+/// scenes: each sample's, the units of a standard error (paired_difference()); where there is one alone, or
+/// none is given, samples are.
 std::size_t best_or_plainest(const std::vector<std::vector<double>>& cut,
-                             const std::vector<std::vector<double>>& after);
+                             const std::vector<std::vector<double>>& after,
+                             const std::vector<std::string>& scenes = {});
 
 /// Of the rows `among` of `values` (by sample, lower is better), those that the one of the lowest mean
-/// doesn't beat by more than a standard error of the mean difference, itself included.
+/// doesn't beat by more than a standard error of the mean difference, itself included. scenes: as above.
 std::vector<std::size_t> not_clearly_worse(const std::vector<std::vector<double>>& values,
-                                           const std::vector<std::size_t>& among);
+                                           const std::vector<std::size_t>& among,
+                                           const std::vector<std::string>& scenes = {});
 
 /// Is the error of `other` at most 2 % above that of `one`? The mean squared error behind PSNR (0.09 dB),
 /// what SSIM and accuracy lack to 1, other metrics themselves. By sample, lower is better. What few samples

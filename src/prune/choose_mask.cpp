@@ -11,9 +11,9 @@
 #include "core/clock.h"
 #include "core/phases.h"
 #include "core/text.h"
+#include "multiples/rounding.h"
 #include "prune/candidates.h"
 #include "prune/refinement.h"
-#include "prune/rounding.h"
 #include "prune/setting_solver.h"
 #include "prune/trust_meter.h"
 #include "quboprune/error.h"
@@ -141,7 +141,7 @@ class Chooser {
       all.back().values = after.back();
       tried_.emplace_back(setting.text, evaluator_.metric(mean(after.back())));
     }
-    return std::move(all[best_or_plainest(cut, after)]);
+    return std::move(all[best_or_plainest(cut, after, scene_of_each(evaluator_.samples()))]);
   }
 
   bool may_shrink_norms() const {
@@ -196,11 +196,15 @@ class Chooser {
   /// The solver's masks in multiples.
   void round(Choice& choice, int multiple) const {
     const Rounder& rounder = rounders_.at(multiple);
-    for (auto& solution : choice.solved.pool) {
-      solution.x = rounder.rounded(solution.x, choice.formulation.qubo);
-      solution.energy = choice.formulation.qubo.energy(solution.x);
+    std::vector<Solution> rounded = choice.solved.pool;
+    bool changed = false;
+    for (auto& solution : rounded) {
+      const Mask mask = rounder.rounded(solution.x, choice.formulation.qubo);
+      changed = changed || mask != solution.x;
+      solution = {mask, choice.formulation.qubo.energy(mask)};
     }
-    best_first(choice.solved.pool);
+    if (changed)
+      replace_pool(choice.solved, std::move(rounded), fmt::format("rounded to multiples of {}", multiple));
     choice.mask = choice.solved.pool.front().x;
     choice.round_to = multiple;
   }
@@ -214,7 +218,8 @@ class Chooser {
     std::vector<std::size_t> equal(found.size());
     std::iota(equal.begin(), equal.end(), std::size_t{0});
     compared_ = compare(found, values);
-    equal = not_clearly_worse(values, equal);
+    equal =
+        not_clearly_worse(values, equal, compared_ ? evidence_.scenes : scene_of_each(evaluator_.samples()));
     const Trust trust = equal.size() > 1 ? trust_in(found) : Trust{};
     const auto correlation = [&](std::size_t k) {
       const double r = trust.correlations.empty() ? 0 : trust.correlations[k].second;

@@ -3,11 +3,11 @@
 #include <memory>
 #include <optional>
 
-#include "prune/calibration_parts.h"
+#include "judging/calibration_parts.h"
+#include "judging/cross_fit.h"
+#include "judging/shipped_judge.h"
 #include "prune/candidates.h"
-#include "prune/cross_fit.h"
 #include "prune/settle_branches.h"
-#include "prune/shipped_judge.h"
 #include "quboprune/prune.h"
 
 namespace quboprune {
@@ -70,6 +70,7 @@ Choice choose_mask_to_ship(const ChannelGroups& groups, const Scores& scores,
   Evidence evidence{.settings = evaluator, .refinement = refined ? *refined : evaluator};
   std::optional<ShippedJudge> unseen;  // the original's pass, which only a new mask needs
   if (!parts.check.empty()) {
+    evidence.scenes = scene_of_each(calibration);
     evidence.as_shipped = [&](std::span<const Mask> masks) {
       return shipped_values(groups, masks, calibration, comparing, shipping.refit, *kept, control);
     };

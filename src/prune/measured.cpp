@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/index.h"
-#include "prune/calibration_parts.h"
+#include "judging/calibration_parts.h"
 
 namespace quboprune {
 namespace {

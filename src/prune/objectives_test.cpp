@@ -240,6 +240,12 @@ TEST(TrustMasks, AreDistinctAndMeetTheTarget) {
     EXPECT_NE(by_count[k], seed);
     EXPECT_EQ(std::count(by_count.begin(), by_count.end(), by_count[k]), 1);
   }
+  // Wholly random ones aren't the seed's opposites: some remove a part of what it removes.
+  EXPECT_TRUE(std::ranges::any_of(by_count, [&](const Mask& mask) {
+    int both = 0;
+    for (std::size_t g = 0; g < mask.size(); ++g) both += mask[g] == 0 && seed[g] == 0;
+    return both == 1 || both == 2;
+  }));
   const Target macs{Cost::macs, 0.4};
   const auto by_macs = trust_masks(f.groups, macs, {seed}, 10, 1);
   EXPECT_FALSE(by_macs.empty());
@@ -265,6 +271,17 @@ TEST(NotClearlyWorse, KeepsWhatTheBestDoesntBeatByMoreThanItsError) {
   const std::vector<double> lucky{-2, 2.5, 3.5, 4.5};  // the best, by 0.275 ± 0.875 over steady
   EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, {0, 1, 2}), (std::vector<std::size_t>{0, 1, 2}));
   EXPECT_EQ(not_clearly_worse({plain, steady, lucky}, {0, 1}), (std::vector<std::size_t>{1}));
+}
+
+TEST(NotClearlyWorse, CountsScenesWhereTheyAreKnown) {
+  // Gains of 1 and 0 by scene, twice each: 0.5 ± 0.29 by samples, 0.5 ± 0.5 by scenes, of which there are
+  // two.
+  const std::vector<double> plain{1, 1, 1, 1}, other{0, 0, 1, 1};
+  EXPECT_EQ(not_clearly_worse({plain, other}, {0, 1}), (std::vector<std::size_t>{1}));
+  const std::vector<std::string> scenes{"a", "a", "b", "b"};
+  EXPECT_EQ(not_clearly_worse({plain, other}, {0, 1}, scenes), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(best_or_plainest({plain, other}, {plain, other}, scenes), 0U);
+  EXPECT_EQ(best_or_plainest({plain, other}, {plain, other}, {"a", "a", "a", "a"}), 1U);
 }
 
 TEST(NotClearlyWorse, LeavesOutWhatBreaksOnASample) {

@@ -37,10 +37,13 @@ MaskConstraint constraint(const Choice& choice, const ChannelGroups& groups, con
   return c;
 }
 
-/// One channel of each layer is held, so that none is emptied. A guard that the start itself does without (it
-/// keeps another channel of that layer) isn't held: the start has to obey.
+/// One channel of each layer is held, so that none is emptied: of those that the start keeps, which has to
+/// obey.
 std::vector<std::int8_t> held(const Choice& choice, const ChannelGroups& groups) {
-  auto fixed = guard_layers(groups, choice.formulation.importance);
+  std::vector<double> importance = choice.formulation.importance;
+  for (std::size_t g = 0; g < importance.size(); ++g)
+    if (choice.mask[g] == 0) importance[g] = -std::numeric_limits<double>::infinity();
+  auto fixed = guard_layers(groups, importance);
   for (std::size_t g = 0; g < fixed.size(); ++g) {
     if (fixed[g] == 1 && choice.mask[g] == 0) fixed[g] = -1;
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "prune/rounding.h"
+#include "multiples/rounding.h"
 #include "quboprune/prune.h"
 
 namespace quboprune {

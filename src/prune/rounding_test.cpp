@@ -1,4 +1,4 @@
-#include "prune/rounding.h"
+#include "multiples/rounding.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>

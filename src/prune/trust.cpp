@@ -126,7 +126,7 @@ std::vector<Mask> trust_masks(const ChannelGroups& groups, const Target& target,
         break;
       }
       case 3:
-        mask = maker.exchanged(pick(), 1);
+        mask.assign(seeds.front().size(), 1);
         break;
       default:
         mask = maker.exchanged(pick(), 0.02 * std::pow(10.0, maker.rng().uniform()));

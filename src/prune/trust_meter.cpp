@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "prune/calibration_parts.h"
+#include "judging/calibration_parts.h"
 
 namespace quboprune {
 

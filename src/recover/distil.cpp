@@ -129,7 +129,7 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   } else if (options.all_scenes && !judging.empty() && result.training.reason != "stopped") {
     FinetuneOptions again = train;
     if (!again.work.empty()) again.work /= "all";
-    FinetuneResult all = finetune(result.refit.graph, data, again, control);
+    FinetuneResult& all = result.on_all_scenes.emplace(finetune(result.refit.graph, data, again, control));
     if (all.reason == "stopped") {
       result.notes.emplace_back("stopped before it was trained on all calibration scenes");
     } else if (!no_harm(score(all.graph))) {
@@ -138,6 +138,7 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
           "a part of them is kept");
     } else {
       result.graph = std::move(all.graph);
+      result.on_all_kept = true;
     }
   }
   return result;

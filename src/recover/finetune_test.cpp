@@ -26,17 +26,19 @@ using testing::Net;
 using testing::numbers;
 using testing::uniform;
 
-/// 3 -> 4 -> 2 with a batch norm between; `seed` draws the convolutions' weights.
-Graph small_network(std::uint64_t seed) {
+/// 3 -> width -> 2 with a batch norm between; `seed` draws the convolutions' weights.
+Graph small_network(std::uint64_t seed, std::int64_t width = 4) {
   Net net;
   const int x = net.input({-1, 3, -1, -1});
-  const int h =
-      net.add("Conv", {x, net.constant(numbers({4, 3, 3, 3}, seed, 0.3))}, {{"pads", list({1, 1, 1, 1})}});
-  const int n = net.add("BatchNormalization",
-                        {h, net.constant(at::ones({4})), net.constant(at::zeros({4})),
-                         net.constant(numbers({4}, 5, 0.1)), net.constant(numbers({4}, 6).abs() + 0.5)});
-  return net.finish(net.add("Conv", {net.add("Relu", {n}), net.constant(numbers({2, 4, 1, 1}, seed + 1, 0.5)),
-                                     net.constant(numbers({2}, seed + 2, 0.1))}));
+  const int h = net.add("Conv", {x, net.constant(numbers({width, 3, 3, 3}, seed, 0.3))},
+                        {{"pads", list({1, 1, 1, 1})}});
+  const int n =
+      net.add("BatchNormalization",
+              {h, net.constant(at::ones({width})), net.constant(at::zeros({width})),
+               net.constant(numbers({width}, 5, 0.1)), net.constant(numbers({width}, 6).abs() + 0.5)});
+  return net.finish(
+      net.add("Conv", {net.add("Relu", {n}), net.constant(numbers({2, width, 1, 1}, seed + 1, 0.5)),
+                       net.constant(numbers({2}, seed + 2, 0.1))}));
 }
 
 /// Uniform noise, with what `truth` makes of it for a target.
@@ -175,6 +177,12 @@ TEST_F(Resumed, RefusesStateThatIsDamagedOrAnothers) {
   options.work = folder_;
   finetune(start_, Lessons(&truth_), options);
   EXPECT_THROW(finetune(testing::mixed_structures(), Lessons(&truth_), options), InputError);
+  std::filesystem::remove_all(folder_);
+  finetune(small_network(3, 1), Lessons(&truth_),
+           options);  // its tensors could be repeated to start_'s sizes
+  EXPECT_THROW(finetune(start_, Lessons(&truth_), options), InputError);
+  std::filesystem::remove_all(folder_);
+  finetune(start_, Lessons(&truth_), options);
   FinetuneOptions other = options;
   other.problem = "other data";
   EXPECT_THROW(finetune(start_, Lessons(&truth_), other), InputError);

@@ -13,6 +13,11 @@ namespace {
 
 constexpr const char* kFile = "finetune.pt";
 
+std::string not_of_this(const std::filesystem::path& path) {
+  return path.string() +
+         ": doesn't belong to this network, or is damaged; remove it or name another --work folder";
+}
+
 /// Throws what the sink throws, but only once the archive is closed: LibTorch's writer aborts the process
 /// when it is left halfway (its destructor writes the rest, and throws).
 void write(torch::serialize::OutputArchive& archive, const ByteSink& sink) {
@@ -58,13 +63,15 @@ TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
       throw InputError(path.string() +
                        ": is the state of another training (other weights, data or settings); remove it or "
                        "name another --work folder");
+    const auto read = [&](const std::string& name, at::Tensor& to) {
+      at::Tensor kept;
+      archive.read(name, kept);
+      if (kept.sizes() != to.sizes()) throw InputError(not_of_this(path));  // copy_ would repeat it
+      to.copy_(kept);
+    };
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
-      at::Tensor tensor;
-      archive.read("tensor" + std::to_string(i), tensor);
-      tensors_[i].copy_(tensor);
-      if (!average_) continue;
-      archive.read("average" + std::to_string(i), tensor);
-      average_->tensors()[i].copy_(tensor);
+      read("tensor" + std::to_string(i), tensors_[i]);
+      if (average_) read("average" + std::to_string(i), average_->tensors()[i]);
     }
     torch::serialize::InputArchive adam;
     archive.read("adam", adam);
@@ -75,9 +82,7 @@ TrainingProgress Trainer::take_up(const std::filesystem::path& folder) {
     archive.read("step", step);
     return {step.item<std::int64_t>(), seconds.item<double>()};
   } catch (const c10::Error&) {
-    throw InputError(
-        path.string() +
-        ": doesn't belong to this network, or is damaged; remove it or name another --work folder");
+    throw InputError(not_of_this(path));
   }
 }
 

@@ -74,12 +74,9 @@ std::string command_line(const Json& report) {
 
 }  // namespace
 
-/// Did no held-out scene also calibrate?
 bool held_apart(const Json& report) {
-  const Json& held = list(report, "/data/heldout_scenes");
-  const Json& calibration = list(report, "/data/calibration_scenes");
-  return std::ranges::none_of(
-      held, [&](const Json& scene) { return std::ranges::find(calibration, scene) != calibration.end(); });
+  const Json& apart = at(report, "/data/held_apart");
+  return !apart.is_boolean() || apart.get<bool>();
 }
 
 std::string summary_section(const Json& report) {

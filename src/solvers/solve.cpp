@@ -421,6 +421,15 @@ void best_first(std::vector<Solution>& solutions) {
   });
 }
 
+void replace_pool(SolverResult& result, std::vector<Solution> pool, const std::string& reason) {
+  result.pool = std::move(pool);
+  best_first(result.pool);
+  result.bound = -std::numeric_limits<double>::infinity();
+  result.optimal = false;
+  result.persistent.clear();
+  result.reason = reason;
+}
+
 double lower_bound(const Qubo& qubo, const Constraint& given, const Mask& known, const SolverOptions& options,
                    const Control& control) {
   const Constraint constraint = checked(qubo, given, options);

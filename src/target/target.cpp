@@ -74,11 +74,15 @@ SolverResult penalised(const Formulation& f, const ChannelGroups& groups, const 
   if (target.kind != Cost::filters) return sort_and_cut(f, groups, target, fixed);
   const int count = attainable_count(groups, target, fixed);
   SolverResult result = solve(f.qubo, {Constraint::Kind::none, 0, {}, fixed}, options, control);
-  for (auto& solution : result.pool) {
+  std::vector<Solution> repaired = result.pool;
+  bool changed = false;
+  for (auto& solution : repaired) {
+    if (kept_count(solution.x) == count) continue;
     repair_count(f.qubo, solution.x, count, fixed);
     solution.energy = f.qubo.energy(solution.x);
+    changed = true;
   }
-  best_first(result.pool);
+  if (changed) replace_pool(result, std::move(repaired), "the penalty missed the count: repaired");
   return result;
 }
 

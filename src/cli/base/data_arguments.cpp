@@ -253,6 +253,7 @@ nlohmann::json describe(const Dataset& data) {
           {"heldout", m.heldout},
           {"calibration_scenes", m.calibration_scenes},
           {"heldout_scenes", m.heldout_scenes},
+          {"held_apart", m.apart},
           {"notes", data.notes()}};
 }
 

@@ -6,7 +6,7 @@
 
 namespace quboprune {
 
-std::string ignored_options(const CLI::App& command, std::initializer_list<const char*> names,
+std::string ignored_options(const CLI::App& command, const std::vector<const char*>& names,
                             std::string_view reason) {
   std::vector<std::string> given;
   for (const char* name : names) {

@@ -1,14 +1,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace quboprune {
 
 /// "--a, --b are ignored: <reason>", of those options that were given; empty where none was.
-std::string ignored_options(const CLI::App& command, std::initializer_list<const char*> names,
+std::string ignored_options(const CLI::App& command, const std::vector<const char*>& names,
                             std::string_view reason);
 
 }  // namespace quboprune

@@ -59,16 +59,22 @@ void PruneArguments::add_formulation(CLI::App& command) {
   command.add_flag("--of-live", of_live,
                    "The target is a part of what is left without the groups that are never active on the "
                    "calibration data, and so much more goes; which groups go is the objective's choice");
+  // A weight given by hand is one to be taken.
+  const auto taken = [this](const std::string&) { choose.tune = false; };
   command.add_option("--alpha", f.taylor, "hybrid: weight of Taylor scores")
       ->check(not_negative())
+      ->each(taken)
       ->capture_default_str();
   command.add_option("--beta", f.fisher, "hybrid: weight of Fisher scores")
       ->check(not_negative())
+      ->each(taken)
       ->capture_default_str();
   command.add_option("--gamma", f.redundancy, "hybrid: weight of similarity")
       ->check(not_negative())
+      ->each(taken)
       ->capture_default_str();
-  command.add_option("--cross", f.cross, "gate-fisher, gauss-newton: weight of cross terms")
+  command.add_option("--cross", f.cross, "gate-fisher, gauss-newton, measured: weight of cross terms")
+      ->each(taken)
       ->capture_default_str();
   command.add_flag("--centred", f.centred, "Pearson correlation instead of cosine similarity");
   command.add_flag("--per-layer", f.per_layer, "Normalise greedy importances by layer");
@@ -84,7 +90,7 @@ void PruneArguments::add_choice(CLI::App& command) {
   add_formulation(command);
   command.add_flag_callback(
       "--no-tune", [this] { choose.tune = false; },
-      "Take alpha, beta, gamma and cross as given instead of trying a few on calibration data");
+      "Don't try a few alpha, beta, gamma and cross on calibration data; giving one of them does the same");
   command.add_option("--solver", choose.solver.method, "auto or a name that quboprune solve lists")
       ->check(auto_or(solver_names()))
       ->capture_default_str();
@@ -140,6 +146,16 @@ std::string PruneArguments::without_say(const CLI::App& command) const {
 std::string PruneArguments::without_say_of_count(const CLI::App& command) const {
   if (target.starts_with("filters")) return "";
   return ignored_options(command, {"--capacity-mode"}, "it is about a count of filters");
+}
+
+std::string PruneArguments::without_say_in_objective(const CLI::App& command) const {
+  std::vector<const char*> others;
+  const std::string& objective = choose.objective;
+  if (objective != "auto" && objective != "hybrid") others = {"--alpha", "--beta", "--gamma"};
+  if (objective != "auto" && objective != "gate-fisher" && objective != "gauss-newton" &&
+      objective != "measured")
+    others.push_back("--cross");
+  return ignored_options(command, others, objective + " has no such weight");
 }
 
 std::string PruneArguments::without_say_unrefined(const CLI::App& command) const {

@@ -66,8 +66,7 @@ json change_json(const PruneSession& session, const Score& dense, const Score& s
   const auto finite = [](double value) { return std::isfinite(value); };
   if (!std::ranges::all_of(dense.samples, finite) || !std::ranges::all_of(shipped.samples, finite))
     return nullptr;
-  std::vector<std::string> scenes;
-  for (const Sample& sample : session.heldout()) scenes.push_back(sample.scene);
+  const std::vector<std::string> scenes = scene_of_each(session.heldout());
   const std::set<std::string> distinct(scenes.begin(), scenes.end());
   const auto held_out = [&](const Sample& sample) { return !distinct.contains(sample.scene); };
   if (distinct.size() < 2 || !std::ranges::all_of(session.calibration(), held_out)) return nullptr;

@@ -11,7 +11,7 @@
 #include "core/index.h"
 #include "core/text.h"
 #include "core/threads.h"
-#include "prune/cross_fit.h"
+#include "judging/cross_fit.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"

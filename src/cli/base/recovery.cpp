@@ -35,36 +35,48 @@ Recovery by_layers(const std::string& how, RefitResult repaired, const Judge& ju
   return recovery;
 }
 
+json history_json(const FinetuneResult& training) {
+  json history = json::array();
+  for (const auto& p : training.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
+  return history;
+}
+
 Recovery by_training(const Repair& repair, const Control& control) {
   DistilResult d = distil(repair.groups, repair.mask, repair.data, repair.calibration, repair.judge,
                           {.refit = repair.refit, .train = repair.train}, control);
-  json history = json::array();
-  for (const auto& p : d.training.history) history.push_back({{"step", p.step}, {"loss", p.loss}});
+  const FinetuneResult& shipped = d.on_all_kept ? *d.on_all_scenes : d.training;
   Recovery recovery;
-  recovery.report = {{"name", "finetune"},
-                     {"seconds", d.refit.seconds + d.training.seconds},
-                     {"steps", d.training.steps},
-                     {"reason", d.training.reason},
-                     {"layers", layers_json(d.refit)},
-                     {"refit", {{"seconds", d.refit.seconds}, {"reason", d.refit.reason}}},
-                     {"training",
-                      {{"seconds", d.training.seconds},
-                       {"learning_rate", repair.train.learning_rate},
-                       {"batch", repair.train.batch},
-                       {"feature_weight", repair.train.feature_weight},
-                       {"kept", d.trained},
-                       {"history", history}}},
-                     {"checking",
-                      {{"metric", name_of(deciding(repair.judge).metric)},
-                       {"before", number(d.refit.metric_before)},
-                       {"refitted", number(d.metric_refitted)},
-                       {"trained", number(d.metric_trained)},
-                       {"after", number(d.trained ? d.metric_trained : d.metric_refitted)}}}};
+  recovery.report = {
+      {"name", "finetune"},
+      {"seconds", d.refit.seconds + d.training.seconds + (d.on_all_scenes ? d.on_all_scenes->seconds : 0)},
+      {"steps", shipped.steps},
+      {"reason", shipped.reason},
+      {"layers", layers_json(d.refit)},
+      {"refit", {{"seconds", d.refit.seconds}, {"reason", d.refit.reason}}},
+      {"training",
+       {{"seconds", d.training.seconds},
+        {"learning_rate", repair.train.learning_rate},
+        {"batch", repair.train.batch},
+        {"feature_weight", repair.train.feature_weight},
+        {"kept", d.trained},
+        {"history", history_json(d.training)}}},
+      {"checking",
+       {{"metric", name_of(deciding(repair.judge).metric)},
+        {"before", number(d.refit.metric_before)},
+        {"refitted", number(d.metric_refitted)},
+        {"trained", number(d.metric_trained)},
+        {"after", number(d.trained ? d.metric_trained : d.metric_refitted)}}}};
+  if (d.on_all_scenes)
+    recovery.report["training"]["on_all_scenes"] = {{"seconds", d.on_all_scenes->seconds},
+                                                    {"steps", d.on_all_scenes->steps},
+                                                    {"reason", d.on_all_scenes->reason},
+                                                    {"kept", d.on_all_kept},
+                                                    {"history", history_json(*d.on_all_scenes)}};
   recovery.graph = std::move(d.graph);
   recovery.refitted = std::move(d.refit.graph);
   recovery.notes = std::move(d.notes);
-  if (!d.training.unsaved.empty())
-    recovery.notes.push_back("the training's last state isn't kept: " + d.training.unsaved);
+  const std::string& unsaved = d.on_all_scenes ? d.on_all_scenes->unsaved : d.training.unsaved;
+  if (!unsaved.empty()) recovery.notes.push_back("the training's last state isn't kept: " + unsaved);
   return recovery;
 }
 

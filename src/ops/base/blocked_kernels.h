@@ -14,7 +14,7 @@ struct Window;
 /// channel of each sample by itself runs on it as on any other batch.
 constexpr std::int64_t kChannelBlock = 16;
 
-/// Operators that no file holds: rewriting a graph puts them in (prune/blocked_chains.h).
+/// Operators that no file holds: rewriting a graph puts them in (judging/blocked_chains.h).
 /// - Block: X -> blocked
 /// - Unblock: blocked, W -> X; W: a convolution's weights, `axis`: which of its axes counts X's channels
 /// - Conv: blocked, W [K, C, 3, 3], B (optional) -> blocked; `pad` on all sides, `relu` 0 or 1

@@ -33,8 +33,9 @@ struct FinetuneOptions {
   /// Flips and quarter turns (labelled images: mirrored at most). Unset: not of labelled images, whose label
   /// may tell left from right.
   std::optional<bool> augment{};
-  double learning_rate = 1e-3;  ///< above 0, at most 1e30; Adam's at its highest: warmed up over 2 %, then a cosine to 1 %
-  double weight_decay = 0;      ///< at least 0; Adam's: this times the weight is added to its gradient
+  /// Adam's at its highest, above 0 and at most 1e30: warmed up over 2 % of the steps, then a cosine to 1 %.
+  double learning_rate = 1e-3;
+  double weight_decay = 0;  ///< at least 0; Adam's: this times the weight is added to its gradient
   /// Largest norm of the whole gradient, at least 0; keeps rare hard crops from undoing a day. 0: none.
   double clip = 1.0;
   double ema = 0.999;  ///< in [0, 1), of the exponential average of the weights, which is returned; 0: none

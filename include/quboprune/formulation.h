@@ -23,8 +23,7 @@ struct FormulationOptions {
   bool per_layer = false;   ///< greedy ones alone: importances divided by their layer's mean. Off, as it
                             ///< wrecked a global choice in our pilot
   bool norms_last = false;  ///< reconstruction alone: see Reconstruction::eliminate()
-  int rounds = 1;  ///< of scoring, solving and cutting on the way to the target; a Formulator ignores it
-  std::uint64_t seed = 1;  ///< of "random"
+  std::uint64_t seed = 1;   ///< of "random"
 };
 
 /// How a formulation's mask at the target is found.

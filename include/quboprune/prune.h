@@ -20,12 +20,14 @@
 
 namespace quboprune {
 
-/// How rounds work (FormulationOptions::rounds says how many): each scores the network that the last left.
+/// Rounds of scoring, solving and cutting on the way to the target: each scores the network that the last
+/// left.
 struct RoundsOptions {
+  int asked = 1;                  ///< at least 1; more: all objectives take so many, and no others are tried
   std::vector<Sample> samples{};  ///< that they score; empty: the evaluator's
   AnalyseOptions layers{};        ///< as the groups were analysed
   ScoreOptions score{};           ///< as the first scores were made
-  int tried = 6;                  ///< rounds that hybrid, gate-fisher, gauss-newton try besides 1; 1: none
+  int tried = 6;                  ///< that hybrid, gate-fisher, gauss-newton try besides 1; 1: none
 };
 
 /// How a mask is found: formulate → solve → refine, at a target.

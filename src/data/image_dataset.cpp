@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "data/cover.h"
 #include "data/cut.h"
@@ -101,7 +102,9 @@ class ImageDataset : public Dataset {
   mutable std::mutex left_out_mutex_;
   mutable std::set<std::string> left_out_;     ///< images smaller than a crop
   mutable std::atomic<bool> resized_ = false;  ///< a class image was
-  mutable std::atomic<int> untold_ = 0;        ///< pieces without a label that counts
+  mutable std::atomic<bool> cropped_ = false;
+  int too_large_ = 0;                    ///< the crop asked for, where another came in its place
+  mutable std::atomic<int> untold_ = 0;  ///< pieces without a label that counts
 };
 
 Sample ImageDataset::sample(std::size_t item, const ImagePair& pair, const Cut& cut, unsigned turn,
@@ -151,9 +154,7 @@ void ImageDataset::shrink_crops() {
   const int fitting = largest_square(split_.calibration, options_.crop);
   const int crop = fitting - fitting % options_.size_multiple;
   if (fitting == options_.crop || crop == 0) return;
-  split_.notes.push_back(fmt::format("no image is as large as {}x{}: crops are {}x{}", options_.crop,
-                                     options_.crop, crop, crop));
-  options_.crop = crop;
+  too_large_ = std::exchange(options_.crop, crop);
 }
 
 void ImageDataset::leave_out(std::size_t item) const {
@@ -236,6 +237,7 @@ std::vector<Sample> ImageDataset::covering_crops(const Control& control) const {
     if (usable.size() == wanted) break;
   }
   if (usable.empty()) refuse_all(pieces, crop, "--crop");
+  cropped_ = true;
   Cover cover;
   for (std::size_t u = 0; u < usable.size(); ++u) {
     const Piece& piece = pieces[usable[u]];
@@ -287,6 +289,7 @@ Sample ImageDataset::random_crop(Rng& rng, int crop, bool augment) const {
                     : whole    ? middle_cut(region, size, sized(options_.size_multiple), 1.0)
                                : random_cut(region, size, max_downscale(), rng);
     if (cut.to.empty()) continue;
+    if (!whole) cropped_ = true;
     Sample drawn = sample(piece.item, *pair, cut, rng.below(flips), rng);
     if (tells(drawn, images_->target())) return drawn;
     ++untold_;
@@ -313,6 +316,9 @@ Manifest ImageDataset::manifest() const {
 
 std::vector<std::string> ImageDataset::notes() const {
   std::vector<std::string> result = split_.notes;
+  if (cropped_ && too_large_ > 0)
+    result.push_back(
+        fmt::format("no image is as large as {0}x{0}: crops are {1}x{1}", too_large_, options_.crop));
   if (resized_)
     result.push_back(fmt::format("class images are brought to {}x{}: the middle seven eighths of each",
                                  options_.height, options_.width));

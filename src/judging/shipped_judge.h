@@ -10,7 +10,8 @@
 
 namespace quboprune {
 
-/// Judges masks as they would ship: cut, repaired on some samples, measured on others.
+/// Judges masks as they would ship: cut, repaired on some samples, measured on others. A repair that as a
+/// whole makes things worse is measured as it is, where refit() would undo it in the end.
 class ShippedJudge {
  public:
   /// refit: nullptr where no repair follows. Holds references to the groups, options and control. Throws as

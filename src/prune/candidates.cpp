@@ -16,11 +16,15 @@ std::string shown(const char* name, double value) {
 
 std::vector<Setting> settings_of(const std::string& objective, const ChooseOptions& o) {
   std::vector<Setting> result;
-  const auto add = [&](const FormulationOptions& f, const std::string& text) {
-    const std::string rounds = f.rounds > 1 ? fmt::format(", {} rounds", f.rounds) : "";
-    result.push_back({objective, f, objective + (text.empty() ? "" : ", " + text) + rounds, false});
+  const auto add_in_rounds = [&](int rounds, const FormulationOptions& f, const std::string& text) {
+    const std::string in_rounds = rounds > 1 ? fmt::format(", {} rounds", rounds) : "";
+    result.push_back(
+        {objective, f, rounds, objective + (text.empty() ? "" : ", " + text) + in_rounds, false});
   };
-  const int rounds_tried = o.formulation.rounds == 1 ? o.rounds.tried : 1;
+  const auto add = [&](const FormulationOptions& f, const std::string& text) {
+    add_in_rounds(o.rounds.asked, f, text);
+  };
+  const int rounds_tried = o.rounds.asked == 1 ? o.rounds.tried : 1;
   if (!o.tune) {
     add(o.formulation, "");
   } else if (objective == "hybrid") {
@@ -42,8 +46,7 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
       FormulationOptions f = o.formulation;
       f.taylor = f.fisher = 0.5;
       f.redundancy = 0.1;
-      f.rounds = rounds_tried;
-      add(f, "alpha 0.5, beta 0.5, gamma 0.1");
+      add_in_rounds(rounds_tried, f, "alpha 0.5, beta 0.5, gamma 0.1");
     }
   } else if (objective == "gate-fisher" || objective == "gauss-newton" || objective == "measured") {
     for (double cross : {0.0, 0.05, 0.2}) {
@@ -54,8 +57,7 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
     if (rounds_tried > 1 && objective != "measured") {  // whose single removals cost too much to repeat
       FormulationOptions f = o.formulation;
       f.cross = 0.05;
-      f.rounds = rounds_tried;
-      add(f, shown("cross", f.cross));
+      add_in_rounds(rounds_tried, f, shown("cross", f.cross));
     }
   } else {
     add(o.formulation, "");
@@ -83,7 +85,7 @@ std::vector<Setting> settings_for(const ChooseOptions& o, bool shrinks_norms) {
   if (shrinks_norms) {
     FormulationOptions spared = o.formulation;
     spared.norms_last = true;
-    result.push_back({"reconstruction", spared, "reconstruction, norms last", false});
+    result.push_back({"reconstruction", spared, o.rounds.asked, "reconstruction, norms last", false});
   }
   for (const char* name : {"taylor", "hybrid", "gauss-newton", "reconstruction"}) {
     const auto some = settings_of(name, o);

@@ -11,6 +11,7 @@ namespace quboprune {
 struct Setting {
   std::string objective;
   FormulationOptions options;
+  int rounds = 1;
   std::string text;     ///< for reports: "hybrid, alpha 1, beta 0, gamma 0.1"
   bool greedy = false;  ///< sorted and cut by the linear part
 };

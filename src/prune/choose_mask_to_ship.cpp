@@ -15,8 +15,8 @@ namespace {
 
 /// Is any mask measured at all?
 bool measures(const ChooseOptions& options) {
-  return options.refine != "none" || settings_for(options, false).size() > 1 ||
-         options.formulation.rounds > 1 || options.objective == "measured";
+  return options.refine != "none" || settings_for(options, false).size() > 1 || options.rounds.asked > 1 ||
+         options.objective == "measured";
 }
 
 /// Nothing is compared, so nothing has to be kept apart.

@@ -35,11 +35,11 @@ Choice SettingSolver::operator()(const Setting& setting, double seconds) const {
   Choice choice;
   choice.objective = setting.objective;
   choice.formulation = formulated(formulator_, setting, options_.target);
-  if (setting.options.rounds > 1) {
+  if (setting.rounds > 1) {
     if (Mask found = in_rounds(setting, solver); !found.empty()) {
       choice.formulation.mask = std::move(found);
       choice.formulation.solving = Solving::given;
-      choice.rounds = setting.options.rounds;
+      choice.rounds = setting.rounds;
     }
   }
   choice.solved =
@@ -54,7 +54,7 @@ double SettingSolver::predicted(const Choice& choice, const Mask& mask) const {
 }
 
 Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) const {
-  solver.seconds /= setting.options.rounds;
+  solver.seconds /= setting.rounds;
   RoundsOptions rounds = options_.rounds;
   if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
   rounds.score.similarity = setting.objective == "hybrid";
@@ -69,7 +69,7 @@ Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) cons
         .pool.front()
         .x;
   };
-  return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.options.rounds, rounds, choose,
+  return mask_in_rounds(groups_, scores_, evaluator_, options_.target, setting.rounds, rounds, choose,
                         control_);
 }
 

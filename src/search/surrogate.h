@@ -38,7 +38,7 @@ class Surrogate {
   void fit(const Mask& centre, double value);
 
   /// Draws linear weights at the centre (n) from the posterior, one for each `boldness`: 0 gives their mean,
-  /// 1 a true draw.
+  /// 1 a true draw. Two after one another have opposite errors (antithetic draws).
   std::vector<std::vector<double>> draw(std::span<const double> boldness, Rng& rng) const;
   /// What the model expects of a mask, above the centre's value, with such linear weights.
   double predict(const Mask& mask, std::span<const double> linear) const;
@@ -77,7 +77,9 @@ class Surrogate {
   void factorise();
   Eigen::Map<const Matrix, 0, Eigen::OuterStride<>> factor() const;
   Vector values() const;
+  void solve_in_place(Eigen::Ref<Matrix> x) const;
   std::vector<double> weights(const Vector& dual) const;
+  Matrix draw_errors(Eigen::Index count, Rng& rng) const;
   void move_to_centre();
   void fill_couplings();
 

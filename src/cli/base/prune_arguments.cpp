@@ -106,7 +106,7 @@ void PruneArguments::add_choice(CLI::App& command) {
       ->capture_default_str();
   command
       .add_option(
-          "--rounds", choose.formulation.rounds,
+          "--rounds", choose.rounds.asked,
           "Rounds of scoring, solving and cutting on the way to the target; auto, hybrid, gate-fisher and "
           "gauss-newton try 6 too where no refit follows")
       ->check(CLI::Range(1, 64))

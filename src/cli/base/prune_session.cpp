@@ -208,7 +208,7 @@ std::string where_it_starts(const ChooseOptions& o) {
   const auto& f = o.formulation;
   const json settings = {
       o.objective, o.tune,     f.taylor,        f.fisher,         f.redundancy,
-      f.centred,   f.cross,    f.penalty,       f.per_layer,      f.rounds,
+      f.centred,   f.cross,    f.penalty,       f.per_layer,      o.rounds.asked,
       o.round_to,  o.capacity, o.solver.method, o.solver.seconds, o.formulator.measure_samples};
   return settings.dump();
 }

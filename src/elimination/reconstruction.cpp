@@ -13,7 +13,7 @@
 #include "elimination/output_sensitivity.h"
 #include "elimination/repaired_layer.h"
 #include "quboprune/error.h"
-#include "target/fit_cost.h"
+#include "target/in_order.h"
 #include "target/unmet_target.h"
 
 namespace quboprune {

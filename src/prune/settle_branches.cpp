@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "core/index.h"
 #include "coupling/branches.h"
-#include "target/fit_cost.h"
+#include "target/in_order.h"
 
 namespace quboprune {
 namespace {
@@ -44,17 +43,12 @@ Mask with_branches_back(const ChannelGroups& groups, const Target& target, Mask 
     const auto best = std::ranges::max_element(set, {}, [&](int g) { return importance[at_index(g)]; });
     mask[at_index(*best)] = 1;
   }
-  std::vector<int> order(mask.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(order, {}, [&](int g) { return importance[at_index(g)]; });
-  const double allowed = allowance(groups, target);
-  for (int g : order) {
-    if (groups.cost().value(target.kind, mask) <= allowed) break;
-    if (mask[at_index(g)] == 0) continue;
-    mask[at_index(g)] = 0;
-    if (std::ranges::any_of(sets, [&](const auto& set) { return places_left(set, mask) == 0; }))
-      mask[at_index(g)] = 1;
-  }
+  const auto leaves_all = [&](int g, Mask without) {
+    without[at_index(g)] = 0;
+    return std::ranges::none_of(sets, [&](const auto& set) { return places_left(set, without) == 0; });
+  };
+  const std::vector<int> order = least_important_first(importance);
+  take_out(groups, target, order, leaves_all, mask);
   put_back(groups, target, order, mask);
   return mask;
 }

@@ -8,9 +8,6 @@ namespace quboprune {
 /// Adds or removes one variable at a time, each the one that changes E least, until `count` are kept.
 void repair_count(const Qubo& qubo, Mask& x, int count, const std::vector<std::int8_t>& fixed);
 
-/// Puts back what still fits, the last of `order` first; a count is so made exact.
-void put_back(const ChannelGroups& groups, const Target& target, const std::vector<int>& order, Mask& mask);
-
 /// Makes the true cost of masks fit a budget, with an energy to choose by.
 class CostFitter {
  public:

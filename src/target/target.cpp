@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <numeric>
 
 #include "core/clock.h"
 #include "core/index.h"
 #include "quboprune/error.h"
 #include "target/fit_cost.h"
+#include "target/in_order.h"
 #include "target/unmet_target.h"
 
 namespace quboprune {
@@ -28,17 +28,12 @@ SolverResult as_result(const Qubo& qubo, Mask x, const std::string& method) {
 /// more than was asked comes back, the most important first, as long as it fits.
 SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, const Target& target,
                           const std::vector<std::int8_t>& fixed) {
-  const double allowed = allowance(groups, target);
-  std::vector<int> order(f.importance.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return f.importance[at_index(a)] < f.importance[at_index(b)]; });
+  const std::vector<int> order = least_important_first(f.importance);
   Mask mask(f.importance.size(), 1);
-  for (int g : order) {
-    if (groups.cost().value(target.kind, mask) <= allowed) break;
-    if (fixed[at_index(g)] != 1) mask[at_index(g)] = 0;
-  }
-  if (groups.cost().value(target.kind, mask) > allowed) throw unmet_target(groups, target, mask);
+  take_out(
+      groups, target, order, [&](int g, const Mask&) { return fixed[at_index(g)] != 1; }, mask);
+  if (groups.cost().value(target.kind, mask) > allowance(groups, target))
+    throw unmet_target(groups, target, mask);
   put_back(groups, target, order, mask);
   return as_result(f.qubo, std::move(mask), "sort and cut");
 }
@@ -178,18 +173,6 @@ BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std:
   if (qubo.energy(other) < qubo.energy(best.x)) best.x = other;
   best.energy = qubo.energy(best.x);
   return best;
-}
-
-void put_back(const ChannelGroups& groups, const Target& target, const std::vector<int>& order, Mask& mask) {
-  const double allowed = allowance(groups, target);
-  double now = groups.cost().value(target.kind, mask);
-  std::vector<double> marginal = groups.cost().marginals(target.kind, mask);
-  for (auto g = order.rbegin(); g != order.rend(); ++g) {
-    if (mask[at_index(*g)] != 0 || now + marginal[at_index(*g)] > allowed) continue;
-    mask[at_index(*g)] = 1;
-    now = groups.cost().value(target.kind, mask);
-    marginal = groups.cost().marginals(target.kind, mask);
-  }
 }
 
 }  // namespace quboprune

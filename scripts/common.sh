@@ -51,8 +51,9 @@ build_jobs() {
 
 # make_venv REQUIREMENTS: .venv with those packages; fetched again only when the file changes.
 make_venv() {
-  if [ ! -x .venv/bin/python ]; then
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then  # none, or one that was stopped halfway
     say "making .venv"
+    rm -rf .venv
     python3 -m venv .venv
   fi
   if ! cmp -s "$1" ".venv/installed-$(basename "$1")"; then
@@ -67,23 +68,27 @@ make_venv() {
 build() {
   folder=$1
   shift
-  if [ ! -f "$folder/build.ninja" ]; then
+  torch=${QUBOPRUNE_TORCH:-debian}
+  # Also anew where the folder was configured by hand, for the other LibTorch.
+  if [ ! -f "$folder/build.ninja" ] || ! grep -q "^QUBOPRUNE_TORCH:[A-Z]*=$torch$" "$folder/CMakeCache.txt"; then
     say "configuring $folder"
-    launcher=""
-    command -v ccache >/dev/null && launcher="-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"
-    torch=""
-    [ "${QUBOPRUNE_TORCH:-debian}" = debian ] ||
-      torch="-DQUBOPRUNE_TORCH=python -DQUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python"
-    # shellcheck disable=SC2086
-    cmake --preset release -B "$folder" $launcher $torch >"/tmp/quboprune-configure.$$" 2>&1 || {
-      cat "/tmp/quboprune-configure.$$" >&2
-      rm -f "/tmp/quboprune-configure.$$"
-      return 1
-    }
-    rm -f "/tmp/quboprune-configure.$$"
+    configure "$folder" "-DQUBOPRUNE_TORCH=$torch" "-DQUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python" || return 1
   fi
   say "building $* in $folder"
   cmake --build "$folder" -j "$(build_jobs)" --target "$@"
+}
+
+# configure FOLDER SETTING...: says something only where it fails.
+configure() {
+  folder=$1
+  shift
+  ! command -v ccache >/dev/null || set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache
+  log=$(mktemp)
+  failed=0
+  cmake --preset release -B "$folder" "$@" >"$log" 2>&1 || failed=1
+  [ "$failed" -eq 0 ] || cat "$log" >&2
+  rm -f "$log"
+  return "$failed"
 }
 
 # The folder of a build: one for each source of LibTorch.
@@ -101,13 +106,12 @@ build_folder() {
 # install_python_package: into .venv, with the program; compiled a second time by pip, out of ccache: for that the
 # compiler must have the name that CMake gives it by itself, not the one that Python was built with.
 install_python_package() {
-  settings="-Ccmake.define.QUBOPRUNE_STRICT=ON"
+  set -- --config-settings=cmake.define.QUBOPRUNE_STRICT=ON  # Debian's pip doesn't know the short -C yet
   [ "${QUBOPRUNE_TORCH:-debian}" = debian ] ||
-    settings="$settings -Cbuild-dir=build/python-torch -Ccmake.define.QUBOPRUNE_TORCH=python
-      -Ccmake.define.QUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python"
+    set -- "$@" --config-settings=build-dir=build/python-torch --config-settings=cmake.define.QUBOPRUNE_TORCH=python \
+      --config-settings="cmake.define.QUBOPRUNE_TORCH_PYTHON=$PWD/.venv/bin/python"
   launcher=""
   command -v ccache >/dev/null && launcher=ccache
-  # shellcheck disable=SC2086
   CXX=${CXX:-c++} CMAKE_CXX_COMPILER_LAUNCHER=$launcher CMAKE_BUILD_PARALLEL_LEVEL=$(build_jobs) \
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps . $settings
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps . "$@"
 }

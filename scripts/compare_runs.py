@@ -1,6 +1,7 @@
 """Runs of `quboprune compare` on real networks, kept as reports, and the statistics of their tables: what
 scripts/experiments, scripts/rivals and scripts/refinement_networks have in common."""
 
+import hashlib
 import json
 import math
 import os
@@ -74,13 +75,34 @@ def effort(data, options):
     return ["--calibration", str(options.calibration or (24 if options.quick else 64)), *sizes]
 
 
+def effort_mark(data, options):
+    """Of the data that every method gets, for file names: other crops are other runs."""
+    given = [*effort(data, options), *(["quick"] if options.quick else [])]
+    return hashlib.sha256(" ".join(given).encode()).hexdigest()[:8]
+
+
+failures = []  # what runs that failed said
+
+
+def say_failed(complaint):
+    failures.append(complaint)
+    print(f"  failed: {complaint}", flush=True)
+
+
+def exit_if_any_failed():
+    if failures:
+        sys.exit(f"{len(failures)} runs failed; the same command tries them again")
+
+
 def run(name, network, data, target, method, seed, options):
     """Leaves the method's report among the results, unless it is there already or the run fails."""
     more = ["--of-live"] if getattr(options, "of_live", False) else []
     more += ["--round-to", str(options.round_to)] if getattr(options, "round_to", 0) > 0 else []
     if options.recover == "finetune" and getattr(options, "finetune_steps", USUAL_STEPS) != USUAL_STEPS:
         more += ["--finetune-steps", str(options.finetune_steps)]
-    place = options.results / f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{options.recover}-{seed}.json"
+    searched = f"{options.evaluations}masks-" if "+" in method else ""
+    place = options.results / (f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{searched}{options.recover}-{seed}"
+                               f"-{effort_mark(data, options)}.json")
     if place.exists():
         return
     part = pathlib.Path(f"{place}.part")
@@ -94,7 +116,7 @@ def run(name, network, data, target, method, seed, options):
     began, commit = time.time(), checkout()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        print(f"  failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+        say_failed((done.stderr.strip().splitlines() or ["no message"])[-1])
         return
     report = json.loads(part.read_text(encoding="utf-8"))
     report.update(seconds=time.time() - began, checkout=commit)

@@ -32,8 +32,8 @@ def fold_data(pairs, place, fold):
         for side in ("noisy", "clean"):
             link = place / side / f"{folder}_{image.stem}x{image.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink():
-                link.symlink_to((pathlib.Path(pairs) / folder / side / name).resolve())
+            link.unlink(missing_ok=True)  # the pairs may have moved
+            link.symlink_to((pathlib.Path(pairs) / folder / side / name).resolve())
     split = place / f"fold{fold}.txt"
     split.write_text("\n".join(sorted(held)) + "\n", encoding="utf-8")
     return ["--data", str(place), "--split", str(split)]

@@ -21,7 +21,9 @@ def cases_of(path):
         elif case.get("status") == "notrun" or case.get("result") == "suppressed":
             yield name, "skipped", "disabled"
         elif skipped is not None:
-            reason = skipped.get("message") or skipped.text or "no reason given"
+            reason = skipped.get("message") or ""
+            if reason in ("", "collection skipped"):  # of a whole file: the reason is in the text
+                reason = skipped.text or "no reason given"
             yield name, "skipped", reason.strip().splitlines()[-1]
         else:
             yield name, "passed", ""

@@ -248,7 +248,9 @@ def test_a_weight_given_by_hand_is_taken(quboprune, denoiser, pairs):
     _, given = prune(quboprune, *hybrid, "--gamma", "7")
     _, untuned = prune(quboprune, *hybrid, "--gamma", "7", "--no-tune")
     assert len(tuned["tried"]) > 1 and "tried" not in given
-    assert given["qubo"] == untuned["qubo"] if "qubo" in given else given["removed"] == untuned["removed"]
+    assert given["solver"]["energy"] == untuned["solver"]["energy"]
+    _, usual = prune(quboprune, *hybrid, "--no-tune")
+    assert given["solver"]["energy"] != usual["solver"]["energy"]
     _, other = prune(quboprune, "--objective", "l1", *QUICK, "--gamma", "7", "--cross", "1")
     assert "--gamma, --cross are ignored: l1 has no such weight" in other["notes"]
 

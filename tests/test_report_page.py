@@ -15,6 +15,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 def dom_of(page, folder):
     """The page's elements after its scripts ran; no network, a profile of its own."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: the page isn't opened")
     done = subprocess.run(
         [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
@@ -25,7 +27,6 @@ def dom_of(page, folder):
     return done.stdout, errors
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the page isn't opened")
 def charts_drawn(dom):
     """How many charts were drawn, each on a canvas of its own."""
     drawn = re.search(r'data-charts="(\d+)"', dom)

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <filesystem>
 #include <memory>
@@ -100,6 +101,14 @@ void run(Options& o, const CLI::App& command, const Context& context) {
   target_from_text(o.prune.target);  // before any work
   PruneSession session(o.prune, context);
   session.note(o.prune.without_say(command));
+  session.note(o.prune.without_say_of_count(command));
+  std::vector<std::string> objectives;
+  for (const Method& method : methods) objectives.push_back(method.objective);
+  session.note(PruneArguments::without_say_in(objectives, command));
+  if (std::ranges::all_of(methods, [](const Method& method) { return method.refine == "none"; })) {
+    choose.refine = "none";
+    session.note(o.prune.without_say_unrefined(command));
+  }
   choose.target = session.find_target(methods.front().objective);
   if (!o.networks.empty()) make_folder(o.networks, "--networks");
   json report = report_header(session, "compare");

@@ -152,7 +152,7 @@ void say_ignored(const Options& o, const CLI::App& command, PruneSession& sessio
         "a mask was given, so none is chosen"));
   } else {
     session.note(o.prune.without_say_of_count(command));
-    session.note(o.prune.without_say_in_objective(command));
+    session.note(PruneArguments::without_say_in({o.prune.choose.objective}, command));
     session.note(o.prune.without_say_unrefined(command));
   }
   session.note(o.prune.without_say(command));

@@ -59,9 +59,12 @@ void add_solve(CLI::App& app, Context& context) {
       ->check(not_negative());
   command->add_option("--solver", options->method, solver_choices());
   command->add_option("--format", options->format, "Read as bqp, gset, mdplib, qkp, coo, bqm, cqm or qubo");
-  command->add_option("--pool", options->pool, "How many distinct solutions to report")->check(positive());
+  command->add_option("--pool", options->pool, "How many distinct solutions to report")
+      ->check(positive())
+      ->capture_default_str();
   command->add_option("--pool-distance", options->pool_distance, "Smallest number of entries they differ in")
-      ->check(positive());
+      ->check(positive())
+      ->capture_default_str();
   command->add_option("--write", options->write,
                       "Also write the problem: .lp, .cqm.json, .json (dimod BQM), else COO");
   command->add_option("--report", options->report, "Write the result as JSON");

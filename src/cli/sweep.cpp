@@ -213,7 +213,7 @@ void run(Options& o, const CLI::App& command, const Context& outer) {
   context.control = phases.control();
   PruneSession session(o.prune, context);
   session.note(o.prune.without_say_of_count(command));
-  session.note(o.prune.without_say_in_objective(command));
+  session.note(PruneArguments::without_say_in({o.prune.choose.objective}, command));
   session.note(o.prune.without_say(command));
   session.note(o.prune.without_say_unrefined(command));
   if (!o.max_loss) session.note(ignored_options(command, {"--halvings"}, "without --max-loss none are made"));

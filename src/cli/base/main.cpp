@@ -88,6 +88,10 @@ int main(int argc, char** argv) {
   } catch (const quboprune::InputError& e) {
     return quboprune::failed(2, e.what());
   } catch (const std::filesystem::filesystem_error& e) {
+    const std::errc machine[] = {std::errc::no_space_on_device, std::errc::io_error,
+                                 std::errc::not_enough_memory, std::errc::too_many_files_open_in_system};
+    if (std::ranges::any_of(machine, [&](std::errc code) { return e.code() == code; }))
+      return quboprune::failed(1, e.path1().string() + ": " + e.code().message());
     return quboprune::failed(2,
                              e.path1().string() + ": " + e.code().message() + "; check its rights and links");
   } catch (const std::bad_alloc&) {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
 
@@ -49,7 +52,9 @@ void PruneArguments::add_objective(CLI::App& command) {
       ->capture_default_str();
   std::vector<std::string> searches = search_names();
   searches.emplace_back("none");
-  command.add_option("--refine", choose.refine, "Search on the true metric: tt, local, tt+local, none")
+  command
+      .add_option("--refine", choose.refine,
+                  "Search on the true metric: tt, local, tt+local; as rivals protes and random; or none")
       ->check(CLI::IsMember(searches))
       ->capture_default_str();
 }
@@ -148,14 +153,17 @@ std::string PruneArguments::without_say_of_count(const CLI::App& command) const 
   return ignored_options(command, {"--capacity-mode"}, "it is about a count of filters");
 }
 
-std::string PruneArguments::without_say_in_objective(const CLI::App& command) const {
-  std::vector<const char*> others;
-  const std::string& objective = choose.objective;
-  if (objective != "auto" && objective != "hybrid") others = {"--alpha", "--beta", "--gamma"};
-  if (objective != "auto" && objective != "gate-fisher" && objective != "gauss-newton" &&
-      objective != "measured")
-    others.push_back("--cross");
-  return ignored_options(command, others, objective + " has no such weight");
+std::string PruneArguments::without_say_in(const std::vector<std::string>& objectives,
+                                           const CLI::App& command) {
+  const auto none_of = [&](const std::set<std::string>& users) {
+    return std::ranges::none_of(objectives, [&](const std::string& name) { return users.contains(name); });
+  };
+  std::vector<const char*> unused;
+  if (none_of({"auto", "hybrid"})) unused = {"--alpha", "--beta", "--gamma"};
+  if (none_of({"auto", "gate-fisher", "gauss-newton", "measured"})) unused.push_back("--cross");
+  return ignored_options(command, unused,
+                         fmt::format("{} {} no such weight", fmt::join(objectives, ", "),
+                                     objectives.size() == 1 ? "has" : "have"));
 }
 
 std::string PruneArguments::without_say_unrefined(const CLI::App& command) const {

@@ -42,8 +42,8 @@ struct PruneArguments {
   std::string without_say(const CLI::App& command) const;
   /// The same of those that only a target of filters has a use for.
   std::string without_say_of_count(const CLI::App& command) const;
-  /// The same of weights that the objective doesn't have.
-  std::string without_say_in_objective(const CLI::App& command) const;
+  /// The same of weights that none of these objectives has.
+  static std::string without_say_in(const std::vector<std::string>& objectives, const CLI::App& command);
   /// The same of options of refinement, where nothing is refined.
   std::string without_say_unrefined(const CLI::App& command) const;
   /// Layers behind the cut get new weights by least squares, whatever follows.

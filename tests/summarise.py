@@ -23,7 +23,7 @@ def cases_of(path):
         elif skipped is not None:
             reason = skipped.get("message") or ""
             if reason in ("", "collection skipped"):  # of a whole file: the reason is in the text
-                reason = skipped.text or "no reason given"
+                reason = (skipped.text or "no reason given").rsplit("Skipped: ")[-1].rstrip("')\"")
             yield name, "skipped", reason.strip().splitlines()[-1]
         else:
             yield name, "passed", ""

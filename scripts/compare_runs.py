@@ -81,6 +81,16 @@ def effort_mark(data, options):
     return hashlib.sha256(" ".join(given).encode()).hexdigest()[:8]
 
 
+def place_of(name, target, what, seed, data, options):
+    """The file of a run's report; `what`: what sets it apart besides."""
+    return options.results / f"{name}-{target.replace('=', '')}{what}-{seed}-{effort_mark(data, options)}.json"
+
+
+def last_words(done):
+    """The last line of complaint of a program that failed."""
+    return (done.stderr.strip().splitlines() or ["no message"])[-1]
+
+
 failures = []  # what runs that failed said
 
 
@@ -101,8 +111,7 @@ def run(name, network, data, target, method, seed, options):
     if options.recover == "finetune" and getattr(options, "finetune_steps", USUAL_STEPS) != USUAL_STEPS:
         more += ["--finetune-steps", str(options.finetune_steps)]
     searched = f"{options.evaluations}masks-" if "+" in method else ""
-    place = options.results / (f"{name}-{target.replace('=', '')}{''.join(more)}-{method}-{searched}{options.recover}-{seed}"
-                               f"-{effort_mark(data, options)}.json")
+    place = place_of(name, target, f"{''.join(more)}-{method}-{searched}{options.recover}", seed, data, options)
     if place.exists():
         return
     part = pathlib.Path(f"{place}.part")
@@ -116,7 +125,7 @@ def run(name, network, data, target, method, seed, options):
     began, commit = time.time(), checkout()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        say_failed((done.stderr.strip().splitlines() or ["no message"])[-1])
+        say_failed(last_words(done))
         return
     report = json.loads(part.read_text(encoding="utf-8"))
     report.update(seconds=time.time() - began, checkout=commit)

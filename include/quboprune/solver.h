@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -55,9 +56,10 @@ struct SolverResult {
   std::string reason;      ///< why it ended
 };
 
-/// Puts other solutions in the place of a result's, changed after the search for the reason given: what was
-/// proved of those that it found (bound, optimal, persistent) is withdrawn. Sorts them as best_first().
-void replace_pool(SolverResult& result, std::vector<Solution> pool, const std::string& reason);
+/// Changes a result's solutions after the search, for the reason given. Where one did change, what was proved
+/// of those that were found (bound, optimal, persistent) is withdrawn. Sorts them as best_first().
+void change_pool(SolverResult& result, const Qubo& qubo, const std::function<void(Mask&)>& change,
+                 const std::string& reason);
 
 /// Minimises `qubo` under `constraint`. Throws InputError if no x is feasible, sizes don't fit, an option is
 /// out of its range, the method isn't known, the coefficients' sizes add up to

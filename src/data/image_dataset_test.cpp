@@ -176,6 +176,12 @@ TEST_F(ImageDatasets, ImagesTooSmallAreLeftOutAndNamed) {
   EXPECT_THROW(data->random_crop(rng, 100, true), InputError);
 }
 
+TEST_F(ImageDatasets, FoldersThatCantBeLookedAtAreBadInput) {
+  write_pairs(2, 32, 32);
+  std::filesystem::create_symlink("circle", path("circle"));
+  EXPECT_THROW(open_dataset(path("circle"), {}), InputError);
+}
+
 TEST_F(ImageDatasets, NoCropIsTakenTwiceUnlessNoiseIsDrawn) {
   write_pairs(4, 32, 33);  // each holds two crops
   const auto data = open_dataset(path(), {.crop = 32, .limit = 20});

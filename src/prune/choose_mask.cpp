@@ -196,15 +196,10 @@ class Chooser {
   /// The solver's masks in multiples.
   void round(Choice& choice, int multiple) const {
     const Rounder& rounder = rounders_.at(multiple);
-    std::vector<Solution> rounded = choice.solved.pool;
-    bool changed = false;
-    for (auto& solution : rounded) {
-      const Mask mask = rounder.rounded(solution.x, choice.formulation.qubo);
-      changed = changed || mask != solution.x;
-      solution = {mask, choice.formulation.qubo.energy(mask)};
-    }
-    if (changed)
-      replace_pool(choice.solved, std::move(rounded), fmt::format("rounded to multiples of {}", multiple));
+    const Qubo& qubo = choice.formulation.qubo;
+    change_pool(
+        choice.solved, qubo, [&](Mask& mask) { mask = rounder.rounded(mask, qubo); },
+        fmt::format("rounded to multiples of {}", multiple));
     choice.mask = choice.solved.pool.front().x;
     choice.round_to = multiple;
   }

@@ -91,6 +91,12 @@ TEST(Reconstruction, DowndatesAddUpToTheErrorFromScratch) {
   EXPECT_EQ(found.mask, f.without(removed));
 }
 
+TEST(Reconstruction, RefusesARidgeThatLeavesMatricesSingular) {
+  const Fixture f(two_layers());
+  EXPECT_THROW(f.reconstruction(0), InputError);
+  EXPECT_THROW(f.reconstruction(-1), InputError);
+}
+
 TEST(Reconstruction, EachStepTakesTheGroupThatAddsLeast) {
   const Fixture f(two_layers());
   const Reconstruction r = f.reconstruction();

@@ -418,7 +418,7 @@ Surrogate::Matrix Surrogate::draw_errors(Eigen::Index count, Rng& rng) const {
 
 std::vector<std::vector<double>> Surrogate::draw(std::span<const double> boldness, Rng& rng) const {
   const bool bold = std::ranges::any_of(boldness, [](double b) { return b != 0; });
-  // In pairs, with opposite errors: as good as any two (docs/refinement.md), at half the time.
+  // In pairs, with opposite errors: half the solves.
   const Matrix errors = bold ? draw_errors(index((boldness.size() + 1) / 2), rng) : Matrix();
   const std::vector<double> mean = weights(dual_);
   std::vector<std::vector<double>> draws;

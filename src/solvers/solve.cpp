@@ -421,8 +421,17 @@ void best_first(std::vector<Solution>& solutions) {
   });
 }
 
-void replace_pool(SolverResult& result, std::vector<Solution> pool, const std::string& reason) {
-  result.pool = std::move(pool);
+void change_pool(SolverResult& result, const Qubo& qubo, const std::function<void(Mask&)>& change,
+                 const std::string& reason) {
+  bool changed = false;
+  for (auto& solution : result.pool) {
+    const Mask found = solution.x;
+    change(solution.x);
+    if (solution.x == found) continue;
+    solution.energy = qubo.energy(solution.x);
+    changed = true;
+  }
+  if (!changed) return;
   best_first(result.pool);
   result.bound = -std::numeric_limits<double>::infinity();
   result.optimal = false;

@@ -69,15 +69,9 @@ SolverResult penalised(const Formulation& f, const ChannelGroups& groups, const 
   if (target.kind != Cost::filters) return sort_and_cut(f, groups, target, fixed);
   const int count = attainable_count(groups, target, fixed);
   SolverResult result = solve(f.qubo, {Constraint::Kind::none, 0, {}, fixed}, options, control);
-  std::vector<Solution> repaired = result.pool;
-  bool changed = false;
-  for (auto& solution : repaired) {
-    if (kept_count(solution.x) == count) continue;
-    repair_count(f.qubo, solution.x, count, fixed);
-    solution.energy = f.qubo.energy(solution.x);
-    changed = true;
-  }
-  if (changed) replace_pool(result, std::move(repaired), "the penalty missed the count: repaired");
+  change_pool(
+      result, f.qubo, [&](Mask& mask) { repair_count(f.qubo, mask, count, fixed); },
+      "the penalty missed the count: repaired");
   return result;
 }
 

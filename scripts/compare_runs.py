@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 METHODS = ["random", "l1", "lamp", "taylor", "fisher", "l1-qubo", "hybrid", "gauss-newton", "measured", "reconstruction",
            "auto"]
 USUAL_STEPS = 300  # of training, in the program
+# Parts of the reference network that a mask may be chosen in: patterns of --scope.
+LAYERS = {"whole": [], "7 layers": ["level?.1.conv", "level6.2.conv"], "4 layers": ["level[1-4].1.conv"]}
 # Real pairs that take no part in anything: the sets that a network for camera noise is judged on.
 REAL_SETS = {"half_unet": ["sidd", "cc", "nam"], "aev2_sidd_color": ["sidd"], "lan_sidd_color": ["sidd"]}
 
@@ -66,6 +68,19 @@ def four_bands(photographs, place):
         samples.append(np.concatenate([np.asarray(image), np.asarray(image.convert("L"))[..., None]], axis=-1))
     np.savez(place, inputs=np.stack(samples).transpose(0, 3, 1, 2).astype(np.float32) / 255)
     return place
+
+
+def of_layers(layers, name, data):
+    """The name and the data of runs that choose among these layers' channels alone."""
+    scope = [part for pattern in LAYERS[layers] for part in ("--scope", pattern)]
+    return (f"{name}-{layers.replace(' ', '')}", [*data, *scope]) if scope else (name, data)
+
+
+def layers_of(report):
+    """Which of LAYERS the mask was chosen in."""
+    given = report["arguments"]
+    scope = [given[k + 1] for k, key in enumerate(given) if key == "--scope"]
+    return next(name for name, patterns in LAYERS.items() if patterns == scope)
 
 
 def effort(data, options):
@@ -299,10 +314,12 @@ def aim_of(report):
 
 
 def way_of(report):
-    """The method, with the multiples that its layers were asked to keep (1: any number)."""
+    """The method, with the masks that it measured and the multiples that its layers were asked to keep (1: any number)."""
     given = report["arguments"]
+    name = report["methods"][0]["name"]
+    searched = f", {given[given.index('--evaluations') + 1]} masks" if "+" in name else ""
     multiples = f" in multiples of {given[given.index('--round-to') + 1]}" if "--round-to" in given else ""
-    return report["methods"][0]["name"] + multiples
+    return name + searched + multiples
 
 
 def sorted_runs(reports):
@@ -312,6 +329,8 @@ def sorted_runs(reports):
         target = aim_of(report)
         if repair_of(report) != "refit":
             target += f", --recover {repair_of(report)}{steps_of(report)}"
+        if layers_of(report) != "whole":
+            target += f", {layers_of(report)}"
         if fold_of(report) > 0:
             target += ", calibrated on real pairs"
         network = pathlib.Path(report["model"]["path"]).stem

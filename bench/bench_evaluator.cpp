@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "quboprune/batches.h"
 #include "quboprune/dataset.h"
 #include "quboprune/executor.h"
 #include "quboprune/file.h"

@@ -17,6 +17,7 @@
 #include <map>
 #include <vector>
 
+#include "quboprune/batches.h"
 #include "quboprune/executor.h"
 #include "quboprune/model.h"
 #include "recover/trainer.h"

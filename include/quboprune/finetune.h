@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "quboprune/dataset.h"
-#include "quboprune/evaluation.h"
 #include "quboprune/graph.h"
+#include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 
 namespace quboprune {

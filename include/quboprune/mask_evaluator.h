@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
+#include "quboprune/dataset.h"
 #include "quboprune/evaluation.h"
 #include "quboprune/mask_search.h"
+#include "quboprune/metrics.h"
 #include "quboprune/recover.h"
 
 namespace quboprune {

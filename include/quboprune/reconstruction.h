@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
-#include "quboprune/evaluation.h"
+#include "quboprune/dataset.h"
+#include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 #include "quboprune/recover.h"
 #include "quboprune/scores.h"

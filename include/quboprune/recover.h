@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
-#include "quboprune/evaluation.h"
+#include "quboprune/dataset.h"
 #include "quboprune/graph.h"
 #include "quboprune/mask.h"
+#include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 
 namespace quboprune {

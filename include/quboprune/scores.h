@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
-#include "quboprune/evaluation.h"
+#include "quboprune/dataset.h"
+#include "quboprune/metrics.h"
+#include "quboprune/progress.h"
 
 namespace quboprune {
 

@@ -12,7 +12,9 @@
 #include "cli/commands.h"
 #include "data/image_layout.h"
 #include "data/npy.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/model.h"
 
 namespace quboprune {

@@ -8,6 +8,7 @@
 #include "cli/base/prune_session.h"
 #include "cli/commands.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/formulator.h"
 #include "quboprune/problem_io.h"
 

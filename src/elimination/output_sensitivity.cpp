@@ -8,6 +8,8 @@
 #include <limits>
 #include <map>
 
+#include "evaluation/probes.h"
+#include "quboprune/batches.h"
 #include "quboprune/random.h"
 
 namespace quboprune {

@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "quboprune/channel_groups.h"
-#include "quboprune/evaluation.h"
+#include "quboprune/dataset.h"
 #include "quboprune/kept_values.h"
+#include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 #include "quboprune/recover.h"
 

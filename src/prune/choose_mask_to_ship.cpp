@@ -8,6 +8,7 @@
 #include "judging/shipped_judge.h"
 #include "prune/candidates.h"
 #include "prune/settle_branches.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/prune.h"
 
 namespace quboprune {

@@ -17,7 +17,9 @@
 #include "core/clock.h"
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/recover.h"
 #include "recover/refit_bench.h"
 

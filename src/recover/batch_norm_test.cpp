@@ -4,6 +4,8 @@
 
 #include "data/test_samples.h"
 #include "model/test_net.h"
+#include "quboprune/batches.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/recover.h"
 #include "quboprune/surgery.h"
 #include "recover/refit_bench.h"

@@ -6,6 +6,7 @@
 #include "core/index.h"
 #include "coupling/analysis.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "recover/refit_bench.h"
 
 namespace quboprune {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "core/clock.h"
+#include "quboprune/batches.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"

@@ -11,7 +11,9 @@
 #include "core/index.h"
 #include "core/shuffle.h"
 #include "coupling/analysis.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/random.h"
 #include "quboprune/surgery.h"
 

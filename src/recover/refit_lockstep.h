@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "quboprune/evaluation.h"
 #include "quboprune/executor.h"
 
 namespace quboprune {

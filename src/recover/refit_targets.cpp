@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "evaluation/probes.h"
 #include "quboprune/executor.h"
 #include "quboprune/random.h"
 #include "recover/refit_positions.h"

@@ -7,8 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "quboprune/evaluation.h"
+#include "quboprune/dataset.h"
 #include "quboprune/graph.h"
+#include "quboprune/metrics.h"
 #include "quboprune/progress.h"
 #include "recover/refit_linear.h"
 

@@ -6,7 +6,9 @@
 
 #include "data/test_samples.h"
 #include "model/test_net.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/recover.h"
 #include "quboprune/surgery.h"
 #include "recover/refit_bench.h"

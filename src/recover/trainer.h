@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
 #include "quboprune/executor.h"
 #include "quboprune/finetune.h"

@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
 
 namespace quboprune {

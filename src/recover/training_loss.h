@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "quboprune/evaluation.h"
+#include "quboprune/batches.h"
 #include "quboprune/finetune.h"
 
 namespace quboprune {

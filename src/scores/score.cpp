@@ -10,7 +10,9 @@
 
 #include "core/index.h"
 #include "coupling/analysis.h"
+#include "evaluation/probes.h"
 #include "ops/base/layers.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
 #include "quboprune/random.h"
 #include "quboprune/scores.h"

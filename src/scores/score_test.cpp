@@ -8,6 +8,7 @@
 #include "data/test_samples.h"
 #include "model/test_net.h"
 #include "quboprune/error.h"
+#include "quboprune/executor.h"
 #include "quboprune/scores.h"
 
 namespace quboprune {

@@ -12,6 +12,7 @@
 #include "data/image_layout.h"
 #include "model/element_types.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/file.h"
 
 namespace quboprune {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "quboprune/dataset.h"
-#include "quboprune/evaluation.h"
+#include "quboprune/metrics.h"
 #include "quboprune/model.h"
 
 namespace quboprune {

@@ -3,9 +3,9 @@
 #include <cmath>
 #include <set>
 
+#include "quboprune/batches.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
-#include "quboprune/evaluation.h"
 
 namespace quboprune {
 

@@ -8,6 +8,7 @@
 #include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
 #include "quboprune/error.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/metrics.h"
 
 namespace quboprune {

@@ -12,6 +12,7 @@
 #include "core/text.h"
 #include "core/threads.h"
 #include "judging/cross_fit.h"
+#include "quboprune/batches.h"
 #include "quboprune/computed_weights.h"
 #include "quboprune/error.h"
 #include "quboprune/file.h"

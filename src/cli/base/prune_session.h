@@ -10,6 +10,7 @@
 #include "cli/base/stages.h"
 #include "cli/base/work_folder.h"
 #include "cli/commands.h"
+#include "quboprune/evaluation.h"
 #include "quboprune/model.h"
 #include "quboprune/prune.h"
 

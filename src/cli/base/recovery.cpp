@@ -1,6 +1,7 @@
 #include "cli/base/recovery.h"
 
 #include "cli/base/outputs.h"
+#include "quboprune/evaluation.h"
 
 namespace quboprune {
 namespace {

@@ -10,6 +10,7 @@
 
 #include "cli/base/prune_report.h"
 #include "data/image_layout.h"
+#include "quboprune/batches.h"
 #include "quboprune/error.h"
 
 namespace quboprune {

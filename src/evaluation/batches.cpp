@@ -1,16 +1,11 @@
-#include "quboprune/evaluation.h"
+#include "quboprune/batches.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Functions.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <set>
 
-#include "core/index.h"
 #include "quboprune/error.h"
 #include "runtime/fixed_batch.h"
 
@@ -67,37 +62,6 @@ SampleSizes sizes_of(const Sample& sample) {
   SampleSizes sizes{sample.input.sizes().vec(), {}};
   for (const auto& [name, array] : sample.others) sizes.others[name] = array.sizes().vec();
   return sizes;
-}
-
-ClassScores class_scores_of(const Graph& graph) {
-  static const std::set<std::string> bounded = {"Softmax", "Sigmoid", "HardSigmoid"};
-  static const std::set<std::string> passing = {
-      "Clip",      "Identity", "Cast",   "Reshape", "Flatten",  "Squeeze",          "Unsqueeze",
-      "Transpose", "Slice",    "Gather", "Resize",  "Upsample", "DequantizeLinear", "QuantizeLinear"};
-  int v = graph.outputs.empty() ? -1 : graph.outputs.front();
-  while (v >= 0 && graph.values[at_index(v)].producer >= 0) {
-    const Node& node = graph.nodes[at_index(graph.values[at_index(v)].producer)];
-    if (node.domain.empty() && bounded.contains(node.op)) return ClassScores::probabilities;
-    if (!node.domain.empty() || !passing.contains(node.op) || node.inputs.empty()) break;
-    v = node.inputs.front();
-  }
-  return ClassScores::logits;
-}
-
-bool measures_distance(const Judge& judge) {
-  return judge.metric == Metric::output || (judge.metric == Metric::loss && judge.loss == Loss::output);
-}
-
-std::vector<at::Tensor> references_for(const Graph& original, std::span<const Sample> samples,
-                                       const Judge& judge, const Control& control) {
-  const bool targets = !measures_distance(judge) && std::all_of(samples.begin(), samples.end(),
-                                                                [](auto& s) { return s.target.defined(); });
-  return targets ? std::vector<at::Tensor>{} : outputs_of(Executor(original), samples, judge, control);
-}
-
-Judge deciding(Judge judge) {
-  if (judge.metric == Metric::top1) judge.metric = Metric::loss;
-  return judge;
 }
 
 bool one_at_a_time(const Graph& graph) {
@@ -195,73 +159,6 @@ std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Samp
                    std::numeric_limits<double>::quiet_NaN());
   }
   return result;
-}
-
-std::vector<double> metric_weights(std::span<const Sample> samples, const at::Tensor& outputs,
-                                   const Judge& judge) {
-  constexpr double kNearlyExact = 1e-5;  // of peak²: 50 dB
-  const bool image = judge.metric == Metric::psnr || judge.metric == Metric::ssim;
-  std::vector<double> weights(samples.size(), 1.0);
-  if (!image && judge.metric != Metric::output) return weights;
-  const at::NoGradGuard no_grad;
-  const bool whole = samples.size() == 1 && samples[0].target.defined() &&
-                     outputs.sizes() == samples[0].target.sizes();  // without a batch axis
-  const bool batched =
-      !whole && outputs.dim() > 0 && outputs.size(0) == static_cast<std::int64_t>(samples.size());
-  for (std::size_t k = 0; k < samples.size() && (batched || samples.size() == 1); ++k) {
-    const at::Tensor output = batched ? outputs[static_cast<std::int64_t>(k)] : outputs;
-    if (judge.metric == Metric::output) {
-      const double size = output.to(at::kDouble).square().mean().item<double>();
-      weights[k] = size > 0 ? 1 / size : 1.0;
-    } else if (samples[k].target.defined() && samples[k].target.sizes() == output.sizes()) {
-      const double error =
-          (output.to(at::kDouble) - samples[k].target.to(at::kDouble)).square().mean().item<double>();
-      const double peak = judge.peak * judge.peak;
-      weights[k] = peak / std::max(error, kNearlyExact * peak);
-    }
-  }
-  return weights;
-}
-
-at::Tensor scaled_by_sample(const at::Tensor& probes, const std::vector<double>& weights) {
-  if (probes.dim() == 0 || probes.size(0) != static_cast<std::int64_t>(weights.size()))
-    return weights.size() == 1 ? probes * std::sqrt(weights.front()) : probes;
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(probes.dim()), 1);
-  shape[0] = probes.size(0);
-  return probes * at::tensor(weights, at::kDouble).sqrt().to(probes.scalar_type()).view(shape);
-}
-
-at::Tensor normal_like(const at::Tensor& like, std::uint64_t seed) {
-  return at::randn(like.sizes(), at::make_generator<at::CPUGeneratorImpl>(seed), like.options());
-}
-
-at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge,
-                     std::span<const at::Tensor> references) {
-  if (!measures_distance(judge) && sample.target.defined()) return sample.target;
-  if (index < references.size()) return references[index];
-  throw InputError("sample '" + sample.name +
-                   "' has no target: use --metric output (the distance to the original's outputs), or give "
-                   "data with targets");
-}
-
-Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
-                       std::span<const at::Tensor> references, const Control& control) {
-  const auto outputs = outputs_of(network, samples, judge, control);
-  std::vector<double> values;
-  for (std::size_t s = 0; s < samples.size(); ++s) {
-    values.push_back(evaluate(judge, outputs[s], target_of(samples[s], s, judge, references)));
-  }
-  return score_of(std::move(values));
-}
-
-NetworkJudge::NetworkJudge(const Graph& original, std::vector<Sample> samples, const Judge& judge,
-                           const Control& control)
-    : samples_(std::move(samples)),
-      judge_(judge),
-      references_(references_for(original, samples_, judge_, control)) {}
-
-Score NetworkJudge::score(const Graph& network, const Control& control) const {
-  return evaluate_network(Executor(network), samples_, judge_, references_, control);
 }
 
 }  // namespace quboprune

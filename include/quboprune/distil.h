@@ -45,8 +45,9 @@ struct DistilResult {
 /// scenes kept back, which it has now seen, find even that worse than the refitted network. All figures are
 /// of the training without them. A cut that leaves nothing to train ends with the refit.
 ///
-/// data: what `calibration` was taken from. Stopped work returns the better of what there is.
-/// Throws InputError as refit() and finetune() do.
+/// data: what `calibration` was taken from. Stopped work returns the better of what there is, and so does
+/// training that diverges (training.reason "diverged", metric_trained NaN) and a second training that fails:
+/// the notes say so. Otherwise throws InputError as refit() and finetune() do.
 /// Source: distillation after Hinton et al. (1503.02531), features after FitNets (1412.6550); that the kept
 /// channels need no adapter, the start from a refit and the judgement on other scenes are ours.
 DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset& data,

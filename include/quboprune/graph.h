@@ -90,6 +90,8 @@ struct Graph {
   int add_constant(std::string name, Constant constant);
   /// Nodes that read each value, in order.
   std::vector<std::vector<int>> consumers() const;
+  /// How often a value is read: by nodes, by bodies of nodes that capture it, and once more as an output.
+  int uses(int value) const;
   /// By node: whether an output depends on it. Nodes whose outputs have since become constants are skipped.
   std::vector<char> needed_nodes() const;
   /// Sets each value's producer, after nodes were taken out or put in.

@@ -138,7 +138,7 @@ class GramCache {
  public:
   /// Runs the network once over all samples. Layers whose Gram matrices don't fit into memory_limit together
   /// are left out, largest first (see left_out()). Changes that were solved for take as much again at most.
-  /// Throws InputError as refit() does.
+  /// Copies the groups. Throws InputError as refit() does.
   GramCache(const ChannelGroups& groups, std::span<const Sample> samples, const Judge& judge,
             std::size_t memory_limit = std::size_t{1} << 30U, const Control& control = {});
   ~GramCache();
@@ -146,7 +146,7 @@ class GramCache {
   GramCache& operator=(const GramCache&) = delete;
 
   /// Gives the layers of `sliced`, which slice() made by the same mask, new weights. Safe from several
-  /// threads. ridge: as in RefitOptions.
+  /// threads. ridge: as in RefitOptions; throws InputError unless it is above 0.
   void refit(const Mask& mask, Graph& sliced, double ridge = 1e-2) const;
 
   /// By gate point, for those that layers with constant weights read: for who needs the matrices (up to a

@@ -58,15 +58,19 @@ SolverResult solve_at_target(const Formulation& formulation, const ChannelGroups
 
 /// What bisect_capacity() found.
 struct BisectResult {
-  Mask x;
-  double energy = 0;
-  double multiplier = 0;
-  bool reached = false;
+  Mask x;                    ///< exactly the count
+  double energy = 0;         ///< of the QUBO as given, without a multiplier
+  double multiplier = 0;     ///< that gives the count; without a meaning unless `reached`
+  bool reached = false;      ///< the count came out without repair
+  bool out_of_time = false;  ///< time or a stop ended it
   int solves = 0;
+  std::int64_t moves = 0;  ///< of all solves together
+  double seconds = 0;
 };
 
 /// The faithful search on any QUBO: bisects the multiplier m of E(x) - m·sum x until the count brackets K,
-/// then adds or removes one by one what changes E least. `reached` says whether K came out without repair.
+/// then adds or removes one by one what changes E least. The multipliers are in units of the largest change
+/// of E that a variable makes where none or all are kept.
 ///
 /// count: 0..n; fixed: empty, or n entries (-1 free, 0 or 1 fixed). Each of its solves gets a twentieth of
 /// the options' time, and but for the first two none begins after all of it. Throws InputError if the fixed

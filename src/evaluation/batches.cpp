@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/index.h"
 #include "quboprune/error.h"
 #include "runtime/fixed_batch.h"
 
@@ -38,6 +39,16 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
     batch.others[name] = at::stack(all);
   }
   return batch;
+}
+
+/// How many of the samples, from the first on, make a batch.
+int count_in_batch(std::span<const Sample> samples, int largest, std::int64_t elements) {
+  const auto size = std::max<std::int64_t>(1, samples.front().input.numel());
+  const auto most = std::min(
+      samples.size(), at_index(static_cast<int>(std::clamp<std::int64_t>(elements / size, 1, largest))));
+  std::size_t count = 1;
+  while (count < most && same_shape(samples.front(), samples[count])) ++count;
+  return static_cast<int>(count);
 }
 
 /// The samples' own array [n, ...] for an input. Of a single sample the input may want it without the batch
@@ -78,13 +89,7 @@ std::vector<Batch> batches(std::span<const Sample> samples, int largest, std::in
   std::vector<Batch> result;
   const int n = static_cast<int>(samples.size());
   for (int first = 0; first < n;) {
-    const auto size = std::max<std::int64_t>(1, samples[static_cast<std::size_t>(first)].input.numel());
-    const int most = static_cast<int>(std::clamp<std::int64_t>(elements / size, 1, largest));
-    int count = 1;
-    while (count < most && first + count < n &&
-           same_shape(samples[static_cast<std::size_t>(first)],
-                      samples[static_cast<std::size_t>(first + count)]))
-      ++count;
+    const int count = count_in_batch(samples.subspan(at_index(first)), largest, elements);
     result.push_back(stack(samples, first, count));
     first += count;
   }
@@ -139,25 +144,32 @@ at::Tensor output_of(const at::Tensor& outputs, std::size_t k, std::size_t count
   return outputs;
 }
 
-std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
-                                   const Judge& judge, const Control& control) {
+void for_each_output(const Executor& network, std::span<const Sample> samples, const Judge& judge,
+                     const Control& control,
+                     const std::function<void(std::size_t sample, const at::Tensor& output)>& use) {
   const at::NoGradGuard no_grad;
-  std::vector<at::Tensor> result(samples.size());
-  const int largest = one_at_a_time(network.graph()) ? 1 : 16;
-  std::size_t done = 0;
-  for (const auto& batch : batches(samples, largest)) {
+  const int largest = one_at_a_time(network.graph()) ? 1 : kLargestBatch;
+  for (std::size_t done = 0; done < samples.size();) {
+    const Batch batch = stack(samples, static_cast<int>(done),
+                              count_in_batch(samples.subspan(done), largest, kBatchElements));
     if (control.stopped()) throw Stopped("stopped while running the network: nothing was written");
     const at::Tensor out = network.run(network_inputs(network.graph(), batch, judge)).front();
     const std::size_t count = batch.samples.size();
     if (out.dim() == 0 || out.size(0) != batch.input.size(0)) {
       if (const auto why = other_batch(network.graph(), batch.input.size(0))) throw InputError(*why);
     }
-    for (std::size_t k = 0; k < count; ++k)
-      result[static_cast<std::size_t>(batch.samples[k])] = output_of(out, k, count);
+    for (std::size_t k = 0; k < count; ++k) use(done + k, output_of(out, k, count));
     done += count;
     control.report("evaluate", static_cast<double>(done), static_cast<double>(samples.size()),
                    std::numeric_limits<double>::quiet_NaN());
   }
+}
+
+std::vector<at::Tensor> outputs_of(const Executor& network, std::span<const Sample> samples,
+                                   const Judge& judge, const Control& control) {
+  std::vector<at::Tensor> result(samples.size());
+  for_each_output(network, samples, judge, control,
+                  [&](std::size_t sample, const at::Tensor& output) { result[sample] = output; });
   return result;
 }
 

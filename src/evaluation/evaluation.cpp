@@ -51,11 +51,10 @@ at::Tensor target_of(const Sample& sample, std::size_t index, const Judge& judge
 
 Score evaluate_network(const Executor& network, std::span<const Sample> samples, const Judge& judge,
                        std::span<const at::Tensor> references, const Control& control) {
-  const auto outputs = outputs_of(network, samples, judge, control);
-  std::vector<double> values;
-  for (std::size_t s = 0; s < samples.size(); ++s) {
-    values.push_back(evaluate(judge, outputs[s], target_of(samples[s], s, judge, references)));
-  }
+  std::vector<double> values(samples.size());
+  for_each_output(network, samples, judge, control, [&](std::size_t s, const at::Tensor& output) {
+    values[s] = evaluate(judge, output, target_of(samples[s], s, judge, references));
+  });
   return score_of(std::move(values));
 }
 

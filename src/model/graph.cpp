@@ -63,6 +63,15 @@ std::vector<std::vector<int>> Graph::consumers() const {
   return result;
 }
 
+int Graph::uses(int value) const {
+  int count = values[static_cast<std::size_t>(value)].output ? 1 : 0;
+  for (const auto& node : nodes) {
+    for (const auto* list : {&node.inputs, &node.captured})
+      count += static_cast<int>(std::ranges::count(*list, value));
+  }
+  return count;
+}
+
 std::vector<char> Graph::needed_nodes() const {
   return kept_nodes(*this, std::vector<char>(nodes.size(), 0));
 }

@@ -20,16 +20,17 @@ double mean_distance(const std::vector<double>& a, const std::vector<double>& b)
   return a.empty() ? 0 : sum / static_cast<double>(a.size());
 }
 
-/// Entries that are NaN get what `stand_in` makes of the others.
+/// Entries that aren't known, or beyond any number as the removal let the network overflow, get what
+/// `stand_in` makes of the others.
 template <class F>
 void fill(std::vector<double>& effects, F&& stand_in) {
   std::vector<double> known;
   for (double e : effects) {
-    if (!std::isnan(e)) known.push_back(e);
+    if (std::isfinite(e)) known.push_back(e);
   }
   const double value = known.empty() ? 1 : stand_in(known);
   for (double& e : effects) {
-    if (std::isnan(e)) e = value;
+    if (!std::isfinite(e)) e = value;
   }
 }
 

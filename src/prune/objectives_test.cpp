@@ -209,6 +209,26 @@ TEST(MeasuredEffects, ADeadChannelHasNone) {
   EXPECT_EQ(std::count(effects.begin(), effects.end(), 0.0), 1);
 }
 
+/// A quotient whose divisor is 0 without the first channel.
+TEST(MeasuredEffects, ARemovalThatOverflowsCostsTheMostThatAnyDoes) {
+  testing::Net net;
+  const int x = net.input({-1, 1, 4, 4});
+  const int h = net.add("Conv", {x, net.constant(at::ones({3, 1, 1, 1}))});
+  const at::Tensor weights = at::tensor({2.0F, -0.5F, -0.25F}).view({1, 3, 1, 1});
+  const int y = net.add("Relu", {net.add("Conv", {h, net.constant(weights)})});
+  const Graph graph = net.finish(net.add("Div", {net.constant(at::ones({1})), y}));
+  const ChannelGroups groups = analyse(graph);
+  ASSERT_EQ(groups.size(), 3);
+  std::vector<Sample> samples;
+  for (int s = 0; s < 4; ++s)
+    samples.push_back({at::full({1, 4, 4}, 0.5 + 0.1 * s), at::Tensor(), std::to_string(s), ""});
+  Judge judge;
+  judge.metric = Metric::output;
+  KeptValues none;
+  const auto effects = measured_effects(groups, MaskEvaluator(groups, samples, judge), 4, none);
+  EXPECT_EQ(effects[0], *std::max_element(effects.begin() + 1, effects.end()));
+}
+
 TEST(FormulateMeasured, SingleRemovalsCostTheirEffectsAndPairsAddTheirCorrelation) {
   Scores s;
   s.groups = 3;

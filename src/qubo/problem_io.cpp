@@ -17,7 +17,8 @@ namespace {
 
 /// The whole file, unpacked if it is gzip.
 std::string read_unpacked(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path))
+  std::error_code unknown;  // what can't be looked at can't be opened either
+  if (std::filesystem::is_directory(path, unknown))
     throw InputError(path.string() + ": is a folder: give a problem file");
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file) throw InputError(path.string() + ": can't be opened: check the name and its rights");
@@ -26,7 +27,13 @@ std::string read_unpacked(const std::filesystem::path& path) {
   std::array<char, 1 << 18> buffer;
   while (true) {
     const int got = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()));
-    if (got < 0) throw InputError(path.string() + ": is damaged gzip data: fetch the file again");
+    if (got < 0) {
+      int status = Z_OK;
+      gzerror(file.get(), &status);
+      throw InputError(path.string() + (status == Z_ERRNO
+                                            ? ": can't be read to its end: check the disk it is on"
+                                            : ": is damaged gzip data: fetch the file again"));
+    }
     if (got == 0) break;
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }

@@ -115,12 +115,12 @@ class Reestimation {
       before.add(dense_value(node.input(0), n, b));
       after.add(bench_.cut().before(n, b)[at_index(node.input(0))]);
     }
-    result.error_before = result.error_after = error_of(n, {});
+    result.error_before = result.error_after = output_error(n, {});
     for (double share : {1.0, 0.5}) {
       const Changes changes = changes_of(node, before, after, share);
       const double metric = bench_.score(n, changes);
       if (!bench_.not_worse(metric, bench_.metric())) continue;
-      result.error_after = error_of(n, changes);
+      result.error_after = output_error(n, changes);
       bench_.accept(changes, metric);
       result.kept_old = false;
       if (share < 1) result.note = "half of the change";
@@ -133,11 +133,8 @@ class Reestimation {
   bool changeable(const Node& node) const {
     for (std::size_t k : {3U, 4U}) {
       const int v = node.input(k);
-      int readers = 0;
-      for (const auto& other : bench_.graph().nodes) {
-        for (int input : other.inputs) readers += input == v ? 1 : 0;
-      }
-      if (v < 0 || readers != 1 || !bench_.graph().values[at_index(v)].is_constant()) return false;
+      if (v < 0 || bench_.graph().uses(v) != 1 || !bench_.graph().values[at_index(v)].is_constant())
+        return false;
     }
     return true;
   }
@@ -164,7 +161,7 @@ class Reestimation {
   }
 
   /// How far the node's outputs on the checking samples are from the original's, about their mean.
-  double error_of(int n, const Changes& changes) {
+  double output_error(int n, const Changes& changes) {
     const int y = bench_.graph().nodes[at_index(n)].output(0);
     double error = 0;
     double energy = 0;

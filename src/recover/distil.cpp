@@ -1,6 +1,7 @@
 #include "quboprune/distil.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "core/index.h"
@@ -8,6 +9,7 @@
 #include "quboprune/error.h"
 #include "quboprune/evaluation.h"
 #include "recover/refit_bench.h"
+#include "recover/trainer.h"
 
 namespace quboprune {
 namespace {
@@ -112,25 +114,42 @@ DistilResult distil(const ChannelGroups& groups, const Mask& mask, const Dataset
   if (judging.empty())
     result.notes.push_back(
         "training saw the only scene that its result was judged on: give data of more scenes");
-  result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
+  std::string diverged;  // hours of choosing and a repair that holds mustn't be lost to a rate too high
+  try {
+    result.training = finetune(result.refit.graph, WithoutScenes(data, judging), train, control);
+  } catch (const Diverged& error) {
+    diverged = error.what();
+    result.training.reason = "diverged";
+  }
 
   const Judge by = deciding(judge);
   const NetworkJudge judged(*train.teacher, split.check, by);
   const auto score = [&](const Graph& graph) { return judged.score(graph).mean; };
   result.metric_refitted = score(result.refit.graph);
-  result.metric_trained = score(result.training.graph);
+  result.metric_trained =
+      diverged.empty() ? score(result.training.graph) : std::numeric_limits<double>::quiet_NaN();
   const auto no_harm = [&](double metric) {
     return error_of(metric, by.metric) <= error_of(result.metric_refitted, by.metric);
   };
   result.trained = no_harm(result.metric_trained);
   result.graph = result.trained ? result.training.graph : result.refit.graph;
-  if (!result.trained) {
+  if (!diverged.empty()) {
+    result.notes.push_back("training failed, and the refitted network is kept: " + diverged);
+  } else if (!result.trained) {
     result.notes.push_back(
         "training made the network worse on calibration scenes that it didn't see: the refitted one is kept");
   } else if (options.all_scenes && !judging.empty() && result.training.reason != "stopped") {
     FinetuneOptions again = train;
     if (!again.work.empty()) again.work /= "all";
-    FinetuneResult& all = result.on_all_scenes.emplace(finetune(result.refit.graph, data, again, control));
+    try {
+      result.on_all_scenes = finetune(result.refit.graph, data, again, control);
+    } catch (const InputError& error) {  // diverged, or met damaged data in a scene that was kept back so far
+      result.notes.push_back(
+          "training on all calibration scenes failed, and the network trained on a part of them is kept: " +
+          std::string(error.what()));
+      return result;
+    }
+    FinetuneResult& all = *result.on_all_scenes;
     if (all.reason == "stopped") {
       result.notes.emplace_back("stopped before it was trained on all calibration scenes");
     } else if (!no_harm(score(all.graph))) {

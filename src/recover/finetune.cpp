@@ -152,7 +152,7 @@ FinetuneResult finetune(const Graph& file, const Dataset& data, const FinetuneOp
   keep_new_state();
   history.close(step);
   result.history = history.points();
-  result.reason = control.stopped() ? "stopped" : step >= options.steps ? "steps" : "time limit";
+  result.reason = step >= options.steps ? "steps" : control.stopped() ? "stopped" : "time limit";
   result.graph = trainer.result();
   result.steps = step;
   result.taken_up = before.step;

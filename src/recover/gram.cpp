@@ -5,8 +5,10 @@
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -204,6 +206,8 @@ GramCache::~GramCache() = default;
 
 void GramCache::refit(const Mask& mask, Graph& sliced, double ridge) const {
   state_->groups.check_size(mask);
+  if (!(ridge > 0) || !std::isfinite(ridge))
+    throw InputError(fmt::format("a ridge of {}: give a number above 0", ridge));
   const at::NoGradGuard no_grad;
   for (std::size_t k = 0; k < state_->grams.size(); ++k) {
     const auto columns = state_->columns_of(k, mask);

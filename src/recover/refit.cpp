@@ -96,7 +96,10 @@ RefitResult Refitter::operator()(const Mask& mask, const Control& control) const
     keep_old(result.layers, "all repairs together made the metric worse on other scenes");
   } else if (result.reason == "done" && state_->options.all_scenes) {
     RefitResult all = RefitWalk(*state_, mask, control, Manner::settled, result.layers).run();
-    if (all.reason != "done") {
+    if (all.reason == "failed") {
+      result.notes.emplace_back(
+          "the repair can't be fitted on all calibration scenes: the one fitted on a part of them is kept");
+    } else if (all.reason != "done") {
       result.notes.emplace_back("stopped before the repair was fitted on all calibration scenes");
     } else if (!trusting.not_worse(all.metric_after, result.metric_before)) {
       result.notes.emplace_back(

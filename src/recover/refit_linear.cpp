@@ -16,15 +16,6 @@ std::size_t at_index(std::int64_t i) {
   return static_cast<std::size_t>(i);
 }
 
-int readers_of(const Graph& graph, int value) {
-  int count = 0;
-  for (const auto& node : graph.nodes) {
-    count += static_cast<int>(std::count(node.inputs.begin(), node.inputs.end(), value));
-    count += static_cast<int>(std::count(node.captured.begin(), node.captured.end(), value));
-  }
-  return count + (graph.values[at_index(value)].output ? 1 : 0);
-}
-
 bool is_weight(const Graph& graph, int value) {
   return value >= 0 && graph.values[at_index(value)].is_constant() &&
          at::isFloatingType(graph.values[at_index(value)].constant.scalar_type());
@@ -33,7 +24,7 @@ bool is_weight(const Graph& graph, int value) {
 /// A floating-point constant that nothing else reads, with one entry an output.
 bool holds_offsets(const Graph& graph, int value, std::int64_t outputs) {
   return is_weight(graph, value) && graph.values[at_index(value)].constant.numel() == outputs &&
-         readers_of(graph, value) == 1;
+         graph.uses(value) == 1;
 }
 
 /// Does a constant's shape, broadcast against the outputs, run along their channels? `back`: the channels'
@@ -45,7 +36,7 @@ bool runs_along(const at::Tensor& constant, std::int64_t back, std::int64_t outp
 /// The batch norm's means or the constant added behind a node that has no bias of its own.
 BiasPlace place_behind(const Graph& graph, const Node& node, std::int64_t outputs, std::int64_t back) {
   const int y = node.output(0);
-  if (readers_of(graph, y) != 1) return {};
+  if (graph.uses(y) != 1) return {};
   for (const auto& next : graph.nodes) {
     if (std::find(next.inputs.begin(), next.inputs.end(), y) == next.inputs.end()) continue;
     if (next.op == "BatchNormalization" && next.input(0) == y && holds_offsets(graph, next.input(3), outputs))
@@ -79,7 +70,7 @@ std::optional<LinearLayer> LinearLayer::of(const Graph& graph, const Graph& orig
       convolution ? layer.read_convolution(graph, original, why_not) : layer.read_product(graph, why_not);
   if (!known) return std::nullopt;
   layer.data_value_ = description.input(at_index(layer.data_));
-  if (readers_of(graph, layer.weight_value_) != 1) {
+  if (graph.uses(layer.weight_value_) != 1) {
     why_not = "its weights are shared with another node";
     return std::nullopt;
   }

@@ -24,8 +24,9 @@ RefitResult RefitWalk::run() {
     }
     if (manner_ != Manner::settled) {
       result.layers.push_back(refit_node(nodes[k]));
-    } else if (!settled_[k].kept_old) {
-      refit_as(settled_[k]);
+    } else if (!settled_[k].kept_old && !refit_as(settled_[k])) {
+      result.reason = "failed";
+      break;
     }
     control_.report(stage(), static_cast<double>(k + 1), static_cast<double>(nodes.size()),
                     guarded ? bench_.metric() : std::numeric_limits<double>::quiet_NaN());
@@ -79,15 +80,16 @@ RefitLayer RefitWalk::refit_node(int node) {
   return result;
 }
 
-/// As an earlier walk settled it, on all samples.
-void RefitWalk::refit_as(const RefitLayer& before) {
+/// As an earlier walk settled it, on all samples. False where these can't be fitted.
+bool RefitWalk::refit_as(const RefitLayer& before) {
   std::string note;
   const auto layer = LinearLayer::of(bench_.graph(), shared_.groups.analysis().graph, before.node, note);
   Moments all(layer->bias().value >= 0);
   if (!gather_rows(bench_, shared_.data, *layer, shared_.pass.layers.at(before.node), all, all).empty())
-    return;
-  if (const auto change = all.solve(before.ridge))
-    bench_.accept(changes_of(*layer, *change), bench_.metric());
+    return false;
+  const auto change = all.solve(before.ridge);
+  if (change) bench_.accept(changes_of(*layer, *change), bench_.metric());
+  return change.has_value();
 }
 
 void RefitWalk::choose(const LinearLayer& layer, const Moments& fit, const Moments& check,

@@ -44,7 +44,8 @@ class RefitWalk {
         control_(control),
         bench_(shared.groups, mask, shared.data, shared.trial, shared.options) {}
 
-  /// To be called once. A stopped walk gives what is repaired so far, its reason being "stopped".
+  /// To be called once. A stopped walk gives what is repaired so far, its reason being "stopped". A
+  /// settled walk whose layers can't be fitted on all samples ends as "failed", half done.
   RefitResult run();
 
   bool not_worse(double a, double than) const { return bench_.not_worse(a, than); }
@@ -61,7 +62,7 @@ class RefitWalk {
   const char* stage() const;
   std::vector<int> layers_to_visit() const;
   RefitLayer refit_node(int node);
-  void refit_as(const RefitLayer& before);
+  bool refit_as(const RefitLayer& before);
   void choose(const LinearLayer& layer, const Moments& fit, const Moments& check, RefitLayer& result);
   void accept(const LinearLayer& layer, const Candidate& candidate, double metric, RefitLayer& result);
   Changes changes_of(const LinearLayer& layer, const WeightChange& change) const;

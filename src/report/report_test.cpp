@@ -120,6 +120,13 @@ TEST(Report, LeavesOutWhatIsNotThere) {
   EXPECT_EQ(terminal_report(json::object()), "quboprune\n");
 }
 
+TEST(TerminalReport, ShowsTheSizesThatAreThere) {
+  const std::string macs = terminal_report({{"model", {{"macs", 10}}}, {"result", {{"macs", 5}}}});
+  EXPECT_TRUE(holds(macs, "pruned")) << macs;
+  EXPECT_TRUE(holds(macs, "50.0 %")) << macs;
+  EXPECT_FALSE(holds(terminal_report({{"model", {{"macs", 10}}}}), "pruned"));
+}
+
 TEST(Report, TakesValuesOfTheWrongKind) {
   const json whole = full_report();
   for (const auto& [key, value] : whole.items()) {

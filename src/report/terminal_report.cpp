@@ -44,6 +44,7 @@ std::string table(const std::string& title, const Row& head, const std::vector<R
   std::vector<std::size_t> widths;
   for (const std::string& name : head) widths.push_back(width(name));
   for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
   }
   const auto line = [&](const Row& row) {
@@ -77,7 +78,7 @@ std::string sizes(const Json& report) {
     if (after) row.insert(row.end(), {show_count(after), show_percent(removed_part(before, after))});
     rows.push_back(row);
   }
-  const bool pruned = number(report, "/result/filters") || number(report, "/result/parameters");
+  const bool pruned = std::ranges::any_of(rows, [](const Row& row) { return row.size() > 2; });
   return table("Size", pruned ? Row{"", "original", "pruned", "removed"} : Row{"", "original"}, rows);
 }
 

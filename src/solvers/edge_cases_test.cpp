@@ -31,6 +31,32 @@ TEST(EdgeCases, ALimitThatLimitsNothingIsNone) {
   }
 }
 
+TEST(EdgeCases, TimeWithoutEndIsEndedByMoves) {
+  for (const bool whole : {true, false}) {
+    const Qubo qubo = random_qubo(150, 4, whole);
+    const Constraint constraint{Constraint::Kind::exactly, 50, {}, {}};
+    const auto solved = [&](double seconds) {
+      return solve(qubo, constraint, {.seconds = seconds, .max_moves = 20000});
+    };
+    const SolverResult endless = solved(kInfinity);
+    EXPECT_EQ(endless.reason, "moves");
+    EXPECT_EQ(endless.pool.front().energy, solved(1000).pool.front().energy);
+  }
+}
+
+/// Whichever worker reaches it, in its turn or not.
+TEST(EdgeCases, AReachedTargetIsTheReason) {
+  const Qubo qubo = random_qubo(300, 6, true);
+  const Constraint constraint{Constraint::Kind::exactly, 100, {}, {}};
+  const double best = solve(qubo, constraint, {.seconds = 100, .max_moves = 300000}).pool.front().energy;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const SolverResult result =
+        solve(qubo, constraint, {.seconds = 100, .seed = seed, .threads = 4, .target_energy = best});
+    EXPECT_EQ(result.reason, "target") << seed;
+    EXPECT_LE(result.pool.front().energy, best);
+  }
+}
+
 /// Whatever a worker throws, also what the caller's function throws in it, comes out of solve().
 TEST(EdgeCases, ExceptionsOfWorkersComeOut) {
   const Qubo qubo = random_qubo(200, 3, true);

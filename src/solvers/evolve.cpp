@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "quboprune/random.h"
@@ -168,7 +169,9 @@ class Sequence {
     const auto members = population_.kept().members();
     evolution.best.assign(members.begin(), members.end());
     evolution.moves = population_.moves();
-    evolution.reason = reason_;
+    // A worker may have reached the target out of turn, and the clock was stopped for the others.
+    const bool reached = !evolution.best.empty() && evolution.best.front().energy <= options_.target;
+    evolution.reason = reached ? "target" : reason_;
     return evolution;
   }
 
@@ -232,8 +235,12 @@ Evolution evolve(const MakeImprover& make_improver, const EvolveOptions& options
   for (int t = 0; t < options.threads; ++t) improvers.push_back(make_improver());
   {
     std::vector<std::jthread> threads;
-    for (std::size_t t = 1; t < improvers.size(); ++t)
-      threads.emplace_back([&sequence, &improver = *improvers[t]] { sequence.work(improver); });
+    try {
+      for (std::size_t t = 1; t < improvers.size(); ++t)
+        threads.emplace_back([&sequence, &improver = *improvers[t]] { sequence.work(improver); });
+    } catch (const std::system_error&) {
+      // As many as the system allows: the result doesn't depend on their number.
+    }
     sequence.work(*improvers[0]);
   }
   return sequence.result();

@@ -253,7 +253,8 @@ SolverResult find(const Qubo& qubo, const Constraint& constraint, SolverOptions 
     greedy = backward_greedy(qubo, constraint, deadline_for(options, control));
     options.seconds = std::max(0.0, seconds - whole.elapsed());
   }
-  if (real) options.seconds = std::max(0.0, options.seconds - kDescentShare * whole.seconds());
+  if (real && std::isfinite(whole.seconds()))
+    options.seconds = std::max(0.0, options.seconds - kDescentShare * whole.seconds());
   if (options.method == "exact") options.method = "auto";
   const bool limited_by_proof = proof_follows && options.max_moves == 0;
   if (limited_by_proof) {

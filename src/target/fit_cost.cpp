@@ -190,7 +190,6 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
   const double allowed = allowance(groups, target);
   SolverResult result;
   result.method = "linearised cost";
-  result.reason = "done";
   const auto start = std::chrono::steady_clock::now();
   std::vector<Solution> found;
   Mask mask(at_index(groups.size()), 1);
@@ -225,6 +224,7 @@ SolverResult fit_cost(const Formulation& f, const ChannelGroups& groups, const T
     if (control.stopped()) break;
     fitter.exchange(solution);
   }
+  result.reason = control.stopped() ? "stopped" : "done";
   result.seconds = seconds_since(start);
   best_first(found);
   found.resize(std::min(found.size(), at_index(std::max(1, options.pool_size))));

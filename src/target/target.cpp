@@ -24,6 +24,19 @@ SolverResult as_result(const Qubo& qubo, Mask x, const std::string& method) {
   return result;
 }
 
+constexpr double kFurthest = 1e12;  // multipliers, in typical slopes
+
+/// The largest change of the energy that a variable makes where none or all are kept: the unit of
+/// multipliers.
+double typical_slope(const Qubo& qubo) {
+  double largest = 0;
+  for (const auto kept : {std::uint8_t{0}, std::uint8_t{1}}) {
+    for (const double slope : qubo.slopes(Mask(at_index(qubo.size()), kept)))
+      largest = std::max(largest, std::abs(slope));
+  }
+  return largest > 0 ? largest : 1;
+}
+
 /// Removes in ascending importance until the cost fits, as greedy methods do; then what was removed last for
 /// more than was asked comes back, the most important first, as long as it fits.
 SolverResult sort_and_cut(const Formulation& f, const ChannelGroups& groups, const Target& target,
@@ -54,8 +67,12 @@ SolverResult exactly(const Formulation& f, const ChannelGroups& groups, const Ta
   if (mode == CapacityMode::bisect) {
     const BisectResult found = bisect_capacity(f.qubo, count, fixed, options, control);
     SolverResult result = as_result(f.qubo, found.x, "bisect");
-    result.reason =
-        found.reached ? "a multiplier gives the count" : "no multiplier gives the count: repaired";
+    result.seconds = found.seconds;
+    result.moves = found.moves;
+    result.reason = found.reached       ? "a multiplier gives the count"
+                    : control.stopped() ? "stopped"
+                    : found.out_of_time ? "time"
+                                        : "no multiplier gives the count: repaired";
     return result;
   }
   return solve(f.qubo, {Constraint::Kind::exactly, static_cast<double>(count), {}, fixed}, options, control);
@@ -135,29 +152,35 @@ SolverResult solve_at_target(const Formulation& f, const ChannelGroups& groups, 
 BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std::int8_t>& fixed,
                              const SolverOptions& options, const Control& control) {
   BisectResult best;
-  double low = -1;  // multiplier that keeps too few
-  double high = 1;  // and one that keeps too many
+  const double unit = typical_slope(qubo);
+  double low = -unit;  // multiplier that keeps too few
+  double high = unit;  // and one that keeps too many
   const auto solve_with = [&](double m) {
     Qubo shifted = qubo;
     for (int i = 0; i < qubo.size(); ++i) shifted.add_linear(i, -m);
     SolverOptions each = options;
     each.pool_size = 1;
     each.seconds = options.seconds / 20;
+    each.target_energy = SolverOptions{}.target_energy;  // the caller's is without the multiplier
+    each.bound = false;
     ++best.solves;
-    return solve(shifted, {Constraint::Kind::none, 0, {}, fixed}, each, control).pool.front().x;
+    const SolverResult solved = solve(shifted, {Constraint::Kind::none, 0, {}, fixed}, each, control);
+    best.moves += solved.moves;
+    return solved.pool.front().x;
   };
   const auto start = std::chrono::steady_clock::now();
   const auto goes_on = [&] { return seconds_since(start) < options.seconds && !control.stopped(); };
   Mask few = solve_with(low);
-  while (kept_count(few) > count && low > -1e12 && goes_on()) few = solve_with(low *= 4);
+  while (kept_count(few) > count && low > -kFurthest * unit && goes_on()) few = solve_with(low *= 4);
   Mask many = solve_with(high);
-  while (kept_count(many) < count && high < 1e12 && goes_on()) many = solve_with(high *= 4);
+  while (kept_count(many) < count && high < kFurthest * unit && goes_on()) many = solve_with(high *= 4);
   for (int k = 0; k < 40 && kept_count(few) != count && kept_count(many) != count && goes_on(); ++k) {
     const double middle = 0.5 * (low + high);
     const Mask x = solve_with(middle);
     (kept_count(x) <= count ? few : many) = x;
     (kept_count(x) <= count ? low : high) = middle;
   }
+  best.out_of_time = !goes_on();
   best.reached = kept_count(few) == count || kept_count(many) == count;
   best.multiplier = kept_count(few) == count ? low : high;
   Mask other = many;
@@ -166,6 +189,7 @@ BisectResult bisect_capacity(const Qubo& qubo, int count, const std::vector<std:
   repair_count(qubo, other, count, fixed);
   if (qubo.energy(other) < qubo.energy(best.x)) best.x = other;
   best.energy = qubo.energy(best.x);
+  best.seconds = seconds_since(start);
   return best;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -117,6 +118,32 @@ TEST(Bisection, GivesTheBestOfItsCountWhereAMultiplierReachesIt) {
       EXPECT_NEAR(found.energy, best, 1e-9) << seed << " " << count;
     }
   }
+}
+
+/// Multiples by powers of two, so that nothing is rounded: the loss may be measured in any unit.
+TEST(Bisection, DoesNotDependOnTheUnitOfTheEnergy) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    const Qubo qubo = formulation(30, seed).qubo;
+    const BisectResult found = bisect_capacity(qubo, 11, {}, kQuick);
+    for (const double unit : {0x1p-50, 0x1p40}) {
+      Qubo scaled(30);
+      for (int i = 0; i < 30; ++i) scaled.add_linear(i, unit * qubo.linear()[static_cast<std::size_t>(i)]);
+      for (const auto& pair : qubo.pairs()) scaled.add_pair(pair.i, pair.j, unit * pair.value);
+      const BisectResult other = bisect_capacity(scaled, 11, {}, kQuick);
+      EXPECT_EQ(other.reached, found.reached) << seed << " " << unit;
+      EXPECT_EQ(other.x, found.x) << seed << " " << unit;
+    }
+  }
+}
+
+TEST(Bisection, SaysThatItWasStopped) {
+  const Qubo qubo = formulation(30, 1).qubo;
+  const std::atomic<bool> stop = true;
+  Control control;
+  control.stop = &stop;
+  const BisectResult found = bisect_capacity(qubo, 11, {}, kQuick, control);
+  EXPECT_TRUE(found.out_of_time);
+  EXPECT_EQ(kept_count(found.x), 11);
 }
 
 TEST(Bisection, KeepsWhatIsFixed) {

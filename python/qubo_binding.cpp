@@ -6,13 +6,22 @@
 namespace quboprune::python {
 namespace {
 
+/// Tried on an empty problem first, so that a wrong entry leaves nothing half done, and what is there already
+/// isn't copied.
+template <typename Add>
+void all_or_none(SharedQubo& qubo, const Add& add) {
+  Qubo tried(qubo.get().size());
+  add(tried);
+  add(qubo.to_change());
+}
+
 void add_linear(SharedQubo& qubo, const py::object& values) {
   const auto linear = vector_of(numbers_of(values, "linear"), "linear");
   if (static_cast<int>(linear.size()) != qubo.get().size())
     throw InputError(fmt::format("linear: {} values for {} variables", linear.size(), qubo.get().size()));
-  Qubo changed = qubo.get();  // all of them or none
-  for (int i = 0; i < changed.size(); ++i) changed.add_linear(i, linear[static_cast<std::size_t>(i)]);
-  qubo = SharedQubo(std::move(changed));
+  all_or_none(qubo, [&](Qubo& changed) {
+    for (int i = 0; i < changed.size(); ++i) changed.add_linear(i, linear[static_cast<std::size_t>(i)]);
+  });
 }
 
 void add_pairs(SharedQubo& qubo, const py::object& i, const py::object& j, const py::object& values) {
@@ -22,9 +31,9 @@ void add_pairs(SharedQubo& qubo, const py::object& i, const py::object& j, const
   if (first.size() != second.size() || first.size() != coupling.size())
     throw InputError(fmt::format("i, j and values: {}, {} and {} entries; give as many of each", first.size(),
                                  second.size(), coupling.size()));
-  Qubo changed = qubo.get();  // all of them or none
-  for (std::size_t k = 0; k < first.size(); ++k) changed.add_pair(first[k], second[k], coupling[k]);
-  qubo = SharedQubo(std::move(changed));
+  all_or_none(qubo, [&](Qubo& changed) {
+    for (std::size_t k = 0; k < first.size(); ++k) changed.add_pair(first[k], second[k], coupling[k]);
+  });
 }
 
 void add_dense_block(SharedQubo& qubo, const py::object& variables, const py::object& values) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
@@ -52,6 +53,21 @@ class Qubo {
   std::span<const Pair> pairs() const { return pairs_; }
   std::span<const DenseBlock> dense_blocks() const { return dense_blocks_; }
   std::span<const LowRank> low_rank() const { return low_rank_; }
+
+  /// Are there pairs (of whatever value), blocks or low-rank terms?
+  bool has_couplings() const { return !pairs_.empty() || !dense_blocks_.empty() || !low_rank_.empty(); }
+  /// Calls use(i, j, value) for each coupling of pairs and blocks, a block's b_ij once. Several may be of the
+  /// same two variables, some of value 0. Those of low-rank terms aren't among them.
+  template <typename Use>
+  void for_each_coupling(Use&& use) const {
+    for (const Pair& pair : pairs_) use(pair.i, pair.j, pair.value);
+    for (const DenseBlock& block : dense_blocks_) {
+      const std::size_t m = block.variables.size();
+      for (std::size_t p = 0; p < m; ++p)
+        for (std::size_t q = p + 1; q < m; ++q)
+          use(block.variables[p], block.variables[q], block.values[p * m + q]);
+    }
+  }
 
   /// E(x) of n entries, from scratch: O(size of the description).
   double energy(const Mask& x) const;

@@ -34,7 +34,8 @@ struct RefitOptions {
   /// random probe through the original network. Takes care of saturating outputs (Sigmoid), where unweighted
   /// least squares did harm.
   bool weigh_by_output = true;
-  /// A layer is fitted on at most this many positions for each unknown of an output channel, drawn evenly.
+  /// A layer is fitted on at most this many positions (at least 1) for each unknown of an output channel,
+  /// drawn evenly.
   double positions_per_unknown = 50;
   /// Bytes for kept outputs of the original (a quarter; beyond it layers are fitted on fewer positions),
   /// activations of the cut network (half; beyond it they are computed anew for each layer, which is slower)

@@ -29,20 +29,24 @@ constexpr std::size_t kMostCompared = 8192;
 /// What one pass over the calibration data says of every group. Lists hold one entry a group unless noted.
 struct Scores {
   int groups = 0;
-  std::vector<double> l1,
-      l2;  ///< norms of the filters (weights, not biases) of all of a group's members together
-  std::vector<double> taylor;         ///< mean over samples of |G[n,g]|, in units of the loss
-  std::vector<double> taylor_weight;  ///< (sum of w dL/dw over its filters)², L the mean loss; empty without
-                                      ///< labels or unless asked for
-  std::vector<double> fisher;         ///< sum over samples of G[n,g]² / (2n)
-  std::vector<double> energy;    ///< mean square of the activations at the gates; 0: dead on these samples.
-                                 ///< All 0 if ScoreOptions::similarity is off
+  /// Norms of the filters (weights, not biases) of all of a group's members together.
+  std::vector<double> l1, l2;
+  /// Mean over samples of |G[n,g]|, in units of the loss; where label_free, of the entries of `probes`.
+  std::vector<double> taylor;
+  /// (sum of w dL/dw over its filters)², L the mean loss; empty without labels or unless asked for.
+  std::vector<double> taylor_weight;
+  /// Sum over samples of G[n,g]² / (2n), in squares of taylor's unit.
+  std::vector<double> fisher;
+  /// Mean square of the activations at the gates; 0: dead on these samples. All 0 if ScoreOptions::similarity
+  /// is off.
+  std::vector<double> energy;
   int rows = 0;                  ///< of gradients: samples; 0 without labels
   std::vector<float> gradients;  ///< G [rows, groups], row-major
   int probe_rows = 0;            ///< samples x probes
-  std::vector<float> probes;     ///< v'df_n/dm_g sqrt(w_n / outputs) [probe_rows, groups], w_n the sample's
-                              ///< metric_weights() over their mean: E[G'G]/rows is Gauss-Newton's J'J of the
-                              ///< mean squared output, samples counting as the metric sees them
+  /// v'df_n/dm_g sqrt(w_n / outputs) [probe_rows, groups], w_n the sample's metric weight
+  /// (evaluation/probes.h) over their mean: E[G'G]/rows is Gauss-Newton's J'J of the mean squared output,
+  /// samples counting as the metric sees them.
+  std::vector<float> probes;
   std::vector<SimilarityBlock> similarity;
   bool label_free = false;  ///< taylor and fisher come from the probes; there are no gradients
 };

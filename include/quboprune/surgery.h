@@ -19,7 +19,8 @@ Graph slice(const ChannelGroups& groups, const Mask& mask);
 Graph without_dead_branches(const Graph& file, Graph sliced);
 
 /// How to run the network with its channels removed but not cut: what each gate point reads is multiplied by
-/// the mask, or, in means, weighted by it.
+/// the mask, or, in means, weighted by it. Keeps nothing of its arguments. A run with it throws InputError
+/// where a gated axis isn't as long as it was in the analysis.
 RunOptions masked_run(const ChannelGroups& groups, const Mask& mask);
 
 /// What came out of comparing two networks that should compute the same.

@@ -7,9 +7,9 @@
 #include "cli/base/model_report.h"
 #include "cli/base/numbers.h"
 #include "cli/base/outputs.h"
+#include "cli/base/solve_report.h"
 #include "cli/commands.h"
 #include "core/threads.h"
-#include "solvers/solve_report.h"
 
 namespace quboprune {
 namespace {
@@ -22,19 +22,17 @@ struct Options {
   int pool = 1, pool_distance = 1;
 };
 
-SolveFileOptions solve_options(const Options& options, const Context& context, bool capacity_given) {
-  SolveFileOptions result;
-  result.solver.method = options.method;
-  result.solver.seconds = options.seconds;
-  result.solver.processor_time = options.processor_time;
-  result.solver.max_moves = options.max_moves;
-  result.solver.seed = context.seed;
-  result.solver.threads = thread_count(context.threads);
-  result.solver.pool_size = options.pool;
-  result.solver.pool_distance = options.pool_distance;
-  result.solver.bound = true;
-  if (capacity_given) result.capacity = options.capacity;
-  result.format = options.format;
+SolverOptions solver_options(const Options& options, const Context& context) {
+  SolverOptions result;
+  result.method = options.method;
+  result.seconds = options.seconds;
+  result.processor_time = options.processor_time;
+  result.max_moves = options.max_moves;
+  result.seed = context.seed;
+  result.threads = thread_count(context.threads);
+  result.pool_size = options.pool;
+  result.pool_distance = options.pool_distance;
+  result.bound = true;
   return result;
 }
 
@@ -74,13 +72,13 @@ void add_solve(CLI::App& app, Context& context) {
     context.action = [options, given, &context] {
       check_outputs({options->report, options->write}, {options->problem});
       if (!options->write.empty()) written_format(options->write);  // before any work
-      const SolveFileOptions solve_with = solve_options(*options, context, given);
-      if (!options->write.empty()) {
-        Problem problem = read_problem(options->problem, options->format);
-        if (given) override_capacity(problem, options->capacity);
-        write_problem(problem, options->write);
-      }
-      nlohmann::json report = solve_file(options->problem, solve_with, context.control);
+      const SolverOptions solve_with = solver_options(*options, context);
+      Problem problem = read_problem(options->problem, options->format);
+      if (given) override_capacity(problem, options->capacity);
+      if (!options->write.empty()) write_problem(problem, options->write);
+      // The time limit counts from after the reading.
+      const SolverResult result = solve(problem.qubo, problem.constraint, solve_with, context.control);
+      nlohmann::json report = solve_report(problem, options->problem, result, context.seed);
       report.update(report_head("solve", context));
       write_json(options->report, report, -1);
       fmt::print("{}", solve_summary(report));

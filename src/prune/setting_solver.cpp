@@ -5,14 +5,10 @@
 namespace quboprune {
 namespace {
 
-/// A linear objective over a count needs no search.
-bool is_linear(const Qubo& qubo) {
-  return qubo.pairs().empty() && qubo.dense_blocks().empty() && qubo.low_rank().empty();
-}
-
 Formulation formulated(const Formulator& formulator, const Setting& setting, const Target& target) {
   Formulation f = formulator(setting.objective, setting.options);
-  const bool linear = setting.greedy || (target.kind == Cost::filters && is_linear(f.qubo));
+  // A linear objective over a count needs no search.
+  const bool linear = setting.greedy || (target.kind == Cost::filters && !f.qubo.has_couplings());
   if (linear && f.solving == Solving::search) f.solving = Solving::sorting;
   return f;
 }

@@ -180,18 +180,10 @@ void Qubo::to_dense(std::vector<double>& couplings, std::vector<double>& diagona
   const std::size_t n = linear_.size();
   couplings.assign(n * n, 0.0);
   diagonal.assign(linear_.begin(), linear_.end());
-  for (const Pair& pair : pairs_)
-    couplings[static_cast<std::size_t>(pair.i) * n + static_cast<std::size_t>(pair.j)] += pair.value;
-  for (const DenseBlock& block : dense_blocks_) {
-    const std::size_t m = block.variables.size();
-    for (std::size_t p = 0; p < m; ++p)
-      for (std::size_t q = p + 1; q < m; ++q) {
-        auto i = static_cast<std::size_t>(block.variables[p]);
-        auto j = static_cast<std::size_t>(block.variables[q]);
-        if (i > j) std::swap(i, j);
-        couplings[i * n + j] += block.values[p * m + q];
-      }
-  }
+  for_each_coupling([&](int i, int j, double value) {
+    couplings[static_cast<std::size_t>(std::min(i, j)) * n + static_cast<std::size_t>(std::max(i, j))] +=
+        value;
+  });
   for (const LowRank& term : low_rank_) add_low_rank_dense(term, n, couplings, diagonal);
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = i + 1; j < n; ++j) couplings[j * n + i] = couplings[i * n + j];

@@ -58,7 +58,7 @@ class Reestimation {
                const Judge& judge, const RefitOptions& options, const Control& control)
       : control_(control),
         data_(groups.analysis().graph, calibration, judge, options),
-        dense_(dense_network(groups.analysis().graph, options)),
+        dense_(groups.analysis().graph, data_.inputs, options.memory_limit / 4),
         trial_(trial_of(judge)),
         bench_(groups, mask, data_, trial_, options) {}
 
@@ -86,12 +86,6 @@ class Reestimation {
   }
 
  private:
-  Lockstep dense_network(const Graph& graph, const RefitOptions& options) const {
-    Lockstep network(graph, data_.inputs, false);
-    if (network.live_bytes() < options.memory_limit / 4) return {graph, data_.inputs, true};
-    return network;
-  }
-
   Trial trial_of(const Judge& judge) {
     Trial trial(data_.split.check, deciding(judge));
     for (std::size_t b = data_.fit_batches; b < data_.batches(); ++b)

@@ -130,10 +130,9 @@ Bench::Bench(const ChannelGroups& groups, const Mask& mask, const FitAndCheck& d
       trial_(trial),
       cut_graph_(slice(groups, mask)),
       graph_(cut_graph_),
-      cut_(graph_, data.inputs, false),
+      // The live values and the trials' own must fit.
+      cut_(graph_, data.inputs, options.memory_limit / 2),
       behind_cut_(nodes_behind_cut(groups, mask)) {
-  // The live values and the trials' own must fit; else everything is run from the inputs anew.
-  if (cut_.live_bytes() < options.memory_limit / 2) cut_ = Lockstep(graph_, data.inputs, true);
   metric_ = cut_metric_ = score(0, {});
 }
 

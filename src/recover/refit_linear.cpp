@@ -5,16 +5,13 @@
 
 #include <algorithm>
 
+#include "core/index.h"
 #include "ops/base/convolution.h"
 #include "ops/base/layers.h"
 #include "quboprune/error.h"
 
 namespace quboprune {
 namespace {
-
-std::size_t at_index(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
 
 bool is_weight(const Graph& graph, int value) {
   return value >= 0 && graph.values[at_index(value)].is_constant() &&

@@ -7,11 +7,11 @@
 #include "runtime/last_uses.h"
 
 namespace quboprune {
-Lockstep::Lockstep(const Graph& graph, std::vector<std::vector<at::Tensor>> inputs, bool keep)
-    : network_(graph), inputs_(std::move(inputs)), last_uses_(last_uses(graph)), keep_(keep) {
-  if (keep_) {
-    for (std::size_t b = 0; b < inputs_.size(); ++b) kept_.push_back(start(b));
-  }
+
+Lockstep::Lockstep(const Graph& graph, std::vector<std::vector<at::Tensor>> inputs, std::size_t room)
+    : network_(graph), inputs_(std::move(inputs)), last_uses_(last_uses(graph)) {
+  keep_ = live_bytes() < room;
+  for (std::size_t b = 0; keep_ && b < inputs_.size(); ++b) kept_.push_back(start(b));
 }
 
 Lockstep::State Lockstep::start(std::size_t batch) const {

@@ -19,11 +19,9 @@ class Lockstep {
  public:
   using Values = std::vector<at::Tensor>;
 
-  /// keep: values are kept between calls; otherwise each call starts at the inputs again.
-  Lockstep(const Graph& graph, std::vector<std::vector<at::Tensor>> inputs, bool keep);
-
-  /// Bytes that the live values of all batches take at their most, judged by the first one.
-  std::size_t live_bytes() const;
+  /// Values are kept between calls where those alive take less than `room` bytes at their most, judged by the
+  /// first batch; otherwise each call starts at the inputs again.
+  Lockstep(const Graph& graph, std::vector<std::vector<at::Tensor>> inputs, std::size_t room);
 
   /// The values before node `node` is run; must not go back in kept mode. Valid until the next call.
   const Values& before(int node, std::size_t batch);
@@ -43,11 +41,12 @@ class Lockstep {
   };
   void advance(State& state, int node) const;
   State start(std::size_t batch) const;
+  std::size_t live_bytes() const;
 
   Executor network_;
   std::vector<std::vector<at::Tensor>> inputs_;
   std::vector<std::vector<int>> last_uses_;  // by node: values that aren't read after it
-  bool keep_;
+  bool keep_ = false;
   std::vector<State> kept_;
   State scratch_;
   std::size_t scratch_batch_ = 0;

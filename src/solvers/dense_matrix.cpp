@@ -50,7 +50,6 @@ DenseMatrix::DenseMatrix(const Qubo& qubo)
 }
 
 void DenseMatrix::allocate(std::int64_t largest) {
-  // A common factor 2 (every x'Qx problem has one) is taken out where it saves a width.
   bytes_ = largest <= 127 ? 1 : largest <= 32767 ? 2 : 4;
   const std::size_t size = (n_ * stride_ * static_cast<std::size_t>(bytes_) + 4095) / 4096 * 4096;
   data_.reset(static_cast<std::byte*>(std::aligned_alloc(4096, size)));
@@ -85,6 +84,7 @@ bool DenseMatrix::build_from_integer_pairs(const Qubo& qubo) {
   }
   const double bound = largest_field(qubo.linear(), row_sums);
   if (bound >= kFieldLimit) return false;
+  // A common factor 2 (every x'Qx problem has one) is taken out where it saves a width.
   factor_ = even && largest > 127 && largest <= 254 ? 2 : 1;
   allocate(static_cast<std::int64_t>(largest) / factor_);
   std::transform(qubo.linear().begin(), qubo.linear().end(), linear_.begin(),

@@ -21,16 +21,10 @@ std::vector<Range> ranges_of(const Qubo& qubo) {
     ranges[at_index(i)].low += std::min(0.0, coupling);
     ranges[at_index(i)].high += std::max(0.0, coupling);
   };
-  for (const Qubo::Pair& pair : qubo.pairs()) {
-    add(pair.i, pair.value);
-    add(pair.j, pair.value);
-  }
-  for (const Qubo::DenseBlock& block : qubo.dense_blocks()) {
-    const std::size_t m = block.variables.size();
-    for (std::size_t p = 0; p < m; ++p)
-      for (std::size_t q = 0; q < m; ++q)
-        if (p != q) add(block.variables[p], block.values[p * m + q]);
-  }
+  qubo.for_each_coupling([&](int i, int j, double value) {
+    add(i, value);
+    add(j, value);
+  });
   for (const Qubo::LowRank& term : qubo.low_rank()) {
     const std::size_t n = ranges.size();
     for (std::size_t r = 0; r < at_index(term.rank); ++r) {

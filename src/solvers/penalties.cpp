@@ -12,23 +12,11 @@ namespace {
 constexpr double kLow = 1.5;  ///< times what is needed: above it, and not so far that a search can't cross
 constexpr double kTooLarge = 1e3;  ///< times the largest coefficient that is left
 
-/// Calls use(i, j, b) for each coupling as it is stored.
-template <typename Use>
-void for_each_coupling(const Qubo& qubo, Use use) {
-  for (const auto& pair : qubo.pairs()) use(pair.i, pair.j, pair.value);
-  for (const auto& block : qubo.dense_blocks()) {
-    const std::size_t m = block.variables.size();
-    for (std::size_t a = 0; a < m; ++a)
-      for (std::size_t b = 0; b < a; ++b)
-        use(block.variables[a], block.variables[b], block.values[a * m + b]);
-  }
-}
-
 /// What setting each variable to 1 can bring at most.
 std::vector<double> most_brought(const Qubo& qubo) {
   std::vector<double> most(qubo.linear().begin(), qubo.linear().end());
   for (double& value : most) value = -value;
-  for_each_coupling(qubo, [&](int i, int j, double b) {
+  qubo.for_each_coupling([&](int i, int j, double b) {
     most[at_index(i)] -= std::min(0.0, b);
     most[at_index(j)] -= std::min(0.0, b);
   });
@@ -41,7 +29,7 @@ std::optional<Qubo> with_low_penalties(const Qubo& qubo, const std::vector<std::
   if (!qubo.low_rank().empty()) return std::nullopt;
   double largest = 0, other = 0;  // positive coupling; what is no penalty
   for (const double value : qubo.linear()) other = std::max(other, std::abs(value));
-  for_each_coupling(qubo, [&](int, int, double b) {
+  qubo.for_each_coupling([&](int, int, double b) {
     largest = std::max(largest, b);
     other = std::max(other, -b);
   });
@@ -54,7 +42,7 @@ std::optional<Qubo> with_low_penalties(const Qubo& qubo, const std::vector<std::
     return std::min(b, std::max(kLow * needed, other));  // not below the others, where any above 0 would do
   };
   double left = other;
-  for_each_coupling(qubo, [&](int i, int j, double b) { left = std::max(left, lowered(i, j, b)); });
+  qubo.for_each_coupling([&](int i, int j, double b) { left = std::max(left, lowered(i, j, b)); });
   if (largest <= kTooLarge * left) return std::nullopt;
   Qubo result(qubo.size());
   result.add_offset(qubo.offset());

@@ -33,7 +33,7 @@ Terms free_terms(const Qubo& qubo, const std::vector<std::int8_t>& fixed) {
   Terms terms;
   terms.offset = qubo.offset();
   terms.linear.assign(qubo.linear().begin(), qubo.linear().end());
-  const auto couple = [&](int i, int j, double value) {
+  qubo.for_each_coupling([&](int i, int j, double value) {
     const int of_i = fixed[static_cast<std::size_t>(i)], of_j = fixed[static_cast<std::size_t>(j)];
     if (of_i < 0 && of_j < 0) {
       if (value != 0) terms.pairs.push_back({i, j, value});
@@ -42,14 +42,7 @@ Terms free_terms(const Qubo& qubo, const std::vector<std::int8_t>& fixed) {
       if (of_j < 0) terms.linear[static_cast<std::size_t>(j)] += value;
       if (of_i == 1 && of_j == 1) terms.offset += value;
     }
-  };
-  for (const Qubo::Pair& pair : qubo.pairs()) couple(pair.i, pair.j, pair.value);
-  for (const Qubo::DenseBlock& block : qubo.dense_blocks()) {
-    const std::size_t m = block.variables.size();
-    for (std::size_t p = 0; p < m; ++p)
-      for (std::size_t q = p + 1; q < m; ++q)
-        couple(block.variables[p], block.variables[q], block.values[p * m + q]);
-  }
+  });
   for (std::size_t i = 0; i < fixed.size(); ++i) {
     if (fixed[i] == 1) terms.offset += terms.linear[i];
     if (fixed[i] >= 0) terms.linear[i] = 0;

@@ -5,10 +5,10 @@
 namespace quboprune {
 
 bool is_separable(const Qubo& qubo, const Constraint& constraint) {
-  return constraint.costs.empty() && constraint.groups.empty() && qubo.dense_blocks().empty() &&
-         qubo.low_rank().empty() &&
-         std::all_of(qubo.pairs().begin(), qubo.pairs().end(),
-                     [](const auto& pair) { return pair.value == 0; });
+  if (!constraint.costs.empty() || !constraint.groups.empty() || !qubo.low_rank().empty()) return false;
+  bool none = true;
+  qubo.for_each_coupling([&](int, int, double value) { none = none && value == 0; });
+  return none;
 }
 
 SolverResult solve_separable(const Qubo& qubo, const Constraint& constraint) {

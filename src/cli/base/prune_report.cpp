@@ -7,6 +7,7 @@
 #include "cli/base/latency.h"
 #include "cli/base/model_report.h"
 #include "cli/base/outputs.h"
+#include "cli/base/solve_report.h"
 #include "quboprune/error.h"
 #include "quboprune/evaluation.h"
 #include "quboprune/metrics.h"
@@ -20,8 +21,7 @@ json solver_json(const SolverResult& solved) {
   const double energy = solved.pool.front().energy;
   json j = {{"name", solved.method},     {"energy", number(energy)}, {"bound", number(solved.bound)},
             {"seconds", solved.seconds}, {"flips", solved.moves},    {"reason", solved.reason}};
-  j["gap"] = std::isfinite(solved.bound) && energy != 0 ? json((energy - solved.bound) / std::abs(energy))
-                                                        : json(nullptr);
+  j["gap"] = relative_gap(energy, solved.bound);
   return j;
 }
 

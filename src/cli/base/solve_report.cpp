@@ -1,8 +1,7 @@
-#include "solvers/solve_report.h"
+#include "cli/base/solve_report.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "quboprune/error.h"
@@ -45,6 +44,12 @@ void override_capacity(Problem& problem, double capacity) {
   if (problem.constraint.kind == Constraint::Kind::none) problem.constraint.kind = Constraint::Kind::exactly;
 }
 
+nlohmann::json relative_gap(double energy, double bound) {
+  if (bound == energy) return 0.0;
+  if (!std::isfinite(bound) || energy == 0) return nullptr;
+  return std::abs(bound - energy) / std::abs(energy);
+}
+
 nlohmann::json solve_report(const Problem& problem, const std::string& path, const SolverResult& result,
                             std::uint64_t seed) {
   const double energy = problem.objective(result.pool.front().energy);
@@ -53,11 +58,6 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
   json pool = json::array();
   for (const Solution& solution : result.pool)
     pool.push_back({{"energy", number(problem.objective(solution.energy))}, {"x", solution.x}});
-  json gap;  // null where there is no bound, or nothing to divide by
-  if (bounded && bound == energy)
-    gap = 0.0;
-  else if (bounded && energy != 0)
-    gap = std::abs(bound - energy) / std::abs(energy);
   json report;
   report["seed"] = seed;
   report["capacity"] =
@@ -75,7 +75,7 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
   report["solver"] = {{"name", result.method},
                       {"energy", number(energy)},
                       {"bound", bounded ? number(bound) : json(nullptr)},
-                      {"gap", gap},
+                      {"gap", relative_gap(energy, bound)},
                       {"seconds", result.seconds},
                       {"flips", result.moves},
                       {"optimal", result.optimal},
@@ -84,14 +84,6 @@ nlohmann::json solve_report(const Problem& problem, const std::string& path, con
                       {"reason", result.reason}};
   report["pool"] = pool;
   return report;
-}
-
-nlohmann::json solve_file(const std::filesystem::path& path, const SolveFileOptions& options,
-                          const Control& control) {
-  Problem problem = read_problem(path, options.format);
-  if (options.capacity) override_capacity(problem, *options.capacity);
-  const SolverResult result = solve(problem.qubo, problem.constraint, options.solver, control);
-  return solve_report(problem, path.string(), result, options.solver.seed);
 }
 
 std::string solve_summary(const nlohmann::json& report) {

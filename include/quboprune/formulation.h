@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "quboprune/channel_groups.h"
@@ -45,9 +46,27 @@ struct Formulation {
   Mask mask{};
 };
 
-/// The objectives that --objective takes. `measured` and `reconstruction` take a Formulator, the others
-/// formulate() alone.
+/// What is to be known of an objective besides how it is made.
+struct Objective {
+  enum class Weights {
+    none,
+    hybrid,  ///< taylor, fisher and redundancy of FormulationOptions
+    cross    ///< cross of FormulationOptions
+  };
+  std::string_view name;
+  Weights weights = Weights::none;
+  bool runs_network = false;      ///< scores alone can't tell: it takes a Formulator, the others formulate()
+  bool measures_masks = false;    ///< it asks for the metric of cut networks
+  bool wants_count = false;       ///< it is another one for each target
+  bool similarity = false;        ///< it reads Scores::similarity
+  bool weight_gradients = false;  ///< it reads Scores::taylor_weight
+};
+
+/// All of them, in the order of help texts.
+std::vector<Objective> objectives();
 std::vector<std::string> objective_names();
+/// Throws InputError, with all names, for another.
+const Objective& objective_named(std::string_view name);
 
 /// hybrid (the paper's idea, our scaling): -Σ I_g x_g + γ Σ_{g<h} |S_gh| x_g x_h, I = α·t̂ + β·f̂.
 /// gate-fisher, gauss-newton (ours): ½ u'(G'G/n)u with u = 1 - x, off-diagonal part times `cross`; low rank,

@@ -23,7 +23,7 @@ struct Options {
 /// Some objectives are made for a count.
 void say_count(const Options& o, int count, int all) {
   const std::string& objective = o.prune.choose.objective;
-  if (o.prune.target.empty() && (objective == "l1-qubo" || objective == "reconstruction"))
+  if (o.prune.target.empty() && objective_named(objective).wants_count)
     fmt::print(stderr, "formulate: {} is made for a count: without --target for {} of {} filters kept\n",
                objective, count, all);
 }

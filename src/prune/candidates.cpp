@@ -25,9 +25,10 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
     add_in_rounds(o.rounds.asked, f, text);
   };
   const int rounds_tried = o.rounds.asked == 1 ? o.rounds.tried : 1;
+  const Objective& traits = objective_named(objective);
   if (!o.tune) {
     add(o.formulation, "");
-  } else if (objective == "hybrid") {
+  } else if (traits.weights == Objective::Weights::hybrid) {
     FormulationOptions plain = o.formulation;
     plain.taylor = 1;
     plain.fisher = plain.redundancy = 0;
@@ -48,13 +49,13 @@ std::vector<Setting> settings_of(const std::string& objective, const ChooseOptio
       f.redundancy = 0.1;
       add_in_rounds(rounds_tried, f, "alpha 0.5, beta 0.5, gamma 0.1");
     }
-  } else if (objective == "gate-fisher" || objective == "gauss-newton" || objective == "measured") {
+  } else if (traits.weights == Objective::Weights::cross) {
     for (double cross : {0.0, 0.05, 0.2}) {
       FormulationOptions f = o.formulation;
       f.cross = cross;
       add(f, shown("cross", cross));
     }
-    if (rounds_tried > 1 && objective != "measured") {  // whose single removals cost too much to repeat
+    if (rounds_tried > 1 && !traits.measures_masks) {  // single removals cost too much to repeat
       FormulationOptions f = o.formulation;
       f.cross = 0.05;
       add_in_rounds(rounds_tried, f, shown("cross", f.cross));

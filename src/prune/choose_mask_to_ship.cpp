@@ -16,8 +16,9 @@ namespace {
 
 /// Is any mask measured at all?
 bool measures(const ChooseOptions& options) {
-  return options.refine != "none" || settings_for(options, false).size() > 1 || options.rounds.asked > 1 ||
-         options.objective == "measured";
+  const std::vector<Setting> settings = settings_for(options, false);
+  return options.refine != "none" || settings.size() > 1 || options.rounds.asked > 1 ||
+         objective_named(settings.front().objective).measures_masks;
 }
 
 /// Nothing is compared, so nothing has to be kept apart.

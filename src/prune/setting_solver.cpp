@@ -53,8 +53,8 @@ Mask SettingSolver::in_rounds(const Setting& setting, SolverOptions solver) cons
   solver.seconds /= setting.rounds;
   RoundsOptions rounds = options_.rounds;
   if (rounds.samples.empty()) rounds.samples = evaluator_.samples();
-  rounds.score.similarity = setting.objective == "hybrid";
-  rounds.score.weight_gradients = setting.objective == "taylor-weight";
+  rounds.score.similarity = objective_named(setting.objective).similarity;
+  rounds.score.weight_gradients = objective_named(setting.objective).weight_gradients;
   FormulatorOptions of_a_round = options_.formulator;
   of_a_round.kept = nullptr;  // its groups are others
   const auto choose = [&](const ChannelGroups& groups, const Scores& scores, const MaskEvaluator& evaluator,

@@ -1,8 +1,10 @@
 #include "quboprune/formulation.h"
 
 #include <ATen/TensorOperators.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -181,50 +183,93 @@ std::vector<double> random_importance(int n, std::uint64_t seed) {
   return result;
 }
 
-}  // namespace
+/// What formulate() is given.
+struct Ingredients {
+  const ChannelGroups& groups;
+  const Scores& scores;
+  const FormulationOptions& options;
+  int count;
+};
 
-std::vector<std::string> objective_names() {
-  return {"hybrid",        "gate-fisher", "gauss-newton", "measured", "reconstruction", "l1-qubo", "taylor",
-          "taylor-weight", "fisher",      "l1",           "l2",       "lamp",           "random"};
+Formulation ranked(const Ingredients& from, const std::vector<double>& importance) {
+  return greedy(from.options.per_layer ? per_layer(importance, from.groups) : importance);
 }
 
-Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& s,
-                      const FormulationOptions& o, int count) {
-  const auto importance = [&](const std::vector<double>& values) {
-    return greedy(o.per_layer ? per_layer(values, groups) : values);
-  };
-  Formulation f;
-  if (objective == "hybrid")
-    f = hybrid(s, o);
-  else if (objective == "gate-fisher")
-    f = s.label_free ? quadratic(s.probes, s.probe_rows, s, o.cross, "gate-fisher")
-                     : quadratic(s.gradients, s.rows, s, o.cross, "gate-fisher");
-  else if (objective == "gauss-newton")
-    f = quadratic(s.probes, s.probe_rows, s, o.cross, "gauss-newton");
-  else if (objective == "l1-qubo")
-    f = l1_qubo(s, o, count);
-  else if (objective == "taylor")
-    f = importance(s.taylor);
-  else if (objective == "taylor-weight")
-    f = importance(s.label_free ? s.taylor : weight_taylor(s));
-  else if (objective == "fisher")
-    f = importance(s.fisher);
-  else if (objective == "l1")
-    f = importance(s.l1);
-  else if (objective == "l2")
-    f = importance(s.l2);
-  else if (objective == "lamp")
-    f = greedy(lamp(groups));
-  else if (objective == "random")
-    f = greedy(random_importance(s.groups, o.seed));
-  else if (objective == "measured" || objective == "reconstruction")
+Formulation gate_fisher(const Ingredients& from) {
+  const Scores& s = from.scores;
+  return s.label_free ? quadratic(s.probes, s.probe_rows, s, from.options.cross, "gate-fisher")
+                      : quadratic(s.gradients, s.rows, s, from.options.cross, "gate-fisher");
+}
+
+Formulation gauss_newton(const Ingredients& from) {
+  return quadratic(from.scores.probes, from.scores.probe_rows, from.scores, from.options.cross,
+                   "gauss-newton");
+}
+
+struct Entry {
+  Objective objective;
+  Formulation (*make)(const Ingredients&) = nullptr;  // nullptr: it runs the network
+};
+
+using Weights = Objective::Weights;
+
+const std::array kObjectives = {
+    Entry{{.name = "hybrid", .weights = Weights::hybrid, .similarity = true},
+          [](const Ingredients& from) { return hybrid(from.scores, from.options); }},
+    Entry{{.name = "gate-fisher", .weights = Weights::cross}, gate_fisher},
+    Entry{{.name = "gauss-newton", .weights = Weights::cross}, gauss_newton},
+    Entry{{.name = "measured", .weights = Weights::cross, .runs_network = true, .measures_masks = true}},
+    Entry{{.name = "reconstruction", .runs_network = true, .wants_count = true}},
+    Entry{{.name = "l1-qubo", .wants_count = true},
+          [](const Ingredients& from) { return l1_qubo(from.scores, from.options, from.count); }},
+    Entry{{.name = "taylor"}, [](const Ingredients& from) { return ranked(from, from.scores.taylor); }},
+    Entry{{.name = "taylor-weight", .weight_gradients = true},
+          [](const Ingredients& from) {
+            return ranked(from, from.scores.label_free ? from.scores.taylor : weight_taylor(from.scores));
+          }},
+    Entry{{.name = "fisher"}, [](const Ingredients& from) { return ranked(from, from.scores.fisher); }},
+    Entry{{.name = "l1"}, [](const Ingredients& from) { return ranked(from, from.scores.l1); }},
+    Entry{{.name = "l2"}, [](const Ingredients& from) { return ranked(from, from.scores.l2); }},
+    Entry{{.name = "lamp"}, [](const Ingredients& from) { return greedy(lamp(from.groups)); }},
+    Entry{{.name = "random"},
+          [](const Ingredients& from) {
+            return greedy(random_importance(from.scores.groups, from.options.seed));
+          }},
+};
+
+const Entry& entry_named(std::string_view name) {
+  const auto found = std::ranges::find(kObjectives, name, [](const Entry& e) { return e.objective.name; });
+  if (found == kObjectives.end())
+    throw InputError(
+        fmt::format("objective '{}': unknown; use one of {}", name, fmt::join(objective_names(), ", ")));
+  return *found;
+}
+
+}  // namespace
+
+std::vector<Objective> objectives() {
+  std::vector<Objective> all;
+  for (const Entry& entry : kObjectives) all.push_back(entry.objective);
+  return all;
+}
+
+std::vector<std::string> objective_names() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kObjectives) names.emplace_back(entry.objective.name);
+  return names;
+}
+
+const Objective& objective_named(std::string_view name) {
+  return entry_named(name).objective;
+}
+
+Formulation formulate(const std::string& objective, const ChannelGroups& groups, const Scores& scores,
+                      const FormulationOptions& options, int count) {
+  const Entry& entry = entry_named(objective);
+  if (entry.make == nullptr)
     throw InputError("objective '" + objective +
                      "' runs the network, which scores alone can't tell: a Formulator makes it");
-  else {
-    std::string names;
-    for (const auto& name : objective_names()) names += (names.empty() ? "" : ", ") + name;
-    throw InputError("objective '" + objective + "': unknown; use one of " + names);
-  }
+  Formulation f = entry.make({groups, scores, options, count});
   f.objective = objective;
   return f;
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "cli/base/ignored_options.h"
 #include "cli/base/numbers.h"
@@ -155,12 +154,14 @@ std::string PruneArguments::without_say_of_count(const CLI::App& command) const 
 
 std::string PruneArguments::without_say_in(const std::vector<std::string>& objectives,
                                            const CLI::App& command) {
-  const auto none_of = [&](const std::set<std::string>& users) {
-    return std::ranges::none_of(objectives, [&](const std::string& name) { return users.contains(name); });
+  const auto none_has = [&](Objective::Weights weights) {
+    return std::ranges::none_of(objectives, [&](const std::string& name) {
+      return name == "auto" || objective_named(name).weights == weights;  // auto tries such as have them
+    });
   };
   std::vector<const char*> unused;
-  if (none_of({"auto", "hybrid"})) unused = {"--alpha", "--beta", "--gamma"};
-  if (none_of({"auto", "gate-fisher", "gauss-newton", "measured"})) unused.push_back("--cross");
+  if (none_has(Objective::Weights::hybrid)) unused = {"--alpha", "--beta", "--gamma"};
+  if (none_has(Objective::Weights::cross)) unused.push_back("--cross");
   return ignored_options(command, unused,
                          fmt::format("{} {} no such weight", fmt::join(objectives, ", "),
                                      objectives.size() == 1 ? "has" : "have"));

@@ -142,7 +142,7 @@ std::string PruneSession::fingerprint() const {
 }
 
 void PruneSession::find_scores(const std::string& objective) {
-  const bool weights = objective == "taylor-weight";
+  const bool weights = objective != "auto" && objective_named(objective).weight_gradients;
   const bool centred = arguments_.score.centred = arguments_.choose.formulation.centred;
   const auto serves = [&] {
     return scores_ && (!weights || !scores_->taylor_weight.empty() || scores_->label_free) &&

@@ -53,7 +53,9 @@ struct SolverResult {
   double seconds = 0;
   std::int64_t moves = 0;  ///< flips; a swap counts two
   std::string method;      ///< what ran
-  std::string reason;      ///< why it ended
+  /// Why it ended: "optimal", "target", "moves", "time" or "stopped"; a sentence where change_pool() or
+  /// another way to a mask than solve() had the last word.
+  std::string reason;
 };
 
 /// Changes a result's solutions after the search, for the reason given. Where one did change, what was proved

@@ -72,12 +72,12 @@ std::string command_line(const Json& report) {
   return line.empty() ? "" : "quboprune" + line;
 }
 
-}  // namespace
-
 bool held_apart(const Json& report) {
   const Json& apart = at(report, "/data/held_apart");
   return !apart.is_boolean() || apart.get<bool>();
 }
+
+}  // namespace
 
 std::string summary_section(const Json& report) {
   if (of_several(report)) return "";  // each is a row of its own

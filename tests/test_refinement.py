@@ -57,6 +57,25 @@ def test_interrupted_it_keeps_the_best(wide):
     assert len(evaluated(wide)) == refinement["evaluations"], "what was evaluated is kept for the next run"
 
 
+def test_interrupted_it_is_repaired(wide):
+    """A mask that was chosen for what the repair makes of it is worth little without."""
+    command = [COMMAND, *("refit" if word == "none" else str(word) for word in words(ENDLESS, "--plan", "plan.json"))]
+    with subprocess.Popen(command, cwd=wide.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 240
+        while len(evaluated(wide)) < 30 and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert report_of(wide)["reason"] == "stopped"
+    stopped = json.loads((wide.folder / "report.json").read_text(encoding="utf-8"))
+    assert stopped["recovery"]["reason"] == "done" and stopped["recovery"]["layers"]
+    applied = wide.succeeds("apply", "net.onnx", "-o", "applied.onnx", "--plan", "plan.json", "--data", "data.npz",
+                            "--recover", "refit", "--report", "applied.json")
+    applied = json.loads((wide.folder / "applied.json").read_text(encoding="utf-8"))
+    assert stopped["result"]["metric"]["heldout"]["recovered"] == applied["result"]["metric"]["heldout"]["recovered"]
+
+
 def test_taken_up_again_it_evaluates_only_what_is_new(wide):
     wide.succeeds(*words(40))
     first = evaluated(wide)

@@ -83,9 +83,13 @@ class Population {
     }
   }
 
+  std::uint8_t drawn(std::size_t i) {
+    return rng_.uniform() < (options_.chances.empty() ? options_.density : options_.chances[i]) ? 1 : 0;
+  }
+
   Mask random_mask() {
     Mask mask(options_.variables);
-    for (auto& bit : mask) bit = rng_.uniform() < options_.density ? 1 : 0;
+    for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = drawn(i);
     return mask;
   }
 
@@ -112,8 +116,8 @@ class Population {
   /// Between 1 % and 15 % of the entries drawn anew.
   Mask perturbed(Mask mask) {
     const double share = 0.01 + 0.14 * rng_.uniform();
-    for (auto& bit : mask)
-      if (rng_.uniform() < share) bit = rng_.uniform() < options_.density ? 1 : 0;
+    for (std::size_t i = 0; i < mask.size(); ++i)
+      if (rng_.uniform() < share) mask[i] = drawn(i);
     return mask;
   }
 

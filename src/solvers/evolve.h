@@ -16,6 +16,8 @@ struct EvolveOptions {
   std::size_t variables = 0;
   /// Chance that a variable of a random start is 1.
   double density = 0.5;
+  /// The same for each variable; empty: `density`.
+  std::vector<double> chances{};
   std::size_t population = 20;
   /// Tasks without a change of the population after which a new one is begun.
   int patience = 60;

@@ -7,6 +7,8 @@
 
 #include "quboprune/error.h"
 #include "solvers/anneal.h"
+#include "solvers/convex_bound.h"
+#include "solvers/convex_relaxation.h"
 #include "solvers/count_classes.h"
 #include "solvers/dense_tabu.h"
 #include "solvers/knapsack_tabu.h"
@@ -22,6 +24,7 @@ constexpr double kSparse = 0.05;
 /// pruning tabu ends lower wherever they differ.
 constexpr double kSparseUnderCount = 0.005;
 constexpr int kSmall = 400;
+constexpr int kRelaxationSteps = 1000;
 /// Rows up to this many variables are multiplied out.
 constexpr int kLargestDense = kMostVariablesWithCosts;
 
@@ -88,6 +91,15 @@ EvolveOptions evolve_options(const Qubo& qubo, const Constraint& constraint, con
   return evolve;
 }
 
+/// The minimum of a convex E over fractions as chances of what starts hold, and rounded as the first of them.
+void draw_near_relaxed_minimum(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline,
+                               EvolveOptions& evolve) {
+  if (!is_convex(qubo) || !constraint.groups.empty()) return;
+  evolve.chances = relaxed_minimum(qubo, constraint, kRelaxationSteps, deadline);
+  if (!evolve.start.empty()) return;
+  for (const double chance : evolve.chances) evolve.start.push_back(chance > 0.5 ? 1 : 0);
+}
+
 /// So many sweeps that ten tasks take about half the time given, at 1e8 proposals a second: long anneals
 /// are better ones, if there is time for enough of them to breed from.
 template <typename Model>
@@ -106,6 +118,7 @@ Searched anneal(const Qubo& qubo, const Constraint& constraint, const SolverOpti
   EvolveOptions evolve_with = evolve_options(qubo, constraint, options);
   evolve_with.mirrored = is_mirrored(qubo, constraint);
   evolve_with.population = annealed_population(qubo.size());
+  draw_near_relaxed_minimum(qubo, constraint, deadline, evolve_with);
   const StructuredProblem problem(qubo);
   MakeImprover make = [&]() -> std::unique_ptr<Improver> {
     if (problem.whole)
@@ -128,6 +141,7 @@ Searched tabu(const Qubo& qubo, const Constraint& constraint, const SolverOption
                      ": use the method anneal (which takes no costs), or fewer variables");
   EvolveOptions evolve_with = evolve_options(qubo, constraint, options);
   evolve_with.mirrored = is_mirrored(qubo, constraint);
+  draw_near_relaxed_minimum(qubo, constraint, deadline, evolve_with);
   if (constraint.kind == Constraint::Kind::none && qubo.size() >= kFewParents) evolve_with.population = 8;
   const DenseMatrix matrix(qubo);
   const std::vector<std::int32_t> couplings = costs ? wide_couplings(matrix) : std::vector<std::int32_t>();

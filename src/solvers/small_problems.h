@@ -27,6 +27,23 @@ inline Qubo random_qubo(int n, std::uint64_t seed, bool whole) {
   return qubo;
 }
 
+/// |F (1 - x)|² / 2 and more: what removing the zeros of x costs, as pruning has it.
+inline Qubo convex_qubo(int n, int rank, std::uint64_t seed) {
+  Rng rng(seed);
+  Qubo::LowRank term{rank, 1.0, {}};
+  for (int k = 0; k < rank * n; ++k) term.factor.push_back(static_cast<float>(rng.uniform() - 0.4));
+  Qubo qubo(n);
+  for (int r = 0; r < rank; ++r) {
+    const float* row = term.factor.data() + static_cast<std::ptrdiff_t>(r) * n;
+    double all = 0;
+    for (int i = 0; i < n; ++i) all += static_cast<double>(row[i]);
+    qubo.add_offset(all * all / 2);
+    for (int i = 0; i < n; ++i) qubo.add_linear(i, -all * static_cast<double>(row[i]));
+  }
+  qubo.add_low_rank(std::move(term));
+  return qubo;
+}
+
 /// All feasible x with their energies.
 inline std::vector<Solution> all_solutions(const Qubo& qubo, const Constraint& constraint) {
   std::vector<Solution> solutions;

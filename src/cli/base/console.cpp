@@ -22,18 +22,25 @@ using Clock = std::chrono::steady_clock;
 std::atomic<bool> stop{false};  // a signal handler can reach nothing else
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+std::atomic<bool> finishing{false}, stop_finishing{false};
+
 std::atomic<std::int64_t> asked{0};  // when
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
-/// The second time it ends at once. But who runs us as a child may pass on a Ctrl-C that the terminal gave to
-/// both: what comes right behind the first is that.
+/// The second time it ends at once, or, where something short is being finished, that. But who runs us as a
+/// child may pass on a Ctrl-C that the terminal gave to both: what comes right behind the first is that.
 void on_signal(int signal) {
   constexpr std::int64_t kTheSame = 2'000'000'000;  // ns
   const std::int64_t now = Clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
   if (!stop) {
     asked = now;
     stop = true;
-  } else if (now - asked > kTheSame) {
+  } else if (now - asked <= kTheSame) {
+    return;
+  } else if (finishing && !stop_finishing) {
+    asked = now;
+    stop_finishing = true;
+  } else {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
@@ -125,6 +132,18 @@ const std::atomic<bool>& stop_on_signals() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   return stop;
+}
+
+Finishing::Finishing() {
+  finishing = true;
+}
+
+Finishing::~Finishing() {
+  finishing = false;
+}
+
+const std::atomic<bool>& Finishing::stop() const {
+  return stop_finishing;
 }
 
 }  // namespace quboprune

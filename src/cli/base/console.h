@@ -17,4 +17,16 @@ void finish_progress();
 /// process at once.
 const std::atomic<bool>& stop_on_signals();
 
+/// While one is there the work goes on after the first Ctrl-C, with something that is short and without which
+/// the rest would be worth little: the second Ctrl-C stops that, and the third ends the process.
+class Finishing {
+ public:
+  Finishing();
+  ~Finishing();
+  Finishing(const Finishing&) = delete;
+  Finishing& operator=(const Finishing&) = delete;
+  /// True after the second Ctrl-C.
+  const std::atomic<bool>& stop() const;
+};
+
 }  // namespace quboprune

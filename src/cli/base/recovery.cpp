@@ -1,5 +1,6 @@
 #include "cli/base/recovery.h"
 
+#include "cli/base/console.h"
 #include "cli/base/outputs.h"
 #include "quboprune/evaluation.h"
 
@@ -21,7 +22,7 @@ json layers_json(const RefitResult& refitted) {
   return list;
 }
 
-Recovery by_layers(const std::string& how, RefitResult repaired, const Judge& judge) {
+Recovery report_of(const std::string& how, RefitResult repaired, const Judge& judge) {
   Recovery recovery;
   recovery.report = {{"name", how},
                      {"seconds", repaired.seconds},
@@ -81,15 +82,30 @@ Recovery by_training(const Repair& repair, const Control& control) {
   return recovery;
 }
 
+Recovery by_layers(const std::string& how, const Repair& r, const Control& control) {
+  return report_of(how,
+                   how == "bn"
+                       ? reestimate_batch_norm(r.groups, r.mask, r.calibration, r.judge, r.refit, control)
+                       : refit(r.groups, r.mask, r.calibration, r.judge, r.refit, control),
+                   r.judge);
+}
+
+/// A mask that was chosen for what a repair makes of it may be worse than any other without one, and a repair
+/// takes seconds. A training isn't begun.
+Recovery after_a_stop(const std::string& how, const Repair& r, const Control& control) {
+  const Finishing finishing;
+  const Control calm{.progress = control.progress, .stop = &finishing.stop()};
+  if (how != "finetune") return by_layers(how, r, calm);
+  Recovery recovery = by_layers("refit", r, calm);
+  recovery.notes.emplace_back("stopped before it was trained: the network is refitted alone");
+  return recovery;
+}
+
 }  // namespace
 
 Recovery recovered(const std::string& how, const Repair& r, const Control& control) {
-  if (how == "finetune") return by_training(r, control);
-  return by_layers(how,
-                   how == "refit"
-                       ? refit(r.groups, r.mask, r.calibration, r.judge, r.refit, control)
-                       : reestimate_batch_norm(r.groups, r.mask, r.calibration, r.judge, r.refit, control),
-                   r.judge);
+  if (control.stopped()) return after_a_stop(how, r, control);
+  return how == "finetune" ? by_training(r, control) : by_layers(how, r, control);
 }
 
 FinetuneOptions distillation() {

@@ -28,7 +28,8 @@ struct Recovery {
   std::vector<std::string> notes;
 };
 
-/// how: refit, bn or finetune.
+/// how: refit, bn or finetune. Where the work was stopped before it, it is repaired all the same, unless it
+/// is stopped again (Finishing), and not trained.
 Recovery recovered(const std::string& how, const Repair& repair, const Control& control);
 
 /// Defaults of --recover finetune; docs/recover.md has the measurements behind them.

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 
 #include "binding.h"
 #include "quboprune/mask_search.h"
@@ -31,7 +34,11 @@ SearchResult search(const py::object& objective, int n, const MaskConstraint& co
   CallingThread caller;
   const Control control = control_of(progress, caller);
   const MaskObjective function = objective_of(objective, n, caller);
-  return caller.run([&] { return search_masks(function, n, constraint, masks, options, control); });
+  SearchResult result =
+      caller.run([&] { return search_masks(function, n, constraint, masks, options, control); });
+  if (result.evaluations > 0 && !std::isfinite(result.value))
+    throw InputError(fmt::format("the objective gave none of {} masks a finite value", result.evaluations));
+  return result;
 }
 
 SearchResult search_with(const py::object& objective, int n, const std::string& kind, double capacity,

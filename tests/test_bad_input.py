@@ -180,6 +180,36 @@ def test_labels_that_the_network_does_not_have(quboprune, labels):
     expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data.npz", "--metric", "top1"], "label", "4 classes")
 
 
+@pytest.mark.parametrize("sample", range(6))
+def test_a_label_among_the_held_out_data_that_the_network_does_not_have(quboprune, sample):
+    """Calibration and held-out data alike are looked at before anything is written."""
+    networks.save(networks.classifier(), quboprune.folder / "net.onnx")
+    labels = np.arange(6) % 4
+    labels[sample] = 4
+    np.savez(quboprune.folder / "data.npz", inputs=np.zeros((6, 3, 16, 16), np.float32), targets=labels)
+    expect_one_line(quboprune, [*prune_words(), "--objective", "l1", "--refine", "none", "--recover", "none"], "label",
+                    "4 classes")
+
+
+def test_a_teacher_of_another_kind(quboprune, denoiser, pairs):
+    networks.save(networks.classifier(), quboprune.folder / "other.onnx")
+    words = ["finetune", "net.onnx", "-o", "out.onnx", "--data", "data.npz", "--steps", 1, "--teacher", "other.onnx"]
+    expect_one_line(quboprune, words, "--teacher other.onnx")
+
+
+def test_standard_output_is_no_file(quboprune, denoiser, pairs):
+    expect_one_line(quboprune, [*prune_words(), "--report", "-"], "name one")
+    expect_one_line(quboprune, ["inspect", "net.onnx", "--json", "-"], "name one")
+
+
+def test_an_input_of_no_size(quboprune, pairs):
+    model = networks.denoiser()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
+    networks.save(model, quboprune.folder / "net.onnx")
+    expect_one_line(quboprune, prune_words(), "'x'", "0")
+    expect_one_line(quboprune, ["inspect", "net.onnx"], "'x'", "0")
+
+
 @pytest.mark.parametrize("fill", ["sigma=3", "x=3", "sigma", "sigma=nan"])
 def test_inputs_that_the_network_does_not_have(quboprune, denoiser, pairs, fill):
     expect_one_line(quboprune, ["eval", "net.onnx", "--data", "data.npz", "--input", fill], "--input")

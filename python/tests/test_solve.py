@@ -277,6 +277,7 @@ def test_problems_come_in_the_forms_that_people_have():
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, time_limit=-1),
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, learning_rate=np.inf),
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3, count=1, start_weight=np.nan),
+    lambda: quboprune.search_masks(lambda masks: np.full(len(masks), np.nan), 8, count=3, evaluations=20),
     lambda: quboprune.search_masks(lambda masks: [1.0], 3, count=1),
     lambda: quboprune.search_masks(lambda masks: [None] * len(masks), 3, count=1),
     lambda: quboprune.search_masks(lambda masks: masks.sum(1), 3.5, count=1),

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -18,6 +19,7 @@
 #include "quboprune/distil.h"
 #include "quboprune/error.h"
 #include "quboprune/evaluation.h"
+#include "quboprune/executor.h"
 #include "quboprune/file.h"
 #include "quboprune/model.h"
 #include "quboprune/random.h"
@@ -93,6 +95,24 @@ std::vector<Feature> features_of(const Options& o, const Graph& model, const Gra
   return features;
 }
 
+/// Does it take the data, and give what the network gives?
+void check_teacher(const Options& o, const Graph& model, const Graph& teacher, std::span<const Sample> one) {
+  const auto given = outputs_of(Executor(model), one, o.train.judge);
+  std::vector<at::Tensor> taught;
+  try {
+    taught = outputs_of(Executor(teacher), one, o.train.judge);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("--teacher {}: doesn't take the data that {} is trained on: {}", o.teacher,
+                                 o.model, error.what()));
+  }
+  for (std::size_t k = 0; k < taught.size(); ++k) {
+    if (taught[k].sizes() != given[k].sizes())
+      throw InputError(fmt::format("--teacher {}: gives {}, {} gives {}: take the network that it came from",
+                                   o.teacher, at::str(taught[k].sizes()), o.model,
+                                   at::str(given[k].sizes())));
+  }
+}
+
 /// Loads the teacher, which must stay as long as the training lasts.
 std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model, std::span<const Sample> samples) {
   if (o.teacher.empty()) {
@@ -100,6 +120,7 @@ std::unique_ptr<Model> prepare_teacher(Options& o, const Graph& model, std::span
     return nullptr;
   }
   auto teacher = std::make_unique<Model>(Model::load(o.teacher));
+  check_teacher(o, model, teacher->graph(), samples.first(std::min<std::size_t>(samples.size(), 1)));
   o.train.teacher = &teacher->graph();
   if (!o.plan.empty() && o.feature_weight > 0) {
     o.train.features = features_of(o, model, teacher->graph(), samples);

@@ -37,6 +37,9 @@ void check_outputs(std::initializer_list<std::string> outputs, std::initializer_
   std::vector<std::string> before;
   for (const auto& output : outputs) {
     if (output.empty()) continue;
+    if (output == "-")
+      throw InputError(
+          "-: results go to files: name one, or /dev/stdout where it may stand among other lines");
     for (const auto& input : inputs) {
       if (!input.empty() && (same_file(output, input) || is_data_within(output, input)))
         throw InputError(output + ": is read by this command and would be overwritten: name another file");

@@ -107,13 +107,13 @@ void PruneSession::label(const std::string& which) {
   stages_.label(which);
 }
 
-const Score& PruneSession::dense(Part part) {
+const Score& PruneSession::dense(Part part, const Control& control) {
   if (part == Part::heldout) {
-    if (!dense_heldout_) dense_heldout_ = on_heldout_->score(graph_);
+    if (!dense_heldout_) dense_heldout_ = on_heldout_->score(graph_, control);
     return *dense_heldout_;
   }
   if (!dense_calibration_) {
-    Score score = on_calibration_->score(graph_);
+    Score score = on_calibration_->score(graph_, control);
     check_score(score, calibration_, arguments_.model);
     dense_calibration_ = std::move(score);
   }
@@ -264,6 +264,7 @@ Choice PruneSession::choose(const ChooseOptions& options) {
                           .refit_aware = arguments_.refit_aware,
                           .search_samples = arguments_.refine_samples};
   Choice choice = stages_.run("choose", [&] {
+    dense(Part::heldout, context_.control);  // data that can't be judged are named before long work
     return choose_mask_to_ship(groups_, s, calibration_, judge_, kept, shipping, context_.control);
   });
   for (const auto& sentence : choice.notes) note(sentence);
@@ -286,6 +287,7 @@ Recovery PruneSession::recover(const Mask& mask) const {
 }
 
 PruneSession::Outcome PruneSession::cut(const Mask& mask) {
+  if (data_) dense(Part::heldout);  // nothing is written before data that can't be judged are named
   Outcome outcome;
   outcome.cut = stages_.run("rebuild", [&] { return slice(groups_, mask); });
   const Equivalence equal = stages_.run("verify", [&] { return verify(groups_, mask, outcome.cut); });

@@ -46,8 +46,9 @@ class PruneSession {
   bool stopped() const { return context_.control.stopped(); }
 
   /// The original's metric on a part. Throws InputError where it has none on the calibration data: nothing
-  /// can be chosen by figures that the original doesn't have.
-  const Score& dense(Part part);
+  /// can be chosen by figures that the original doesn't have, or where samples can't be judged (labels that
+  /// it doesn't know, sizes that it doesn't take); Stopped if it is stopped.
+  const Score& dense(Part part, const Control& control = {});
   /// What the objective needs, from --work where that has it.
   const Scores& scores(const std::string& objective);
   /// The target that --target names, as a part of the whole network also where --of-live asks for one of its

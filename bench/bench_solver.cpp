@@ -192,6 +192,36 @@ BENCHMARK(low_rank)
     ->Iterations(3)
     ->Unit(benchmark::kSecond);
 
+/// Low-rank terms whose parts have to balance one another, 36 % of n kept: how far above the minimum over
+/// fractions that ends which is found in the time given.
+void balancing(benchmark::State& bench) {
+  const auto n = static_cast<int>(bench.range(0));
+  const auto rank = static_cast<int>(bench.range(1));
+  std::uint64_t seed = 0;
+  double gap = 0;
+  for (auto _ : bench) {
+    Rng rng(++seed);
+    Qubo::LowRank term{rank, 1.0, {}};
+    for (int k = 0; k < rank * n; ++k) term.factor.push_back(static_cast<float>(2 * rng.uniform() - 1));
+    Qubo qubo(n);
+    qubo.add_low_rank(std::move(term));
+    for (int i = 0; i < n; ++i) qubo.add_linear(i, -10 * rng.uniform());
+    const SolverResult result =
+        solve(qubo, {Constraint::Kind::exactly, std::floor(0.36 * n), {}, {}},
+              {.seconds = 1e-3 * static_cast<double>(bench.range(2)), .processor_time = true, .bound = true});
+    gap += 100 * (result.pool.front().energy - result.bound) / std::abs(result.bound);
+  }
+  bench.counters["gap_percent"] = gap / static_cast<double>(bench.iterations());
+}
+BENCHMARK(balancing)
+    ->ArgNames({"n", "rank", "ms"})
+    ->Args({500, 50, 500})
+    ->Args({500, 50, 4000})
+    ->Args({1000, 100, 500})
+    ->Args({1000, 100, 4000})
+    ->Iterations(3)
+    ->Unit(benchmark::kSecond);
+
 /// The largest cut of a random graph with couplings of 1 and -1 into halves.
 void counted_graph(benchmark::State& bench) {
   annealed_over_tabu(bench,

@@ -11,7 +11,7 @@ namespace quboprune {
 namespace {
 
 const Control kAlone;
-const Deadline kPatient{60, kAlone};
+const Deadline kPatient{1e9, kAlone};
 constexpr double kGap = 1e-2;
 
 /// So many steps bring some duality gap to at most `gap`: 27/4 C / (k + 2), C the largest |F d|² of any d

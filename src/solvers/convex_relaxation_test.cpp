@@ -13,7 +13,7 @@ namespace quboprune {
 namespace {
 
 const Control kAlone;
-const Deadline kPatient{60, kAlone};
+const Deadline kPatient{1e9, kAlone};
 using Kind = Constraint::Kind;
 
 /// E of fractions.

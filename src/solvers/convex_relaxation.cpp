@@ -119,8 +119,10 @@ double curvature(const Factors& factors, std::size_t n) {
 
 }  // namespace
 
-std::vector<double> relaxed_minimum(const Qubo& qubo, const Constraint& constraint, int steps,
+std::vector<double> relaxed_minimum(const Qubo& qubo, const Constraint& constraint, int steps, double share,
                                     const Deadline& deadline) {
+  const double begun = deadline.elapsed();
+  const double until = begun + share * std::max(0.0, deadline.seconds() - begun);
   constexpr double kSettled = 1e-5;  // no variable moves by more
   const std::size_t n = at_index(qubo.size());
   const Factors factors(qubo);
@@ -130,7 +132,7 @@ std::vector<double> relaxed_minimum(const Qubo& qubo, const Constraint& constrai
   project(x);
   std::vector<double> y = x, product = factors.times(x), at_y = product;  // at_y: F y
   double momentum = 1;
-  for (int k = 0; k < steps && bend > 0 && !deadline.expired(); ++k) {
+  for (int k = 0; k < steps && bend > 0 && !deadline.expired() && deadline.elapsed() < until; ++k) {
     std::vector<double> gradient(qubo.linear().begin(), qubo.linear().end());
     factors.add_transposed(at_y, gradient);
     std::vector<double> next = y;

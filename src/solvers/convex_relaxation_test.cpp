@@ -45,7 +45,7 @@ TEST(RelaxedMinimum, ObeysTheRelaxedConstraint) {
   const Qubo qubo = balancing(12, 5, 1);
   for (const Constraint& constraint : constraints_for(12)) {
     if (!constraint.groups.empty()) continue;
-    const auto x = relaxed_minimum(qubo, constraint, 500, kPatient);
+    const auto x = relaxed_minimum(qubo, constraint, 500, 1, kPatient);
     ASSERT_EQ(x.size(), 12U);
     double spent = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
@@ -67,7 +67,7 @@ TEST(RelaxedMinimum, MeetsItsLowerBound) {
     for (const Constraint& constraint :
          {Constraint{}, Constraint{Kind::exactly, 25, {}, {}}, Constraint{Kind::at_most, 15, {}, {}}}) {
       const double bound = convex_bound(qubo, ReducedProblem(qubo, constraint), 20000, kPatient);
-      const double found = energy_of(qubo, relaxed_minimum(qubo, constraint, 2000, kPatient));
+      const double found = energy_of(qubo, relaxed_minimum(qubo, constraint, 2000, 1, kPatient));
       EXPECT_GE(found, bound - 1e-6 * std::abs(bound));
       EXPECT_LE(found, bound + 1e-3 * std::abs(bound)) << "the walk that bounds comes near slowly";
     }
@@ -77,7 +77,7 @@ TEST(RelaxedMinimum, MeetsItsLowerBound) {
 /// A linear programme over what leaves the products as they are has a solution at a corner.
 TEST(RelaxedMinimum, LeavesFewFractions) {
   const Qubo qubo = balancing(200, 10, 2);
-  const auto x = relaxed_minimum(qubo, {Kind::exactly, 80, {}, {}}, 5000, kPatient);
+  const auto x = relaxed_minimum(qubo, {Kind::exactly, 80, {}, {}}, 5000, 1, kPatient);
   EXPECT_LE(std::ranges::count_if(x, [](double value) { return value > 1e-3 && value < 1 - 1e-3; }), 11);
 }
 

@@ -24,7 +24,10 @@ constexpr double kSparse = 0.05;
 /// pruning tabu ends lower wherever they differ.
 constexpr double kSparseUnderCount = 0.005;
 constexpr int kSmall = 400;
+/// Of the minimum over fractions of a convex problem: hundreds of steps settle it, and a fifth of the time is
+/// enough for them wherever there is time to search.
 constexpr int kRelaxationSteps = 1000;
+constexpr double kRelaxationShare = 0.2;
 /// Rows up to this many variables are multiplied out.
 constexpr int kLargestDense = kMostVariablesWithCosts;
 
@@ -95,7 +98,7 @@ EvolveOptions evolve_options(const Qubo& qubo, const Constraint& constraint, con
 void draw_near_relaxed_minimum(const Qubo& qubo, const Constraint& constraint, const Deadline& deadline,
                                EvolveOptions& evolve) {
   if (!is_convex(qubo) || !constraint.groups.empty()) return;
-  evolve.chances = relaxed_minimum(qubo, constraint, kRelaxationSteps, deadline);
+  evolve.chances = relaxed_minimum(qubo, constraint, kRelaxationSteps, kRelaxationShare, deadline);
   if (!evolve.start.empty()) return;
   for (const double chance : evolve.chances) evolve.start.push_back(chance > 0.5 ? 1 : 0);
 }

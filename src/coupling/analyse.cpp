@@ -239,6 +239,16 @@ void freeze_layers(Analysis& a, const AnalyseOptions& options) {
   }
 }
 
+/// A network that takes nothing can be run, but not on data.
+void refuse_empty_data(const Graph& graph) {
+  if (graph.inputs.empty()) return;
+  const Value& data = graph.values[at_index(graph.inputs.front())];
+  if (std::ranges::find(data.shape, 0) != data.shape.end())
+    throw InputError(
+        "input '" + data.name +
+        "' has a dimension of 0: no data fit it; export it with that dimension open, or as it is");
+}
+
 }  // namespace
 
 int places_left(std::span<const int> groups, const Mask& mask) {
@@ -287,6 +297,7 @@ std::optional<std::vector<std::int64_t>> ChannelGroups::kept(int value, int axis
 }
 
 ChannelGroups analyse(const Graph& graph, const AnalyseOptions& options) {
+  refuse_empty_data(graph);
   auto a = std::make_shared<Analysis>(graph);
   probe(*a, options.sample);
   label_all(*a, options.shrink_norms);

@@ -92,12 +92,6 @@ class GraphReader {
       value(input.name()).input = true;
       graph_.inputs.push_back(id(input.name()));
     }
-    if (graph_.inputs.empty()) return;
-    const Value& data = graph_.values[static_cast<std::size_t>(graph_.inputs.front())];
-    if (std::ranges::find(data.shape, 0) != data.shape.end())
-      throw InputError(
-          "input '" + data.name +
-          "' has a dimension of 0: no data fit it; export it with that dimension open, or as it is");
   }
 
   Attribute attribute(const AttributeProto& a) {

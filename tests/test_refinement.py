@@ -41,15 +41,20 @@ def evaluated(program):
     return json.loads(paths[0].read_text(encoding="utf-8"))["masks"] if paths else {}
 
 
-def test_interrupted_it_keeps_the_best(wide):
-    with subprocess.Popen([COMMAND, *map(str, words(ENDLESS))], cwd=wide.folder, stdout=subprocess.DEVNULL,
+def interrupted(program, command):
+    """Runs it, and presses Ctrl-C once it has evaluated some masks."""
+    with subprocess.Popen([COMMAND, *map(str, command)], cwd=program.folder, stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 240
-        while len(evaluated(wide)) < 30 and process.poll() is None and time.monotonic() < until:
+        while len(evaluated(program)) < 30 and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
+
+
+def test_interrupted_it_keeps_the_best(wide):
+    interrupted(wide, words(ENDLESS))
     refinement = report_of(wide)
     assert refinement["reason"] == "stopped"
     assert 30 <= refinement["evaluations"] < ENDLESS
@@ -59,19 +64,12 @@ def test_interrupted_it_keeps_the_best(wide):
 
 def test_interrupted_it_is_repaired(wide):
     """A mask that was chosen for what the repair makes of it is worth little without."""
-    command = [COMMAND, *("refit" if word == "none" else str(word) for word in words(ENDLESS, "--plan", "plan.json"))]
-    with subprocess.Popen(command, cwd=wide.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 240
-        while len(evaluated(wide)) < 30 and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
+    interrupted(wide, ["refit" if word == "none" else word for word in words(ENDLESS, "--plan", "plan.json")])
     assert report_of(wide)["reason"] == "stopped"
     stopped = json.loads((wide.folder / "report.json").read_text(encoding="utf-8"))
     assert stopped["recovery"]["reason"] == "done" and stopped["recovery"]["layers"]
-    applied = wide.succeeds("apply", "net.onnx", "-o", "applied.onnx", "--plan", "plan.json", "--data", "data.npz",
-                            "--recover", "refit", "--report", "applied.json")
+    wide.succeeds("apply", "net.onnx", "-o", "applied.onnx", "--plan", "plan.json", "--data", "data.npz",
+                  "--recover", "refit", "--report", "applied.json")
     applied = json.loads((wide.folder / "applied.json").read_text(encoding="utf-8"))
     assert stopped["result"]["metric"]["heldout"]["recovered"] == applied["result"]["metric"]["heldout"]["recovered"]
 

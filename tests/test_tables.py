@@ -57,6 +57,17 @@ def test_runs_of_other_data_or_effort_are_others():
         assert kept_runs.identity(other) != kept_runs.identity(one)
 
 
+def test_what_was_chosen_in_a_part_or_searched_longer_is_a_row_of_its_own():
+    name, data = compare_runs.of_layers("4 layers", "half_unet-fold1", ["--data", "pairs"])
+    assert (name, data[:2]) == ("half_unet-fold1-4layers", ["--data", "pairs"])
+    assert compare_runs.of_layers("whole", "half_unet", ["--data"]) == ("half_unet", ["--data"])
+    part = report([1, 2], scope=data[3])
+    refined = report([1, 2], evaluations="300")
+    refined["methods"][0]["name"] = "auto+tt"
+    assert (compare_runs.layers_of(part), compare_runs.layers_of(refined)) == ("4 layers", "whole")
+    assert [compare_runs.way_of(run) for run in (part, refined)] == ["auto", "auto+tt, 300 masks"]
+
+
 def test_files_of_runs_tell_their_crops_apart():
     def mark(**more):
         options = argparse.Namespace(**{"quick": False, "calibration": 0, "crop": 0, **more})

@@ -44,8 +44,7 @@ Batch stack(std::span<const Sample> samples, int first, int count) {
 /// How many of the samples, from the first on, make a batch.
 int count_in_batch(std::span<const Sample> samples, int largest, std::int64_t elements) {
   const auto size = std::max<std::int64_t>(1, samples.front().input.numel());
-  const auto most = std::min(
-      samples.size(), at_index(static_cast<int>(std::clamp<std::int64_t>(elements / size, 1, largest))));
+  const auto most = std::min(samples.size(), at_index(std::clamp<std::int64_t>(elements / size, 1, largest)));
   std::size_t count = 1;
   while (count < most && same_shape(samples.front(), samples[count])) ++count;
   return static_cast<int>(count);

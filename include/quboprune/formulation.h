@@ -62,8 +62,7 @@ struct Objective {
   bool weight_gradients = false;  ///< it reads Scores::taylor_weight
 };
 
-/// All of them, in the order of help texts.
-std::vector<Objective> objectives();
+/// Of all of them, in the order of help texts.
 std::vector<std::string> objective_names();
 /// Throws InputError, with all names, for another.
 const Objective& objective_named(std::string_view name);

@@ -247,12 +247,6 @@ const Entry& entry_named(std::string_view name) {
 
 }  // namespace
 
-std::vector<Objective> objectives() {
-  std::vector<Objective> all;
-  for (const Entry& entry : kObjectives) all.push_back(entry.objective);
-  return all;
-}
-
 std::vector<std::string> objective_names() {
   std::vector<std::string> names;
   for (const Entry& entry : kObjectives) names.emplace_back(entry.objective.name);

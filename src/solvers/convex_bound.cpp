@@ -5,39 +5,35 @@
 #include <limits>
 #include <numeric>
 
+#include "solvers/low_rank_factors.h"
 #include "solvers/split_bound.h"
 
 namespace quboprune {
 namespace {
 
-/// f(x) = offset + a'x + sum_r s_r/2 |F_r x|² for real x, and its gradient.
+/// f(x) = offset + a'x + |F x|² / 2 for real x, and its gradient.
 class Convex {
  public:
   Convex(const Qubo& qubo, const ReducedProblem& problem)
       : qubo_(qubo),
+        factors_(qubo),
         variable_(problem.variable),
         x_(problem.fixed_values.begin(), problem.fixed_values.end()) {}
 
   void start(const std::vector<double>& x) {
     for (std::size_t p = 0; p < x.size(); ++p) x_[variable_[p]] = x[p];
-    products_ = products(x_);
+    products_ = factors_.times(x_);
   }
 
   double value() const {
     double sum = qubo_.offset() + std::inner_product(x_.begin(), x_.end(), qubo_.linear().begin(), 0.0);
-    return sum + curvature(products_) / 2;
+    return sum + sum_of_squares(products_) / 2;
   }
 
   /// By the problem's variables.
   std::vector<double> gradient() const {
     std::vector<double> whole(qubo_.linear().begin(), qubo_.linear().end());
-    std::size_t row = 0;
-    for (const auto& term : qubo_.low_rank())
-      for (std::size_t r = 0; r < static_cast<std::size_t>(term.rank); ++r, ++row) {
-        const float* factor = term.factor.data() + r * whole.size();
-        const double times = term.scale * products_[row];
-        for (std::size_t i = 0; i < whole.size(); ++i) whole[i] += times * static_cast<double>(factor[i]);
-      }
+    factors_.add_transposed(products_, whole);
     std::vector<double> result;
     for (const std::size_t i : variable_) result.push_back(whole[i]);
     return result;
@@ -47,8 +43,8 @@ class Convex {
   void move(const std::vector<double>& s, double slope) {
     std::vector<double> way(x_.size(), 0.0);
     for (std::size_t p = 0; p < s.size(); ++p) way[variable_[p]] = s[p] - x_[variable_[p]];
-    const std::vector<double> along = products(way);
-    const double bend = curvature(along);
+    const std::vector<double> along = factors_.times(way);
+    const double bend = sum_of_squares(along);
     const double length = bend > 0 ? std::min(1.0, -slope / bend) : 1.0;
     for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += length * way[i];
     for (std::size_t r = 0; r < along.size(); ++r) products_[r] += length * along[r];
@@ -57,27 +53,8 @@ class Convex {
   double at(std::size_t p) const { return x_[variable_[p]]; }
 
  private:
-  std::vector<double> products(const std::vector<double>& x) const {
-    std::vector<double> result;
-    for (const auto& term : qubo_.low_rank())
-      for (std::size_t r = 0; r < static_cast<std::size_t>(term.rank); ++r) {
-        const float* factor = term.factor.data() + r * x.size();
-        double sum = 0;
-        for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] * static_cast<double>(factor[i]);
-        result.push_back(sum);
-      }
-    return result;
-  }
-
-  double curvature(const std::vector<double>& along) const {
-    double sum = 0;
-    std::size_t row = 0;
-    for (const auto& term : qubo_.low_rank())
-      for (int r = 0; r < term.rank; ++r, ++row) sum += term.scale * along[row] * along[row];
-    return sum;
-  }
-
   const Qubo& qubo_;
+  const LowRankFactors factors_;
   const std::vector<std::size_t>& variable_;
   std::vector<double> x_;         // of the whole problem
   std::vector<double> products_;  // F x, row by row

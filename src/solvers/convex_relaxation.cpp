@@ -4,50 +4,10 @@
 #include <cmath>
 
 #include "core/index.h"
+#include "solvers/low_rank_factors.h"
 
 namespace quboprune {
 namespace {
-
-/// The factors of all terms, rows times the roots of their scales: E's curvature is |F x|².
-class Factors {
- public:
-  explicit Factors(const Qubo& qubo) : n_(at_index(qubo.size())) {
-    for (const auto& term : qubo.low_rank()) {
-      const double root = std::sqrt(term.scale);
-      for (const float value : term.factor) values_.push_back(root * static_cast<double>(value));
-    }
-  }
-  std::size_t rows() const { return values_.size() / n_; }
-
-  /// F x.
-  std::vector<double> times(const std::vector<double>& x) const {
-    std::vector<double> result;
-    for (std::size_t r = 0; r < rows(); ++r) {
-      const double* row = values_.data() + r * n_;
-      double sum = 0;
-      for (std::size_t i = 0; i < n_; ++i) sum += row[i] * x[i];
-      result.push_back(sum);
-    }
-    return result;
-  }
-  /// Adds F' y.
-  void add_transposed(const std::vector<double>& y, std::vector<double>& to) const {
-    for (std::size_t r = 0; r < rows(); ++r) {
-      const double* row = values_.data() + r * n_;
-      for (std::size_t i = 0; i < n_; ++i) to[i] += y[r] * row[i];
-    }
-  }
-
- private:
-  std::size_t n_;
-  std::vector<double> values_;
-};
-
-double squares(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value * value;
-  return sum;
-}
 
 /// The nearest point of 0 <= x <= 1, fixed values and sum of costs · x (at most, or exactly) the capacity.
 class Projection {
@@ -99,18 +59,18 @@ class Projection {
 };
 
 /// An estimate from below of the largest eigenvalue of F'F.
-double curvature(const Factors& factors, std::size_t n) {
+double curvature(const LowRankFactors& factors, std::size_t n) {
   constexpr int kSteps = 15;
   std::vector<double> x(n);
   for (std::size_t i = 0; i < n; ++i)
     x[i] = 1 + 0.5 * std::sin(static_cast<double>(i));  // in no special place
   double largest = 0;
   for (int k = 0; k < kSteps; ++k) {
-    const double size = std::sqrt(squares(x));
+    const double size = std::sqrt(sum_of_squares(x));
     if (!(size > 0)) return largest;
     for (double& value : x) value /= size;
     const std::vector<double> product = factors.times(x);
-    largest = squares(product);
+    largest = sum_of_squares(product);
     x.assign(n, 0.0);
     factors.add_transposed(product, x);
   }
@@ -125,7 +85,7 @@ std::vector<double> relaxed_minimum(const Qubo& qubo, const Constraint& constrai
   const double until = begun + share * std::max(0.0, deadline.seconds() - begun);
   constexpr double kSettled = 1e-5;  // no variable moves by more
   const std::size_t n = at_index(qubo.size());
-  const Factors factors(qubo);
+  const LowRankFactors factors(qubo);
   const Projection project(constraint, n);
   double bend = curvature(factors, n);
   std::vector<double> x(n, 0.5);

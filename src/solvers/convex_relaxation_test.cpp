@@ -69,7 +69,8 @@ TEST(RelaxedMinimum, MeetsItsLowerBound) {
       const double bound = convex_bound(qubo, ReducedProblem(qubo, constraint), 20000, kPatient);
       const double found = energy_of(qubo, relaxed_minimum(qubo, constraint, 2000, 1, kPatient));
       EXPECT_GE(found, bound - 1e-6 * std::abs(bound));
-      EXPECT_LE(found, bound + 1e-3 * std::abs(bound)) << "the walk that bounds comes near slowly";
+      EXPECT_LE(found, bound + 1e-3 * std::abs(bound))
+          << "that walk ends within its steps a thousandth short at most";
     }
   }
 }
@@ -88,7 +89,7 @@ TEST(RelaxedMinimum, IsWhereGoodSolutionsAre) {
     const double bound = convex_bound(qubo, ReducedProblem(qubo, constraint), 3000, kPatient);
     const double few = solve(qubo, constraint, {.seconds = 60, .max_moves = 20000}).pool.front().energy;
     const double gap = (few - bound) / std::abs(bound);
-    EXPECT_LE(gap, 0.04) << seed;
+    EXPECT_LE(gap, 0.012) << seed;  // 0.008 to 0.009; starts by density end at 0.015 to 0.017
   }
 }
 
